@@ -1,0 +1,131 @@
+"""What travels through the pipeline: a picture with its identity, its time and all that is found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pipeline.event import Event, Producer, event_id
+from pipeline.moment import Moment
+from pipeline.objects import Detections, Tracks
+from pipeline.picture import Picture, U8Array
+
+Counts = Mapping[str, Mapping[str, Mapping[str, int]]]
+"""Totals so far: line name -> direction name -> label -> objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Media that is missing: damaged, lost, or never sent. No frame is invented for it.
+
+    Attributes:
+        cause: one of a few short words, e.g. "decode error", "truncated", "timestamp jump".
+        after_s: media time of the last good picture before it, None when there was none.
+        seconds: media time that is missing, None when it cannot be known.
+        detail: one line for a person.
+    """
+
+    cause: str
+    after_s: float | None
+    seconds: float | None
+    detail: str = ""
+
+
+class Overlay(Protocol):
+    """Something that can paint what a frame contains; must not depend on later frames."""
+
+    def paint(self, canvas: U8Array) -> None:
+        """Paint onto `canvas`, (H, W, 3) uint8 BGR, in place."""
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One picture on its way through the stages; owned by one thread at a time.
+
+    Attributes:
+        stream: name of the stream.
+        run: id of the uninterrupted run this frame belongs to: new at each connect of a live source, a
+            digest of the content for files.
+        sequence: number of the frame within the run, from 0; together with stream and run its identity.
+        moment: both clocks.
+        picture: the pixels.
+        gap: what is missing right before this frame, or None.
+        model_hash: hash of the weights that made `detections`, None without weights.
+        detections: set by a detector.
+        tracks: set by a tracker.
+        counts: totals so far, set by a counter.
+        events: what became known at this frame.
+        overlay: how to paint the results, set by a drawing stage.
+    """
+
+    stream: str
+    run: str
+    sequence: int
+    moment: Moment
+    picture: Picture
+    gap: Gap | None = None
+    model_hash: str | None = None
+    detections: Detections | None = None
+    tracks: Tracks | None = None
+    counts: Counts | None = None
+    events: list[Event] = field(default_factory=list)
+    overlay: Overlay | None = None
+    _drawn: U8Array | None = field(default=None, repr=False)
+
+    def drawn(self) -> U8Array:
+        """Return the annotated picture, (H, W, 3) uint8 BGR, read-only.
+
+        Painted on a copy at the first call, so it costs nothing until somebody consumes it. Without an
+        overlay it is the plain picture.
+        """
+        if self.overlay is None:
+            return self.picture.bgr()
+        if self._drawn is None:
+            canvas = self.picture.bgr().copy()
+            self.overlay.paint(canvas)
+            canvas.flags.writeable = False
+            self._drawn = canvas
+        return self._drawn
+
+    def event(
+        self,
+        kind: str,
+        key: str,
+        producer: Producer,
+        *,
+        moment: Moment | None = None,
+        track_id: int | None = None,
+        label: str | None = None,
+        position: tuple[float, float] | None = None,
+        data: Mapping[str, Any] | None = None,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """Make an event of this frame's stream and run; the caller appends it to `events`.
+
+        Args:
+            kind: dotted name of what happened.
+            key: what makes it unique within (stream, run, kind).
+            producer: what produced it.
+            moment: when it happened, if not at this frame.
+            track_id: the track concerned.
+            label: its class.
+            position: (x, y) px.
+            data: particulars of the kind.
+            evidence: what proves it.
+        """
+        when = self.moment if moment is None else moment
+        return Event(
+            id=event_id(when, self.stream, self.run, kind, key),
+            kind=kind,
+            stream=self.stream,
+            run=self.run,
+            sequence=self.sequence,
+            moment=when,
+            producer=producer,
+            track_id=track_id,
+            label=label,
+            position=position,
+            data=data or {},
+            evidence=evidence or {},
+        )

@@ -1,0 +1,232 @@
+"""The three things one can add (sources, stages, sinks) and how they are found by name.
+
+A plug-in is a class registered as an entry point; its name there is its name in the configuration:
+
+    [project.entry-points."sightline.stages"]
+    blur = "my_package.blur:BlurStage"
+
+Each has a pydantic model of its options, from which the configuration is checked before anything runs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import ConfigError
+from pipeline.event import Event
+from pipeline.frame import Frame, Gap
+
+Kind = Literal["source", "stage", "sink"]
+
+
+class Options(BaseModel):
+    """Base of every plug-in's options: frozen, unknown keys refused, defaults checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What is known of a stream once its source is open.
+
+    Attributes:
+        stream: name of the stream.
+        url: where it comes from, fit to be shown (no credentials).
+        run: id of the run, see `Frame.run`.
+        width: of the upright picture, px.
+        height: of the upright picture, px.
+        live: True when pictures come at their own pace, whatever we do.
+        codec: short name ("h264"), "" when not encoded.
+        container: format of the file or transport ("mov,mp4"), "" when there is none.
+        pixel_format: FFmpeg's name ("yuv420p"), "" when unknown.
+        rate_hz: declared pictures per second, None when unknown; never used to compute time.
+        duration_s: declared length, None when unknown or endless.
+        frames: declared number of pictures, None when unknown.
+        rotation_deg: clockwise turn that was applied to make the picture upright.
+        has_audio: True when there is a sound track (ignored).
+    """
+
+    stream: str
+    url: str
+    run: str
+    width: int
+    height: int
+    live: bool = False
+    codec: str = ""
+    container: str = ""
+    pixel_format: str = ""
+    rate_hz: float | None = None
+    duration_s: float | None = None
+    frames: int | None = None
+    rotation_deg: int = 0
+    has_audio: bool = False
+
+
+class Source(ABC):
+    """Where pictures come from. Used by one thread, except `close`, which any thread may call.
+
+    `live` tells the engine which channel policy to use: a live source's newest frame wins, a file's every
+    frame is kept.
+    """
+
+    Options: ClassVar[type[Options]] = Options
+    live: ClassVar[bool] = False
+
+    def __init__(self, url: str, options: Any, stream: str) -> None:
+        self.url = url
+        self.options = options
+        self.stream = stream
+
+    @abstractmethod
+    def open(self) -> StreamInfo:
+        """Open the source up to its first picture's format.
+
+        Raises:
+            SourceError: what is wrong with which file, and what to do.
+        """
+
+    @abstractmethod
+    def read(self) -> Iterator[Frame | Gap]:
+        """Yield frames in order of media time, and a `Gap` wherever media is missing (also at the end).
+
+        Raises:
+            SourceError: if nothing more can be read although more should be there.
+        """
+
+    def close(self) -> None:
+        """Free everything; safe in every state and more than once. Makes `read` end soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """What a stage may know of its surroundings.
+
+    Attributes:
+        stream: name of the stream it serves.
+        config_hash: hash of that stream's effective stage settings, for `Producer`.
+    """
+
+    stream: str
+    config_hash: str = ""
+
+
+class Stage:
+    """One step on a frame's way. One instance serves one stream and runs in that stream's compute thread.
+
+    A stage fills in the frame's fields and leaves the picture alone. It implements `process`, or, when it
+    gains from several pictures at once, sets `batch` and implements `process_batch`.
+    """
+
+    Options: ClassVar[type[Options]] = Options
+    batch: int = 1
+
+    def __init__(self, options: Any, context: StageContext) -> None:
+        self.options = options
+        self.context = context
+
+    def open(self, info: StreamInfo) -> None:
+        """Prepare for pictures of this size; called once before the first frame.
+
+        Raises:
+            ConfigError: if the options do not fit the stream (a line outside the picture).
+        """
+
+    def process(self, frame: Frame) -> None:
+        """Handle one frame."""
+        raise NotImplementedError(f"{type(self).__name__} implements neither process nor process_batch")
+
+    def process_batch(self, frames: Sequence[Frame]) -> None:
+        """Handle up to `batch` frames, oldest first."""
+        for frame in frames:
+            self.process(frame)
+
+    def finish(self) -> Sequence[Event]:
+        """Return what becomes certain only because the stream has ended."""
+        return ()
+
+    def close(self) -> None:
+        """Free everything; safe in every state and more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """What a sink may know of its surroundings.
+
+    Attributes:
+        folder: where files go; exists.
+    """
+
+    folder: Path
+
+
+class Sink:
+    """Where results go. One instance serves all streams.
+
+    `open_stream`, `on_event`, `on_frame` and `close_stream` of one stream come from that stream's output
+    thread, those of different streams at the same time: state is kept per stream, or guarded by a lock.
+    """
+
+    Options: ClassVar[type[Options]] = Options
+
+    def __init__(self, options: Any, context: SinkContext) -> None:
+        self.options = options
+        self.context = context
+
+    def open_stream(self, info: StreamInfo) -> None:
+        """Prepare for a stream. Raises SinkError when it cannot be served."""
+
+    def on_event(self, event: Event) -> None:
+        """Take an event; it comes before the frame at which it became known."""
+
+    def on_frame(self, frame: Frame) -> None:
+        """Take a finished frame. `frame.drawn()` costs something: call it only if it is used."""
+
+    def close_stream(self, stream: str) -> None:
+        """Finish what belongs to one stream; called once per opened stream, also after a failure."""
+
+    def close(self) -> None:
+        """Finish everything; safe in every state and more than once."""
+
+
+_GROUPS: dict[Kind, str] = {
+    "source": "sightline.sources",
+    "stage": "sightline.stages",
+    "sink": "sightline.sinks",
+}
+
+
+def plugin_names(kind: Kind) -> list[str]:
+    """Return the registered names of a kind, sorted."""
+    return sorted(entry_points(group=_GROUPS[kind]).names)
+
+
+def load_plugin(kind: Kind, name: str) -> type[Any]:
+    """Import and return the class registered under `name`.
+
+    Raises:
+        ConfigError: if the name is unknown or its package cannot be imported.
+    """
+    found = entry_points(group=_GROUPS[kind], name=name)
+    if not found:
+        raise ConfigError(f"unknown {kind} '{name}'; known: {', '.join(plugin_names(kind))}")
+    entry = next(iter(found))
+    try:
+        loaded: type[Any] = entry.load()
+    except Exception as error:  # a third party's import may fail in any way; the user must learn which one
+        raise ConfigError(f"{kind} '{name}' ({entry.value}) cannot be imported: {error}") from error
+    return loaded
+
+
+def scheme_of(url: str) -> str:
+    """Return the name of the source that reads `url`: its scheme, else "images" for a folder, else "file"."""
+    scheme, separator, _ = url.partition("://")
+    if separator:
+        return scheme.lower()
+    return "images" if Path(url).is_dir() else "file"

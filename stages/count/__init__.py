@@ -1,0 +1,1 @@
+"""Counting objects that cross lines; the geometry is usable as a library without the engine."""

@@ -1,0 +1,1 @@
+"""Painting results onto a copy of the picture."""

@@ -1,0 +1,1 @@
+"""Following objects through time; usable as a library without the engine."""
