@@ -17,5 +17,9 @@ class SourceError(SightlineError):
     """A source cannot be opened or read: missing, empty, damaged, or of an unknown format."""
 
 
+class StageError(SightlineError):
+    """A stage failed on a frame: a defect of the stage, or a picture it cannot handle."""
+
+
 class SinkError(SightlineError):
     """Results cannot be delivered: a folder is not writable, an encoder or a socket refuses."""

@@ -1,0 +1,142 @@
+"""A bounded hand-over between two threads, with a spelled policy for the moment it is full."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+Item = TypeVar("Item")
+Policy = Literal["every", "latest"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatistics:
+    """What a channel has seen so far; `waiting` and `bytes` are of this instant."""
+
+    put: int
+    taken: int
+    dropped: int
+    waiting: int
+    bytes: int
+    most_waiting: int
+
+
+class Channel(Generic[Item]):
+    """A queue from one producer to one consumer, bounded in items and in bytes.
+
+    Policy "every" makes the producer wait (files: lose nothing). Policy "latest" drops the oldest waiting
+    item (live: the newest wins). A single item larger than `capacity_bytes` passes when nothing else waits.
+
+    Args:
+        policy: what happens when the channel is full.
+        capacity_items: how many items may wait.
+        capacity_bytes: how many bytes may wait.
+        weigh: bytes of an item.
+        on_drop: called as `on_drop(dropped, following)` for each item that "latest" drops, in the producer's
+            thread, before the consumer can take the item that follows it.
+
+    Raises:
+        ValueError: if a capacity is below 1.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        capacity_items: int,
+        capacity_bytes: int,
+        weigh: Callable[[Item], int],
+        on_drop: Callable[[Item, Item], None],
+    ) -> None:
+        if capacity_items < 1 or capacity_bytes < 1:
+            raise ValueError(f"a channel needs room, got {capacity_items} items, {capacity_bytes} bytes")
+        self._policy = policy
+        self._capacity_items = capacity_items
+        self._capacity_bytes = capacity_bytes
+        self._weigh = weigh
+        self._on_drop = on_drop
+        self._items: deque[tuple[Item, int]] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._producer_waits = False
+        self._put = self._taken = self._dropped = self._most_waiting = 0
+        self._changed = threading.Condition()
+
+    def put(self, item: Item) -> bool:
+        """Hand over an item; waits for room under policy "every". False: the channel is closed."""
+        size = self._weigh(item)
+        with self._changed:
+            while not self._closed and not self._has_room(size):
+                if self._policy == "latest":
+                    self._drop_oldest(item)
+                else:
+                    self._producer_waits = True
+                    self._changed.notify_all()
+                    self._changed.wait()
+            self._producer_waits = False
+            if self._closed:
+                return False
+            self._items.append((item, size))
+            self._bytes += size
+            self._put += 1
+            self._most_waiting = max(self._most_waiting, len(self._items))
+            self._changed.notify_all()
+            return True
+
+    def take(self, most: int = 1, *, fill: bool = False) -> list[Item]:
+        """Wait for items and take up to `most` of them, oldest first; [] once closed and empty.
+
+        Args:
+            most: the largest number of items to take.
+            fill: wait until `most` items are there (or no more can come), so that batches of a file do not
+                depend on timing. The wait also ends when the channel is full.
+        """
+        with self._changed:
+            while not self._closed and not self._producer_waits and len(self._items) < (most if fill else 1):
+                self._changed.wait()
+            batch = [self._pop() for _ in range(min(most, len(self._items)))]
+            self._producer_waits = False
+            self._taken += len(batch)
+            self._changed.notify_all()
+            return batch
+
+    def close(self) -> None:
+        """Accept nothing more; what waits can still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def abort(self) -> list[Item]:
+        """Close, and return what was waiting so that it can be accounted for."""
+        with self._changed:
+            self._closed = True
+            left = [self._pop() for _ in range(len(self._items))]
+            self._dropped += len(left)
+            self._changed.notify_all()
+            return left
+
+    def statistics(self) -> ChannelStatistics:
+        """Return counters since the start and the present filling."""
+        with self._changed:
+            return ChannelStatistics(
+                self._put, self._taken, self._dropped, len(self._items), self._bytes, self._most_waiting
+            )
+
+    def _has_room(self, size: int) -> bool:
+        if not self._items:
+            return True
+        return len(self._items) < self._capacity_items and self._bytes + size <= self._capacity_bytes
+
+    def _drop_oldest(self, newer: Item) -> None:
+        dropped = self._pop()
+        self._dropped += 1
+        following = self._items[0][0] if self._items else newer
+        self._on_drop(dropped, following)
+
+    def _pop(self) -> Item:
+        item, size = self._items.popleft()
+        self._bytes -= size
+        return item

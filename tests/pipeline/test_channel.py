@@ -1,0 +1,157 @@
+"""Channels: bounded, nothing lost under "every", the newest wins under "latest"."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.channel import Channel, Policy
+
+JOIN_S = 10.0
+
+
+def make(
+    policy: Policy, items: int = 3, size: int = 1000, lost: list[tuple[int, int]] | None = None
+) -> Channel[int]:
+    drops = lost if lost is not None else []
+    return Channel(
+        policy,
+        capacity_items=items,
+        capacity_bytes=size,
+        weigh=abs,
+        on_drop=lambda dropped, following: drops.append((dropped, following)),
+    )
+
+
+def in_thread(work: object) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)  # type: ignore[arg-type]
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(("items", "size"), [(0, 1), (1, 0), (-1, 5)])
+def test_capacity_has_no_default_and_no_zero(items: int, size: int) -> None:
+    with pytest.raises(ValueError, match="needs room"):
+        make("every", items, size)
+
+
+def test_latest_drops_the_oldest_and_names_what_follows_it() -> None:
+    lost: list[tuple[int, int]] = []
+    channel = make("latest", items=2, lost=lost)
+    for item in (1, 2, 3, 4):
+        assert channel.put(item)
+    assert lost == [(1, 2), (2, 3)]
+    assert channel.take(5) == [3, 4]
+    statistics = channel.statistics()
+    assert (statistics.put, statistics.taken, statistics.dropped) == (4, 2, 2)
+
+
+def test_latest_is_bounded_in_bytes_too() -> None:
+    lost: list[tuple[int, int]] = []
+    channel = make("latest", items=100, size=10, lost=lost)
+    for item in (4, 5, 6):
+        channel.put(item)
+    assert channel.statistics().bytes <= 10
+    assert [dropped for dropped, _ in lost] == [4, 5]
+
+
+def test_one_item_larger_than_the_channel_passes_alone() -> None:
+    channel = make("every", size=10)
+    assert channel.put(50)
+    assert channel.take() == [50]
+
+
+def test_every_blocks_the_producer_until_there_is_room() -> None:
+    channel = make("every", items=1)
+    channel.put(1)
+    second = in_thread(lambda: channel.put(2))
+    assert channel.take() == [1]
+    second.join(JOIN_S)
+    assert channel.take() == [2]
+
+
+def test_close_lets_the_rest_be_taken_and_refuses_more() -> None:
+    channel = make("every")
+    channel.put(1)
+    channel.close()
+    assert not channel.put(2)
+    assert channel.take() == [1]
+    assert channel.take() == []
+
+
+def test_abort_returns_what_waited_and_frees_a_blocked_producer() -> None:
+    channel = make("every", items=1)
+    channel.put(1)
+    answers: list[bool] = []
+    blocked = in_thread(lambda: answers.append(channel.put(2)))
+    left = channel.abort()
+    blocked.join(JOIN_S)
+    assert answers == [False]
+    assert left == [1]
+    assert channel.statistics().bytes == 0
+
+
+def test_a_full_batch_is_waited_for_but_not_beyond_the_end() -> None:
+    channel = make("every", items=8)
+    batches: list[list[int]] = []
+
+    def consume() -> None:
+        while batch := channel.take(3, fill=True):
+            batches.append(batch)
+
+    consumer = in_thread(consume)
+    for item in range(1, 8):
+        channel.put(item)
+    channel.close()
+    consumer.join(JOIN_S)
+    assert batches == [[1, 2, 3], [4, 5, 6], [7]]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 30), max_size=40),
+    items=st.integers(1, 5),
+    size=st.integers(1, 40),
+    most=st.integers(1, 6),
+    fill=st.booleans(),
+)
+def test_every_loses_nothing_keeps_order_and_never_hangs(
+    sizes: list[int], items: int, size: int, most: int, fill: bool
+) -> None:
+    channel = make("every", items=items, size=size)
+    taken: list[int] = []
+
+    def consume() -> None:
+        while batch := channel.take(most, fill=fill):
+            assert len(batch) <= most
+            taken.extend(batch)
+
+    def produce() -> None:
+        for item in sizes:
+            assert channel.put(item)
+        channel.close()
+
+    threads = [in_thread(consume), in_thread(produce)]
+    for thread in threads:
+        thread.join(JOIN_S)
+    assert not any(thread.is_alive() for thread in threads)
+    assert taken == sizes
+    statistics = channel.statistics()
+    assert statistics.most_waiting <= items
+    assert (statistics.put, statistics.taken, statistics.dropped) == (len(sizes), len(sizes), 0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes=st.lists(st.integers(1, 30), max_size=40), items=st.integers(1, 5), size=st.integers(1, 40))
+def test_latest_accounts_for_every_item(sizes: list[int], items: int, size: int) -> None:
+    lost: list[tuple[int, int]] = []
+    channel = make("latest", items=items, size=size, lost=lost)
+    for item in sizes:
+        channel.put(item)
+    kept = channel.take(len(sizes) + 1) if sizes else []
+    assert [dropped for dropped, _ in lost] + kept == sizes
+    assert len(kept) <= items
+    assert len(kept) <= 1 or sum(kept) <= size

@@ -1,0 +1,92 @@
+"""Tables of detections and tracks: validated at the door, selected by masks, convertible."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.objects import Detections, Tracks
+
+BOXES = np.array([[0, 0, 10, 10], [5, 5, 20, 30], [1, 2, 3, 4]], np.float32)
+
+
+def detections(**changes: Any) -> Detections:
+    columns: dict[str, Any] = {"xyxy": BOXES, "score": [0.9, 0.5, 0.1], "label": ["car", "person", "car"]}
+    return Detections(**{**columns, **changes})
+
+
+def tracks(**changes: Any) -> Tracks:
+    columns: dict[str, Any] = {
+        "id": [4, 7, 9],
+        "xyxy": BOXES,
+        "score": [0.9, 0.5, 0.1],
+        "label": ["car", "person", "car"],
+        "detection": [1, -1, 0],
+        "missed_s": [0.0, 0.2, 0.0],
+    }
+    return Tracks(**{**columns, **changes})
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "says"),
+    [
+        (detections, {"xyxy": BOXES[:, :3]}, "(N, 4), got (3, 3)"),
+        (detections, {"xyxy": BOXES[0]}, "(N, 4), got (4,)"),
+        (detections, {"score": [0.5]}, "score must have shape (3,)"),
+        (detections, {"score": [0.5, 1.5, 0.1]}, "within 0..1"),
+        (detections, {"score": [0.5, np.nan, 0.1]}, "within 0..1"),
+        (detections, {"label": ["car"]}, "label must have shape (3,)"),
+        (detections, {"embedding": np.zeros((2, 8))}, "embedding must have shape (3, D), got (2, 8)"),
+        (detections, {"xyxy": [[0, 0, np.inf, 1]] * 3}, "finite"),
+        (detections, {"xyxy": [[9, 0, 1, 1]] * 3}, "(left, top, right, bottom)"),
+        (tracks, {"id": [1, 1, 2]}, "unique within a frame, got [1, 1, 2]"),
+        (tracks, {"detection": [0, 1]}, "detection must have shape (3,)"),
+        (tracks, {"missed_s": [0.0]}, "missed_s must have shape (3,)"),
+    ],
+)
+def test_wrong_columns_are_refused_with_wanted_and_actual(
+    make: Any, changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        make(**changes)
+
+
+def test_a_mask_is_the_filter_language() -> None:
+    table = detections(embedding=np.eye(3, 5))
+    cars = table[table.label == "car"]
+    assert cars.score.tolist() == pytest.approx([0.9, 0.1])
+    assert cars.embedding is not None
+    assert cars.embedding.shape == (2, 5)
+    assert len(table[[1]]) == 1
+    assert len(table[:2]) == 2
+    assert len(table[np.zeros(3, bool)]) == 0
+
+
+def test_empty_tables_are_tables() -> None:
+    assert len(Detections.empty()) == len(Tracks.empty()) == 0
+    assert Detections.empty().xyxy.shape == (0, 4)
+
+
+def test_a_track_says_whether_it_was_seen() -> None:
+    assert tracks().predicted.tolist() == [False, True, False]
+
+
+def test_the_way_to_supervision_and_back_keeps_everything() -> None:
+    pytest.importorskip("supervision")
+    table = detections()
+    back = Detections.from_supervision(table.to_supervision())
+    np.testing.assert_array_equal(back.xyxy, table.xyxy)
+    np.testing.assert_allclose(back.score, table.score)
+    assert back.label.tolist() == table.label.tolist()
+    assert tracks().to_supervision().tracker_id.tolist() == [4, 7, 9]
+
+
+def test_supervision_without_names_or_confidence() -> None:
+    supervision = pytest.importorskip("supervision")
+    bare = supervision.Detections(xyxy=BOXES, class_id=np.array([2, 0, 2]))
+    table = Detections.from_supervision(bare, names={2: "car"})
+    assert table.label.tolist() == ["car", "0", "car"]
+    assert table.score.tolist() == [1.0, 1.0, 1.0]
