@@ -29,7 +29,7 @@ Kind = Literal["source", "stage", "sink"]
 class Options(BaseModel):
     """Base of every plug-in's options: frozen, unknown keys refused, defaults checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

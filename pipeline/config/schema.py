@@ -1,0 +1,145 @@
+"""A checked configuration: everything in it exists, fits together and has its defaults filled in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, model_validator
+from pydantic_core import to_jsonable_python
+
+from pipeline.address import check_address
+from pipeline.channel import Policy
+from pipeline.config.problems import shown
+from pipeline.errors import ConfigError
+from pipeline.plugin import Kind, Options
+
+STREAM_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _endpoint(text: str) -> str:
+    try:
+        return check_address(text)
+    except ConfigError as error:  # pydantic adds where it was written to a ValueError only
+        raise ValueError(str(error)) from None
+
+
+def _stream_name(text: str) -> str:
+    if not STREAM_NAME.fullmatch(text):
+        raise ValueError(f"a stream's name is 1 to 64 letters, digits, '_' or '-', not {shown(text)}")
+    return text
+
+
+def _path_text(text: str) -> str:
+    if not text.strip() or "\0" in text:
+        raise ValueError("must not be empty, nor hold a NUL character")
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+PathText = Annotated[str, AfterValidator(_path_text)]
+StreamName = Annotated[str, AfterValidator(_stream_name)]
+
+
+class BusConfig(Options):
+    """Where events and frames are published (ZeroMQ).
+
+    Attributes:
+        events: endpoint of the events, None for not at all.
+        frames: endpoint of the frames, None for not at all.
+    """
+
+    events: Endpoint | None = None
+    frames: Endpoint | None = None
+
+    @model_validator(mode="after")
+    def _differ(self) -> BusConfig:
+        if self.events is not None and self.events == self.frames:
+            raise ValueError(f"events and frames both go to {self.frames}; each needs its own endpoint")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class PluginConfig:
+    """One source, stage or sink and its checked options.
+
+    Attributes:
+        kind: what it is.
+        name: its registered name.
+        plugin: its class.
+        options: instance of `plugin.Options`.
+    """
+
+    kind: Kind
+    name: str
+    plugin: type[Any]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """One stream.
+
+    Attributes:
+        name: letters, digits, "_" and "-".
+        url: URL or path, "~" expanded; may hold credentials, so it is not in `repr`.
+        source: what reads it, and its options.
+        policy: what happens to frames that come too fast; None: as the source is, live or not.
+        stages: in the order of processing.
+        config_hash: of `stages` with all defaults filled in, and of nothing else: streams that are
+            processed alike have the same.
+    """
+
+    name: str
+    url: str = field(repr=False)
+    source: PluginConfig
+    policy: Policy | None
+    stages: tuple[PluginConfig, ...]
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a run needs to know.
+
+    Attributes:
+        streams: in the order of the file.
+        sinks: where results go.
+        bus: endpoints, None for no bus.
+        out: folder of the results.
+        hash: of everything effective; comments and the order of keys do not matter.
+        path: the file it was read from.
+    """
+
+    streams: tuple[StreamConfig, ...]
+    sinks: tuple[PluginConfig, ...]
+    bus: BusConfig | None
+    out: Path
+    hash: str
+    path: Path
+
+
+def hash_of(settings: object) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of settings as canonical JSON.
+
+    Args:
+        settings: anything of dicts, lists, scalars, `PluginConfig` and pydantic models.
+    """
+    canonical = json.dumps(settings, default=_plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    match value:
+        case PluginConfig():
+            return [value.name, value.options]
+        case Options():
+            return value.model_dump()
+        case set() | frozenset():  # their order changes from process to process
+            return sorted((to_jsonable_python(item) for item in value), key=repr)
+        case _:
+            return to_jsonable_python(value)
