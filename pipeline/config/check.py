@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from pipeline.channel import Policy
 from pipeline.config.catalogue import Catalogue
 from pipeline.config.problems import (
     KeyPath,
@@ -21,7 +22,6 @@ from pipeline.config.schema import (
     Config,
     PathText,
     PluginConfig,
-    Policy,
     StreamConfig,
     StreamName,
     hash_of,

@@ -1,0 +1,24 @@
+"""`sightline check`: is this configuration right?"""
+
+from __future__ import annotations
+
+import typer
+
+from pipeline.cli.options import ConfigPath, Sets, Sources
+
+
+def check(config: ConfigPath, source: Sources, setting: Sets) -> None:
+    """Check CONFIG without running it; every problem is listed with its line, key and what is allowed.
+
+    Example: sightline check my.yaml --set stages.motion.width=480
+    """
+    from pipeline.config.load import load_config
+    from pipeline.config.problems import without_credentials
+
+    checked = load_config(config, sources=source, sets=setting)
+    for stream in checked.streams:
+        stages = " > ".join(stage.name for stage in stream.stages) or "no stages"
+        typer.echo(f"{stream.name}: {without_credentials(stream.url)} > {stages}")
+    sinks = ", ".join(sink.name for sink in checked.sinks) or "none"
+    typer.echo(f"sinks: {sinks}; results in {checked.out}")
+    typer.echo(f"{checked.path}: ok")

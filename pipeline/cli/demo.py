@@ -1,0 +1,67 @@
+"""`sightline demo`: the whole way of a frame on a synthetic street, with counted against true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from pipeline.cli.options import Out, Quiet, Sets
+
+
+def demo(
+    setting: Sets,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """Count cars and people on a synthetic street whose truth is known; needs no camera, weights or network.
+
+    Example: sightline demo --out demo
+
+    Writes the annotated video, events, counts, a chart and a report with counted against true.
+    """
+    from pipeline.cli.session import finish, run_to_report
+    from pipeline.cli.truth import compare
+    from pipeline.config.load import load_config
+
+    config = load_config("demo", sets=setting, out=out or Path("demo"))
+    summary, code = run_to_report(config, quiet=quiet)
+    rows = [row for stream in config.streams for row in compare(stream, config.out / "events.jsonl")]
+    summary["demo"] = {"counted_against_true": [row.to_dict() for row in rows]}
+    report = config.out / "report.json"
+    if rows:
+        from pipeline.cli.chart import draw_chart
+
+        draw_chart(rows, config.out / "chart.png")
+    finish(summary, report, quiet=quiet)
+    if not quiet:
+        _show(rows, summary, config.out)
+    raise typer.Exit(code)
+
+
+def _show(rows: list[Any], summary: dict[str, Any], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="counted against true", title_justify="left", box=None, pad_edge=False)
+    for heading in ("line", "direction", "counted", "true", "right", "missed", "extra"):
+        table.add_column(heading, justify="left" if heading in ("line", "direction") else "right")
+    for row in rows:
+        table.add_row(
+            row.line,
+            row.direction,
+            *(str(n) for n in (row.counted, row.true, row.right, row.missed, row.extra)),
+        )
+    console = Console()
+    console.print(table)
+    for stream in summary["streams"].values():
+        console.print(
+            f"{stream['media_seconds']:.0f} s of video in {stream['seconds']:.1f} s "
+            f"({stream['fps']:.0f} frames/s)",
+            highlight=False,
+        )
+    console.print(f"results in {folder}:", highlight=False)
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        console.print(f"  {file}", highlight=False, soft_wrap=True)
+    console.print("next: sightline run traffic --source YOUR_VIDEO.mp4", highlight=False)

@@ -1,0 +1,112 @@
+"""Progress of a run on stderr: a live table on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from pipeline.engine import Engine
+from pipeline.stream import Stream
+
+_LINE_EVERY_S = 5.0
+
+
+class Display:
+    """Shows how far each stream is; give `refresh` to `Engine.run` as its tick.
+
+    Args:
+        engine: what to show.
+        quiet: show nothing.
+        console: where to; stderr when None.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        quiet: bool = False,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._quiet = quiet
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+        self._next_line_s = clock() + _LINE_EVERY_S
+        self._live: Live | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._quiet:
+            self._live = self._stack.enter_context(
+                Live(self._table(), console=self._console, auto_refresh=False, transient=False)
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def refresh(self) -> None:
+        """Show the present state."""
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+        elif not self._quiet and self._clock() >= self._next_line_s:
+            self._next_line_s = self._clock() + _LINE_EVERY_S
+            for stream in self._engine.streams:
+                self._console.print(self._line(stream), markup=False, highlight=False, soft_wrap=True)
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("stream", "state", "done", "frames", "frames/s", "dropped", "counts"):
+            table.add_column(
+                heading, justify="right" if heading in ("done", "frames", "frames/s") else "left"
+            )
+        for stream in self._engine.streams:
+            table.add_row(*self._cells(stream))
+        return table
+
+    def _line(self, stream: Stream) -> str:
+        name, state, done, frames, rate, dropped, counts = self._cells(stream)
+        return f"{name}: {state}, {done}, {frames} frames, {rate} frames/s, dropped {dropped}, {counts}"
+
+    def _cells(self, stream: Stream) -> tuple[str, ...]:
+        entry = stream.ledger.entry()
+        lost = entry.captured - entry.finished - entry.in_flight
+        seconds = self._engine.seconds
+        rate = f"{entry.finished / seconds:.0f}" if seconds > 0 else "-"
+        return (
+            stream.config.name,
+            str(stream.state),
+            _done(stream),
+            str(entry.finished),
+            rate,
+            str(lost),
+            counts_text(stream.tally.counts()) or "-",
+        )
+
+
+def _done(stream: Stream) -> str:
+    if stream.media_span_s is None:
+        return "-"
+    position_s = stream.media_span_s[1]
+    duration_s = stream.info.duration_s if stream.info else None
+    return f"{position_s:.1f} s" if not duration_s else f"{min(1.0, position_s / duration_s):.0%}"
+
+
+def counts_text(counts: dict[str, dict[str, dict[str, int]]]) -> str:
+    """Return totals as `gate: up 2, down 3`, lines separated by ` | `."""
+    return " | ".join(
+        f"{line}: "
+        + ", ".join(f"{direction} {sum(labels.values())}" for direction, labels in directions.items())
+        for line, directions in counts.items()
+    )

@@ -1,0 +1,133 @@
+"""`sightline doctor`: what does this box have, and what will be used of it?"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from typing import Any
+
+import typer
+
+from pipeline.cli.options import Json
+
+
+def doctor(as_json: Json = False) -> None:
+    """Show this box's parts and versions, and which backend each detector will use.
+
+    Example: sightline doctor --json > box.json
+    """
+    facts = examine()
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    for heading, rows in facts.items():
+        typer.echo(heading)
+        for name, value in rows.items():
+            typer.echo(f"  {name + ':':<22}{value}")
+
+
+def examine() -> dict[str, dict[str, str]]:
+    """Return heading -> name -> finding, all as text."""
+    from pipeline.report import versions
+
+    return {
+        "box": _box(),
+        "versions": versions(),
+        "decoding": _decoding(),
+        "inference": _inference(),
+        "plug-ins": _plugins(),
+    }
+
+
+def _box() -> dict[str, str]:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    disk = shutil.disk_usage(".")
+    rows = {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": f"{usable} usable of {os.cpu_count()}",
+        "disk here": f"{disk.free / 2**30:.0f} GiB free of {disk.total / 2**30:.0f} GiB",
+        "gpu": _nvidia() or "none found (nvidia-smi is not there or lists none): everything runs on the CPU",
+    }
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        rows["memory"] = f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"
+    return rows
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a kernel file, not a path of ours
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def _nvidia() -> str | None:
+    command = shutil.which("nvidia-smi")
+    if not command:
+        return None
+    query = [command, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"nvidia-smi failed: {error}"
+    return "; ".join(found.stdout.strip().splitlines()) or None
+
+
+def _decoding() -> dict[str, str]:
+    import av
+    import av.codec.hwaccel
+
+    libraries = ", ".join(f"{name} {'.'.join(map(str, v))}" for name, v in av.library_versions.items())
+    return {
+        "ffmpeg libraries": libraries,
+        "hardware in FFmpeg": ", ".join(av.codec.hwaccel.hwdevices_available()) or "none",
+        "used": "software decoding (hardware decoding is not wired up yet)",
+    }
+
+
+def _inference() -> dict[str, str]:
+    import onnxruntime
+
+    providers = ", ".join(onnxruntime.get_available_providers())
+    return {
+        "motion, hog": "OpenCV on the CPU, one thread",
+        "onnx": f"ONNX Runtime on the CPU (providers there are: {providers})",
+        "yolo": _torch(),
+    }
+
+
+def _torch() -> str:
+    import importlib.util
+
+    if not importlib.util.find_spec("ultralytics"):
+        return 'not installed: pip install "sightline[yolo]" (AGPL-3.0, about 6 GB with torch)'
+    import torch
+
+    if torch.cuda.is_available():
+        return f"torch {torch.__version__} on {torch.cuda.get_device_name(0)}, half precision"
+    return f"torch {torch.__version__} on the CPU (no usable CUDA device)"
+
+
+def _plugins() -> dict[str, str]:
+    from pipeline.errors import ConfigError
+    from pipeline.plugin import Kind, load_plugin, plugin_names
+
+    kinds: tuple[Kind, ...] = ("source", "stage", "sink")
+    rows: dict[str, Any] = {}
+    for kind in kinds:
+        found = []
+        for name in plugin_names(kind):
+            try:
+                load_plugin(kind, name)
+                found.append(name)
+            except ConfigError as error:
+                found.append(f"{name} (broken: {error})")
+        rows[f"{kind}s"] = ", ".join(found)
+    return rows

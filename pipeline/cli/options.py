@@ -1,0 +1,45 @@
+"""Command-line options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG",
+        help="A YAML file, or the name of a shipped one: demo, traffic, people.",
+        show_default=False,
+    ),
+]
+Sources = Annotated[
+    list[str],
+    typer.Option(
+        "--source",
+        metavar="[NAME=]URL",
+        help="Read this instead of the configured source; repeat for several streams.",
+        default_factory=list,
+    ),
+]
+Sets = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override one setting, e.g. stages.motion.width=480; repeat for several.",
+        default_factory=list,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Folder for results; made when missing.", show_default=False),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Where to write the report. [default: DIR/report.json]"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]

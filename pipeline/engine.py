@@ -1,0 +1,137 @@
+"""A whole run: every stream of a configuration, its sinks and its bus, from start to report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from pipeline.bus import Bus
+from pipeline.config.schema import Config
+from pipeline.errors import ConfigError, SinkError
+from pipeline.plugin import SinkContext
+from pipeline.report import run_report
+from pipeline.stream import NamedSink, State, Stream
+
+
+class Engine:
+    """Builds everything that a configuration names, and runs it.
+
+    Use it as a context manager; leaving it stops the streams and closes sinks and bus.
+
+    Args:
+        config: a checked configuration.
+        clock: monotonic seconds, for the report.
+
+    Raises:
+        ConfigError: if a part cannot be built as configured.
+        SinkError: if the output folder or an address of the bus cannot be used.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+        self.config = config
+        self._clock = clock
+        self._started: float | None = None
+        self._ended: float | None = None
+        self._done = threading.Event()
+        self._left = len(config.streams)
+        self._lock = threading.Lock()
+        self._bus: Bus | None = None
+        self._sinks: list[NamedSink] = []
+        self.streams: list[Stream] = []
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self) -> None:
+        try:
+            self.config.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(
+                f"{self.config.out}: cannot make the output folder: {error.strerror}; choose another by --out"
+            ) from error
+        context = SinkContext(self.config.out)
+        for sink in self.config.sinks:
+            self._sinks.append((sink.name, sink.plugin(sink.options, context)))
+        if self.config.bus:
+            self._bus = Bus(self.config.bus.events, self.config.bus.frames)
+        self.streams = [
+            Stream(stream, self._sinks, self._bus, self._stream_ended) for stream in self.config.streams
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def run(self, tick: Callable[[], None] | None = None, tick_s: float = 0.2) -> dict[str, Any]:
+        """Run until every stream has ended, and return the report.
+
+        Args:
+            tick: called every `tick_s` in this thread, e.g. to redraw a display.
+            tick_s: seconds between two ticks.
+        """
+        self._started = self._clock()
+        for stream in self.streams:
+            stream.start()
+        while not self._done.wait(tick_s):
+            if tick:
+                tick()
+        if tick:
+            tick()
+        self._ended = self._clock()
+        return self.report()
+
+    def stop(self) -> None:
+        """Ask every stream to end soon; what is on its way is finished. Safe in a signal handler."""
+        for stream in self.streams:
+            stream.stop()
+
+    def close(self) -> None:
+        """Stop what still runs, then close sinks and bus; safe more than once."""
+        if self._started is not None:
+            self.stop()
+            for stream in self.streams:
+                stream.join()
+        for _, sink in self._sinks:
+            sink.close()
+        if self._bus:
+            self._bus.close()
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds since the start, up to the end of the last stream."""
+        if self._started is None:
+            return 0.0
+        return (self._clock() if self._ended is None else self._ended) - self._started
+
+    def report(self) -> dict[str, Any]:
+        """Return the report as it stands; see `pipeline.report`."""
+        return run_report(
+            self.streams, config=str(self.config.path), config_hash=self.config.hash, seconds=self.seconds
+        )
+
+    def exit_code(self) -> int:
+        """Return 0 if all was done, 2 if a stream cannot run as configured, 1 for any other failure.
+
+        A file that was stopped before its end counts as a failure, so that a script does not take half a
+        count for a whole one; a live stream has no end and may be stopped.
+        """
+        errors = [stream.error for stream in self.streams if stream.error]
+        if any(isinstance(error, ConfigError) for error in errors):
+            return 2
+        unfinished = any(stream.state is State.STOPPED and not stream.live for stream in self.streams)
+        return 1 if errors or unfinished else 0
+
+    def _stream_ended(self) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                self._done.set()

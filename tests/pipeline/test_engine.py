@@ -1,0 +1,116 @@
+"""A whole run: isolation of streams, exit codes, the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.schema import Config, PluginConfig, StreamConfig
+from pipeline.engine import Engine
+from pipeline.errors import ConfigError, SightlineError, SinkError, SourceError
+from pipeline.plugin import Options, Sink, SinkContext, StreamInfo
+from pipeline.report import write_report
+from tests.pipeline.parts import WorkOptions, stream_config
+
+
+class Quiet(Sink):
+    """Takes everything; keeps how often it was closed."""
+
+    closed = 0
+
+    def __init__(self, options: Options, context: SinkContext) -> None:
+        super().__init__(options, context)
+        self.opened: list[str] = []
+
+    def open_stream(self, info: StreamInfo) -> None:
+        self.opened.append(info.stream)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def config(folder: Path, *streams: StreamConfig) -> Config:
+    sinks = (PluginConfig("sink", "quiet", Quiet, Quiet.Options()),)
+    return Config(streams, sinks, None, folder / "out", "feed", folder / "c.yaml")
+
+
+def run(folder: Path, *streams: StreamConfig) -> tuple[dict[str, object], int]:
+    with Engine(config(folder, *streams)) as engine:
+        report = engine.run()
+    json.dumps(report)
+    return report, engine.exit_code()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(None, 0), (SourceError("cut"), 1), (ValueError("bug"), 1), (ConfigError("line outside"), 2)],
+)
+def test_exit_codes_by_situation(error: Exception | None, code: int, tmp_path: Path) -> None:
+    script = ["frame", *([error] if error else [])]
+    report, found = run(tmp_path, stream_config(script=script))
+    assert found == code
+    assert report["status"] == ("failed" if error else "done")
+
+
+def test_one_failing_stream_stops_no_other(tmp_path: Path) -> None:
+    report, code = run(
+        tmp_path,
+        stream_config(script=["frame"] * 30, name="a"),
+        stream_config(open_error=SourceError("no such file"), name="b"),
+        stream_config(WorkOptions(open_error=OSError("bad lens")), name="c"),
+        stream_config(script=["frame"] * 30, name="d"),
+    )
+    streams = report["streams"]
+    assert isinstance(streams, dict)
+    assert code == 1
+    assert {name: s["state"] for name, s in streams.items()} == {
+        "a": "ended",
+        "b": "failed",
+        "c": "failed",
+        "d": "ended",
+    }
+    assert streams["a"]["frames"] == {"captured": 30, "finished": 30, "dropped": {}}
+    assert streams["b"]["error"] == "no such file"
+    assert "bad lens" in streams["c"]["error"]
+
+
+def test_the_report_has_what_scripts_rely_on(tmp_path: Path) -> None:
+    report, _ = run(tmp_path, stream_config())
+    assert {"status", "config", "config_hash", "seconds", "streams", "versions"} <= report.keys()
+    stream = report["streams"]["gate"]  # type: ignore[index]
+    assert {"frames", "counts", "seconds", "fps", "media_seconds", "gaps", "config_hash"} <= stream.keys()
+    assert "sightline" in report["versions"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("live", "code"), [(False, 1), (True, 0)])
+def test_a_stopped_file_is_half_a_count_but_a_live_stream_has_no_end(
+    live: bool, code: int, tmp_path: Path
+) -> None:
+    engine = Engine(config(tmp_path, stream_config(script=["frame", "wait"], live=live)))
+    with engine:
+        report = engine.run(tick=engine.stop, tick_s=0.01)
+    assert report["status"] == "stopped"
+    assert engine.exit_code() == code
+
+
+def test_leaving_closes_every_sink(tmp_path: Path) -> None:
+    engine = Engine(config(tmp_path, stream_config(name="a"), stream_config(name="b")))
+    with engine:
+        engine.run()
+    sink = engine._sinks[0][1]
+    assert isinstance(sink, Quiet)
+    assert sorted(sink.opened) == ["a", "b"]
+    assert sink.closed == 1
+    engine.close()
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "report.json"
+    write_report({"status": "done"}, target)
+    assert json.loads(target.read_text()) == {"status": "done"}
+    assert [path.name for path in target.parent.iterdir()] == ["report.json"]
+    with pytest.raises(SinkError, match="cannot write the report"):
+        write_report({}, target / "below-a-file.json")
+    assert issubclass(SinkError, SightlineError)
