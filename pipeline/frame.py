@@ -12,7 +12,10 @@ from pipeline.objects import Detections, Tracks
 from pipeline.picture import Picture, U8Array
 
 Counts = Mapping[str, Mapping[str, Mapping[str, int]]]
-"""Totals so far: line name -> direction name -> label -> objects."""
+"""Totals so far: line name -> direction name -> label -> objects; "to right" comes before "to left"."""
+
+Line = tuple[tuple[float, float], tuple[float, float]]
+"""A directed line in pixels: (x, y) of its start, (x, y) of its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Frame:
         detections: set by a detector.
         tracks: set by a tracker.
         counts: totals so far, set by a counter.
+        lines: where the counter's lines lie, by name, so that a drawing stage can show them.
         events: what became known at this frame.
         overlay: how to paint the results, set by a drawing stage.
     """
@@ -69,6 +73,7 @@ class Frame:
     detections: Detections | None = None
     tracks: Tracks | None = None
     counts: Counts | None = None
+    lines: Mapping[str, Line] | None = None
     events: list[Event] = field(default_factory=list)
     overlay: Overlay | None = None
     _drawn: U8Array | None = field(default=None, repr=False)

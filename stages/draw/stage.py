@@ -1,0 +1,158 @@
+"""The stage `draw`: prepares how a frame's results are painted; the painting waits until somebody looks."""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.frame import Counts, Frame, Line
+from pipeline.objects import Detections, Tracks
+from pipeline.picture import U8Array
+from pipeline.plugin import Options, Stage, StageContext
+from stages.draw.paint import Bgr, Style, colour_of, draw_box, draw_line, draw_panel, draw_tag, draw_trail
+
+MAX_TRAIL_POINTS = 512
+"""Most positions that are remembered of one track, whatever the stream's rate."""
+
+Trail = tuple[tuple[float, float, float], ...]
+"""(media time in seconds, x px, y px), oldest first."""
+
+
+class DrawOptions(Options):
+    """Options of the stage `draw`.
+
+    Attributes:
+        boxes: outline tracks, or detections where nothing tracks; a predicted box is dashed.
+        ids: write the tracks' ids.
+        labels: write the classes.
+        scores: write the detector's confidence.
+        trails_s: show where the bottom centre of each track was in the last so many seconds; 0 for no trails.
+        lines: show the counting lines, with the names of their directions.
+        counts: show the totals in the top left corner.
+    """
+
+    boxes: bool = True
+    ids: bool = True
+    labels: bool = True
+    scores: bool = False
+    trails_s: Annotated[float, Field(ge=0, le=60)] = 2.0
+    lines: bool = True
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOverlay:
+    """What one frame shows; holds only what never changes, so it can be painted at any later time.
+
+    Attributes:
+        options: what to show.
+        objects: the tracks, or the detections where nothing tracks.
+        trails: by track id.
+        lines: the counting lines.
+        counts: the totals.
+    """
+
+    options: DrawOptions
+    objects: Tracks | Detections | None
+    trails: Mapping[int, Trail]
+    lines: Mapping[str, Line]
+    counts: Counts
+
+    def paint(self, canvas: U8Array) -> None:
+        """Paint onto `canvas`, (H, W, 3) uint8 BGR, in place; what matters most comes last."""
+        style = Style.of(canvas)
+        for track_id, trail in self.trails.items():
+            draw_trail(canvas, [(x, y) for _, x, y in trail], colour_of(track_id), style)
+        if self.options.lines:
+            for name, (start, end) in self.lines.items():
+                draw_line(canvas, start, end, name, tuple(self.counts.get(name, ())), style)
+        if self.objects is not None:
+            self._paint_objects(canvas, _visible(self.objects, canvas), style)
+        if self.options.counts:
+            draw_panel(canvas, self._rows(), style)
+
+    def _paint_objects(self, canvas: U8Array, objects: Tracks | Detections, style: Style) -> None:
+        colours = _colours(objects)
+        if self.options.boxes:
+            predicted = objects.detection < 0 if isinstance(objects, Tracks) else np.zeros(len(objects), bool)
+            for xyxy, colour, dashed in zip(objects.xyxy, colours, predicted.tolist(), strict=True):
+                draw_box(canvas, xyxy, colour, style, dashed=dashed)
+        for xyxy, colour, text in zip(objects.xyxy.tolist(), colours, self._texts(objects), strict=True):
+            draw_tag(canvas, text, (xyxy[0], xyxy[1]), colour, style)
+
+    def _texts(self, objects: Tracks | Detections) -> list[str]:
+        parts = []
+        if self.options.ids and isinstance(objects, Tracks):
+            parts.append([f"#{track_id}" for track_id in objects.id.tolist()])
+        if self.options.labels:
+            parts.append(objects.label.tolist())
+        if self.options.scores:
+            parts.append([f"{score:.2f}" for score in objects.score.tolist()])
+        return [" ".join(words) for words in zip(*parts, strict=True)] if parts else [""] * len(objects)
+
+    def _rows(self) -> list[tuple[str, str, int]]:
+        return [
+            (line, direction, sum(by_label.values()))
+            for line, directions in self.counts.items()
+            for direction, by_label in directions.items()
+        ]
+
+
+class DrawStage(Stage):
+    """Sets `frame.overlay`; nothing is painted unless somebody calls `frame.drawn()`."""
+
+    Options: ClassVar[type[Options]] = DrawOptions
+    options: DrawOptions
+
+    def __init__(self, options: DrawOptions, context: StageContext) -> None:
+        super().__init__(options, context)
+        self._trails: dict[int, deque[tuple[float, float, float]]] = {}
+
+    def process(self, frame: Frame) -> None:
+        """Note what this frame will show."""
+        frame.overlay = FrameOverlay(
+            options=self.options,
+            objects=frame.detections if frame.tracks is None else frame.tracks,
+            trails=self._follow(frame.moment.pts_s, frame.tracks),
+            lines=frame.lines or {},
+            counts=frame.counts or {},
+        )
+
+    def _follow(self, pts_s: float, tracks: Tracks | None) -> dict[int, Trail]:
+        """Add the observed tracks' positions and return all trails; a trail ends when its points are old."""
+        if self.options.trails_s == 0 or tracks is None:
+            return {}
+        observed = np.flatnonzero(tracks.detection >= 0)
+        left, _, right, bottom = tracks.xyxy[observed].astype(np.float64).T
+        places = zip(
+            tracks.id[observed].tolist(), ((left + right) / 2).tolist(), bottom.tolist(), strict=True
+        )
+        for track_id, x, y in places:
+            trail = self._trails.setdefault(track_id, deque(maxlen=MAX_TRAIL_POINTS))
+            trail.append((pts_s, x, y))
+        for track_id, trail in list(self._trails.items()):
+            while trail and pts_s - trail[0][0] > self.options.trails_s:
+                trail.popleft()
+            if not trail:
+                del self._trails[track_id]
+        return {track_id: tuple(trail) for track_id, trail in self._trails.items()}
+
+
+def _visible(objects: Tracks | Detections, canvas: U8Array) -> Tracks | Detections:
+    """Return those that touch the canvas: a predicted box may be far outside."""
+    height, width = canvas.shape[:2]
+    left, top, right, bottom = objects.xyxy.T
+    return objects[(right >= 0) & (bottom >= 0) & (left <= width) & (top <= height)]
+
+
+def _colours(objects: Tracks | Detections) -> list[Bgr]:
+    """Return one colour for each id, or for each class where there are no ids."""
+    if isinstance(objects, Tracks):
+        return [colour_of(track_id) for track_id in objects.id.tolist()]
+    return [colour_of(zlib.crc32(label.encode())) for label in objects.label.tolist()]
