@@ -1,0 +1,257 @@
+"""The receiving side of the bus: messages checked, gaps counted, stale pictures skipped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import zmq
+
+from pipeline.address import check_address
+from pipeline.bus import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+from pipeline.errors import ConfigError
+from pipeline.wire import (
+    EVENT_TOPIC,
+    FRAME_TOPIC,
+    MAX_JPEG_BYTES,
+    EventMessage,
+    FrameMessage,
+    Message,
+    WireError,
+    decode,
+    printable,
+)
+
+_EVENTS_QUEUED = 100_000
+_FRAMES_QUEUED = 2
+_FRAMES_BUFFER_BYTES = 64 << 10
+_RECONNECT_MS = 100
+_RECONNECT_MAX_MS = 5_000
+_DRAINED = 256  # frames looked at before one is handed out, so that a flood cannot hold the listener
+
+
+class Received(NamedTuple):
+    """A message, and how many of its topic were lost on the way right before it."""
+
+    message: Message
+    lost: int
+
+
+class Listener:
+    """Subscribes to one or more buses and hands out their messages; for one thread.
+
+    It may start before the bus does and outlives its restarts: ZeroMQ connects again by itself. Events come
+    all and in order. Of frames that pile up behind a slow reader only each stream's newest is handed out.
+
+    Args:
+        endpoints: addresses to connect to, e.g. `["tcp://127.0.0.1:5600"]`.
+        topics: prefixes of `event/<stream>` and `frame/<stream>`; "" or "event/" covers every stream, and
+            "event/gate" covers the streams `gate` and `gate2`.
+
+    Raises:
+        ConfigError: if an endpoint is no address, or a topic can never match.
+    """
+
+    def __init__(self, endpoints: Sequence[str], topics: Sequence[str] = (EVENT_TOPIC,)) -> None:
+        if not endpoints or not topics:
+            raise ConfigError("name at least one endpoint and one topic to listen to")
+        addresses = [_connectable(endpoint) for endpoint in dict.fromkeys(endpoints)]
+        for topic in topics:
+            if not (_narrowed(topic, EVENT_TOPIC) or _narrowed(topic, FRAME_TOPIC)):
+                raise ConfigError(f"no message has the topic {topic!r}; write event/STREAM or frame/STREAM")
+        self._gaps = GapCounter()
+        self._newest: OrderedDict[str, Received] = OrderedDict()
+        self._received = self._lost = self._stale = self._refused = 0
+        self._context = zmq.Context()
+        self._poller = zmq.Poller()
+        try:
+            self._events = self._subscribed(addresses, topics, EVENT_TOPIC, _EVENTS_QUEUED)
+            self._frames = self._subscribed(
+                addresses, topics, FRAME_TOPIC, _FRAMES_QUEUED, _FRAMES_BUFFER_BYTES
+            )
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+
+    def receive(self, timeout_s: float | None = None) -> Received | None:
+        """Wait for the next message; None when `timeout_s` (None: no limit) went by without one."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            received = self._next(self._events) or self._newest_frame()
+            if received is not None:
+                self._received += 1
+                return received
+            left_s = None if deadline is None else deadline - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                return None
+            self._poller.poll(None if left_s is None else max(1, int(left_s * 1e3)))
+
+    def __iter__(self) -> Iterator[Received]:
+        """Yield messages for ever."""
+        while True:
+            received = self.receive()
+            if received is not None:
+                yield received
+
+    def statistics(self) -> Mapping[str, int]:
+        """Return how many messages were received (handed out), lost on the way, stale, and refused.
+
+        `stale` counts frames that a newer one replaced before they were asked for, `refused` messages that
+        break the protocol.
+        """
+        return {
+            "received": self._received,
+            "lost": self._lost,
+            "stale": self._stale,
+            "refused": self._refused,
+        }
+
+    def close(self) -> None:
+        """Disconnect. Safe more than once."""
+        self._context.destroy(linger=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _subscribed(
+        self,
+        addresses: Sequence[str],
+        topics: Sequence[str],
+        family: str,
+        queued: int,
+        receive_buffer_bytes: int = -1,
+    ) -> zmq.Socket[bytes]:
+        """Connect a socket for the topics of one family; without any it stays silent."""
+        wanted = {narrowed for topic in topics if (narrowed := _narrowed(topic, family))}
+        subscriber = self._context.socket(zmq.SUB)
+        subscriber.linger = 0
+        subscriber.rcvhwm = queued
+        subscriber.rcvbuf = receive_buffer_bytes
+        subscriber.maxmsgsize = MAX_JPEG_BYTES
+        subscriber.heartbeat_ivl = HEARTBEAT_MS
+        subscriber.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        subscriber.reconnect_ivl = _RECONNECT_MS
+        subscriber.reconnect_ivl_max = _RECONNECT_MAX_MS
+        for topic in wanted:
+            subscriber.subscribe(topic)
+        if wanted:
+            for address in addresses:
+                subscriber.connect(address)
+        self._poller.register(subscriber, zmq.POLLIN)
+        return subscriber
+
+    def _next(self, subscriber: zmq.Socket[bytes]) -> Received | None:
+        """Return the next valid message that is already here."""
+        while True:
+            try:
+                message = decode(subscriber.recv_multipart(zmq.NOBLOCK))
+            except zmq.Again:
+                return None
+            except WireError:
+                self._refused += 1
+                continue
+            lost = self._gaps.before(message)
+            self._lost += lost
+            return Received(message, lost)
+
+    def _newest_frame(self) -> Received | None:
+        for _ in range(_DRAINED):
+            received = self._next(self._frames)
+            if received is None:
+                break
+            topic = received.message.topic
+            replaced = self._newest.get(topic)
+            if replaced is not None:
+                self._stale += 1
+                received = Received(received.message, received.lost + replaced.lost)
+            self._newest[topic] = received
+        return self._newest.popitem(last=False)[1] if self._newest else None
+
+
+class GapCounter:
+    """Counts what is missing between the messages of a topic, by their numbers `n`.
+
+    The latest number of at most `capacity` topics is kept; one that comes back after being forgotten starts
+    without a gap, like one that is new.
+    """
+
+    def __init__(self, capacity: int = 4096) -> None:
+        self._capacity = capacity
+        self._latest: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def before(self, message: Message) -> int:
+        """Take note of `message` and return how many of its topic are missing before it."""
+        key = (message.bus, message.topic)
+        previous = self._latest.pop(key, message.n - 1)
+        self._latest[key] = message.n
+        if len(self._latest) > self._capacity:
+            self._latest.popitem(last=False)
+        return max(0, message.n - previous - 1)
+
+
+def format_message(message: Message) -> str:
+    """Return one line for a person."""
+    if isinstance(message, EventMessage):
+        return _event_line(message)
+    return _frame_line(message)
+
+
+def json_line(message: Message) -> str:
+    """Return one line for a machine: the header as JSON; of a picture only its size."""
+    fields = message.header()
+    if isinstance(message, FrameMessage):
+        fields["jpeg_bytes"] = len(message.jpeg)
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _event_line(message: EventMessage) -> str:
+    event = message.event
+    words = [event.moment.iso(), event.stream, event.kind]
+    if event.label is not None:
+        words.append(event.label)
+    if event.track_id is not None:
+        words.append(f"#{event.track_id}")
+    words += [f"{name}={_short(value)}" for name, value in event.data.items()]
+    return printable("  ".join(words), limit=400)
+
+
+def _frame_line(message: FrameMessage) -> str:
+    words = [
+        message.moment.iso(),
+        message.stream,
+        f"frame {message.sequence}",
+        f"{message.width}x{message.height}",
+        f"{len(message.jpeg) / 1024:.0f} KiB",
+    ]
+    if message.tracks is not None:
+        words.append(f"{len(message.tracks)} tracks")
+    for line, directions in (message.counts or {}).items():
+        totals = (f"{direction} {sum(labels.values())}" for direction, labels in directions.items())
+        words.append(f"{line}: {', '.join(totals)}")
+    return printable("  ".join(words), limit=400)
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _connectable(endpoint: str) -> str:
+    if "*" in endpoint or endpoint.endswith(":0"):
+        raise ConfigError(f"cannot connect to {endpoint!r}; name the publisher's host and port")
+    return check_address(endpoint)
+
+
+def _narrowed(topic: str, family: str) -> str | None:
+    """Return the part of subscription `topic` that concerns `family` ("event/"), None when none does."""
+    if topic.startswith(family):
+        return topic
+    return family if family.startswith(topic) else None

@@ -1,0 +1,73 @@
+"""Sink `events`: every event as one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+from pipeline.errors import SinkError
+from pipeline.event import Event
+from pipeline.plugin import Options, Sink, SinkContext, StreamInfo
+from streams.sinks.textfile import FileName, TextFile
+
+
+class EventsOptions(Options):
+    """Options of the events sink.
+
+    Attributes:
+        path: file within the output folder, for all streams. A run begins it anew: the same input then
+            yields the same bytes, and lines of two runs never mix. Choose another folder to keep both.
+        fsync: True to have each event on the disk before the next is taken; False leaves that to the
+            operating system, so that events survive a crash of sightline but not of the machine.
+    """
+
+    path: FileName = "events.jsonl"
+    fsync: bool = False
+
+
+class EventsSink(Sink):
+    """Writes JSON Lines: `Event.to_dict()` in UTF-8, flushed event by event.
+
+    The events of one stream come in their order; how the lines of several streams interleave depends on
+    which is faster.
+    """
+
+    Options = EventsOptions
+    options: EventsOptions
+
+    def __init__(self, options: EventsOptions, context: SinkContext) -> None:
+        super().__init__(options, context)
+        self._lock = threading.Lock()
+        self._file: TextFile | None = None
+
+    def open_stream(self, info: StreamInfo) -> None:  # noqa: ARG002
+        """Begin the file with the first stream, so that a run without events leaves it empty."""
+        with self._lock:
+            self._opened()
+
+    def on_event(self, event: Event) -> None:
+        """Append the event."""
+        line = _json(event)
+        with self._lock:
+            self._opened().write(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+
+    def _opened(self) -> TextFile:
+        if self._file is None:
+            self._file = TextFile(self.context.folder / self.options.path, fsync=self.options.fsync)
+        return self._file
+
+
+def _json(event: Event) -> str:
+    try:
+        text = json.dumps(event.to_dict(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError) as error:
+        what = f"event '{event.kind}' of stream '{event.stream}'"
+        raise SinkError(f"{what} holds something that JSON cannot carry: {error}") from error
+    return text + "\n"

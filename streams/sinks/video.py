@@ -1,0 +1,222 @@
+"""Sink `video`: the annotated pictures of each stream as H.264 in MP4."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+from pydantic import Field
+
+from pipeline.errors import SinkError
+from pipeline.frame import Frame
+from pipeline.picture import U8Array
+from pipeline.plugin import Options, Sink, SinkContext, StreamInfo
+from streams.sinks.textfile import writing
+
+TICKS_PER_S = 90_000
+_TIME_BASE = Fraction(1, TICKS_PER_S)
+_THREADS = "2"
+
+# A fragment is complete on the disk as soon as the next one begins. With `delay_moov` the media clock's first
+# value is kept (as an edit list, in ticks, not in milliseconds); `empty_moov` would shift it to 0.
+_CONTAINER = {
+    "movflags": "frag_keyframe+delay_moov+default_base_moof",
+    "video_track_timescale": str(TICKS_PER_S),
+    "movie_timescale": str(TICKS_PER_S),
+    "flush_packets": "1",
+}
+_BT601 = 6  # AVCOL_SPC_SMPTE170M, what OpenCV's conversion makes
+_MPEG_RANGE = 1  # AVCOL_RANGE_MPEG, 16..235
+
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
+
+
+class VideoOptions(Options):
+    """Options of the video sink.
+
+    Attributes:
+        crf: x264's quality, 0 (lossless) to 51; 6 more halves the size.
+        preset: x264's effort. Per 720p frame of real traffic: ultrafast 6 ms, superfast 7, veryfast 9 and
+            a quarter smaller than superfast, faster 13.
+        keyframe_s: media time between key frames, s. It bounds what a crash of sightline can cost, and how
+            far a player must go back to show a chosen moment.
+    """
+
+    crf: int = Field(default=23, ge=0, le=51)
+    preset: Preset = "superfast"
+    keyframe_s: float = Field(default=2.0, gt=0, le=60)
+
+
+class VideoSink(Sink):
+    """Writes `<stream>.mp4` into the output folder, begun anew by each run.
+
+    Every frame keeps its media time (a variable frame rate stays one), in ticks of 1/90000 s. The file is
+    fragmented: after a crash of sightline (not of the machine) it plays up to the last complete fragment.
+    """
+
+    Options = VideoOptions
+    options: VideoOptions
+
+    def __init__(self, options: VideoOptions, context: SinkContext) -> None:
+        super().__init__(options, context)
+        self._lock = threading.Lock()
+        self._writers: dict[str, VideoWriter] = {}
+
+    def open_stream(self, info: StreamInfo) -> None:
+        """Create the stream's file and encoder."""
+        path = self.context.folder / f"{info.stream}.mp4"
+        writer = VideoWriter(path, info.width, info.height, self.options)
+        with self._lock:
+            self._writers[info.stream] = writer
+
+    def on_frame(self, frame: Frame) -> None:
+        """Encode the annotated picture."""
+        self._writers[frame.stream].write(frame.drawn(), frame.moment.pts_s)
+
+    def close_stream(self, stream: str) -> None:
+        """Write what the encoder holds and close the stream's file."""
+        with self._lock:
+            writer = self._writers.pop(stream, None)
+        if writer is not None:
+            writer.close()
+
+    def close(self) -> None:
+        """Close what is still open."""
+        for stream in sorted(self._writers):
+            self.close_stream(stream)
+
+
+class VideoWriter:
+    """One H.264 file.
+
+    Args:
+        path: the file, overwritten if it exists.
+        width: of the pictures, px; an odd size is padded by one column or row, as 4:2:0 chroma needs it.
+        height: of the pictures, px.
+        options: of the encoder.
+
+    Raises:
+        SinkError: if the file cannot be written or the encoder refuses.
+    """
+
+    def __init__(self, path: Path, width: int, height: int, options: VideoOptions) -> None:
+        self._path = path
+        self._size = (width, height)
+        self._keyframe_ticks = round(options.keyframe_s * TICKS_PER_S)
+        self._last_ticks: int | None = None
+        self._next_key_ticks: int | None = None
+        self._failed = False
+        with self._guarded():
+            self._file = _WholeWrites(path, "w")
+        try:
+            with self._guarded():
+                self._container = av.open(self._file, "w", format="mp4", options=_CONTAINER)
+                self._stream = self._encoder(options)
+                self._container.start_encoding()
+        except SinkError:
+            self._file.close()
+            raise
+
+    def write(self, bgr: U8Array, pts_s: float) -> None:
+        """Encode a picture.
+
+        Args:
+            bgr: (height, width, 3) uint8.
+            pts_s: its media time, after that of the picture before.
+
+        Raises:
+            SinkError: if its size is another, media time does not go on, or it cannot be written.
+        """
+        height, width = bgr.shape[:2]
+        if (width, height) != self._size:
+            was = f"{self._size[0]} x {self._size[1]}"
+            raise SinkError(
+                f"cannot go on writing {self._path}: the picture changed from {was} to {width} x {height} px"
+            )
+        ticks = round(pts_s * TICKS_PER_S)
+        if self._last_ticks is not None and ticks <= self._last_ticks:
+            last_s = self._last_ticks / TICKS_PER_S
+            raise SinkError(
+                f"cannot go on writing {self._path}: media time went from {last_s:.6f} to {pts_s:.6f} s"
+            )
+        self._last_ticks = ticks
+        picture = av.VideoFrame.from_ndarray(_yuv420(bgr), format="yuv420p")
+        picture.pts, picture.time_base = ticks, _TIME_BASE
+        picture.colorspace, picture.color_range = _BT601, _MPEG_RANGE
+        if self._next_key_ticks is None or ticks >= self._next_key_ticks:
+            picture.pict_type = PictureType.I
+            self._next_key_ticks = ticks + self._keyframe_ticks
+        self._encode(picture)
+
+    def close(self) -> None:
+        """Finish the file; after a failure only free it. Raises SinkError when its end cannot be written."""
+        try:
+            if not self._failed:
+                self._encode(None)
+                with self._guarded():
+                    self._container.close()
+        finally:
+            self._file.close()
+
+    def _encoder(self, options: VideoOptions) -> VideoStream:
+        # No B-frames: they would hold pictures back and shift the first time stamp.
+        settings = {"crf": str(options.crf), "preset": options.preset, "bf": "0", "threads": _THREADS}
+        stream = self._container.add_stream("libx264", options={**settings, "forced-idr": "1"})
+        stream.width, stream.height = (side + side % 2 for side in self._size)
+        stream.pix_fmt = "yuv420p"
+        codec = stream.codec_context
+        codec.time_base = _TIME_BASE
+        codec.gop_size = 1_000_000  # key frames are placed by media time
+        codec.colorspace, codec.color_range = _BT601, _MPEG_RANGE
+        return stream
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        with self._guarded():
+            self._container.mux(self._stream.encode(picture))
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turn what FFmpeg and the operating system raise into a SinkError, and remember the failure."""
+        try:
+            with writing(self._path):
+                yield
+        except SinkError:
+            self._failed = True
+            raise
+        except av.FFmpegError as error:
+            self._failed = True
+            raise SinkError(f"cannot encode {self._path}: {error}") from error
+
+
+class _WholeWrites(io.FileIO):
+    """An unbuffered file. FFmpeg's own does not tell when the last write, that of `close`, fails."""
+
+    def write(self, data: Any, /) -> int:
+        """Write all of `data` or raise OSError."""
+        left = memoryview(data)
+        size = left.nbytes
+        while left:
+            left = left[super().write(left) :]
+        return size
+
+
+def _yuv420(bgr: U8Array) -> U8Array:
+    """Return (3 * H / 2, W) uint8 planar 4:2:0 in BT.601, 16..235; sixteen times as fast as swscale."""
+    height, width = bgr.shape[:2]
+    if height % 2 or width % 2:
+        bgr = np.asarray(
+            cv2.copyMakeBorder(bgr, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), dtype=np.uint8
+        )
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import SightlineError
+from pipeline.event import Event, Producer
+from pipeline.moment import Clock, Moment
+from pipeline.objects import Tracks
+from pipeline.wire import (
+    MAX_HEADER_BYTES,
+    MAX_JPEG_BYTES,
+    VERSION,
+    EventHeader,
+    EventMessage,
+    FrameHeader,
+    FrameMessage,
+    Message,
+    WireError,
+    decode,
+    encode,
+    printable,
+)
+from tests.pipeline.messages import make_event, make_frame, make_tracks
+
+BUS = "0123456789abcdef"
+JPEG = b"\xff\xd8\xff\xe0 picture"
+COUNTS = {"main": {"in": {"car": 3, "Straßenbahn": 1}, "out": {}}}
+
+text = st.text(max_size=20)
+name = st.text("abcXYZ019_-", min_size=1, max_size=64)
+finite = st.floats(-1e6, 1e6)
+numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
+    max_leaves=12,
+)
+moments = st.builds(
+    Moment,
+    pts_s=finite.map(lambda value: round(value, 6)),
+    time_ns=st.integers(-(2**63), 2**63 - 1),
+    clock=st.sampled_from(Clock),
+    uncertainty_ns=st.none() | st.integers(0, 10**12),
+)
+events = st.builds(
+    Event,
+    id=st.uuids(),
+    kind=st.text(min_size=1, max_size=30),
+    stream=name,
+    run=text,
+    sequence=st.integers(0, 2**62),
+    moment=moments,
+    producer=st.builds(Producer, stage=text, name=text, config_hash=text, model_hash=st.none() | text),
+    track_id=st.none() | st.integers(-(2**63), 2**63 - 1),
+    label=st.none() | text,
+    position=st.none() | st.tuples(finite, finite).map(lambda p: (round(p[0], 2), round(p[1], 2))),
+    data=st.dictionaries(text, json_values, max_size=4),
+    evidence=st.dictionaries(text, json_values, max_size=2),
+)
+
+
+def frame_message(**fields: Any) -> FrameMessage:
+    frame = make_frame(5, counts=COUNTS, tracks=make_tracks(), **fields)
+    return FrameMessage.of(frame, JPEG, quality=80, bus=BUS, n=41)
+
+
+def event_message() -> EventMessage:
+    return EventMessage(BUS, 17, make_event(3))
+
+
+def altered(message: Message, **fields: Any) -> list[bytes]:
+    """The message's parts with other header fields; `...` takes a field out."""
+    topic, header, *payload = encode(message)
+    changed = {**msgpack.unpackb(header), **fields}
+    return [topic, msgpack.packb({k: v for k, v in changed.items() if v is not ...}), *payload]
+
+
+@settings(max_examples=100, deadline=None)
+@given(event=events, n=st.integers(0, 2**62))
+def test_an_event_comes_back_as_it_was(event: Event, n: int) -> None:
+    message = EventMessage(BUS, n, event)
+    assert decode(encode(message)) == message
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.lists(st.tuples(finite, finite, st.floats(0, 1e3), st.floats(0, 1), text), max_size=8),
+    counts=st.none()
+    | st.dictionaries(text, st.dictionaries(text, st.dictionaries(text, st.integers(0, 2**40)))),
+    moment=moments,
+)
+def test_a_frame_comes_back_as_it_was_but_for_rounding(rows: list[Any], counts: Any, moment: Moment) -> None:
+    labels = np.array([row[4].rstrip("\0") for row in rows], dtype=np.str_)  # numpy keeps no NUL at the end
+    corners = np.array([(x, y, x + side, y + side) for x, y, side, _, _ in rows]).reshape(-1, 4)
+    tracks = Tracks(
+        np.arange(len(rows)),
+        corners,
+        [row[3] for row in rows],
+        labels,
+        np.full(len(rows), -1),
+        np.zeros(len(rows)),
+    )
+    frame = make_frame(0, counts=counts, tracks=tracks)
+    frame.moment = moment
+    found = decode(encode(FrameMessage.of(frame, JPEG, quality=90, bus=BUS, n=0)))
+    assert isinstance(found, FrameMessage)
+    assert found.tracks is not None
+    assert (found.counts, found.moment, found.jpeg) == (counts, moment, JPEG)
+    np.testing.assert_allclose(found.tracks.xyxy, tracks.xyxy, atol=0.07)  # float32 near 1e6 px
+    np.testing.assert_allclose(found.tracks.score, tracks.score, atol=0.0001)
+    assert found.tracks.label.tolist() == labels.tolist()
+    assert found.tracks.id.tolist() == list(range(len(rows)))
+
+
+def test_a_frame_without_tracker_and_counter_says_so() -> None:
+    message = FrameMessage.of(make_frame(), JPEG, quality=80, bus=BUS, n=0)
+    found = decode(encode(message))
+    assert isinstance(found, FrameMessage)
+    assert found.tracks is None
+    assert found.counts is None
+    empty = decode(encode(FrameMessage.of(make_frame(tracks=make_tracks(0)), JPEG, quality=80, bus=BUS, n=0)))
+    assert isinstance(empty, FrameMessage)
+    assert empty.tracks is not None
+    assert len(empty.tracks) == 0
+
+
+def test_the_header_of_an_event_is_the_event_and_four_fields() -> None:
+    topic, header = encode(event_message())
+    assert topic == b"event/gate"
+    assert msgpack.unpackb(header) == {
+        "v": 1, "type": "event", "bus": BUS, "n": 17, **make_event(3).to_dict(),
+    }  # fmt: skip
+
+
+def test_fields_and_labels_a_newer_sightline_adds_are_ignored() -> None:
+    assert decode(altered(event_message(), mood="sunny", extra={"a": [1]})) == event_message()
+    tracks = {**frame_message().header()["tracks"], "speed": [1.0, 2.0]}
+    assert decode(altered(frame_message(), tracks=tracks)).header() == frame_message().header()
+
+
+@pytest.mark.parametrize("base", [event_message(), frame_message()], ids=["event", "frame"])
+def test_every_field_is_needed(base: Message) -> None:
+    for field in base.header():
+        with pytest.raises(WireError):
+            decode(altered(base, **{field: ...}))
+
+
+DEEP: list[Any] = []
+for _ in range(300):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"v": 2}, "protocol version 2, this sightline reads version 1"),
+        ({"v": True}, "protocol version True"),
+        ({"v": "1\n\x1b[2J" + "x" * 999}, "protocol version '1"),
+        ({"type": "status"}, "unknown type 'status'"),
+        ({"type": ["event"]}, "unknown type"),
+        ({"n": -1}, "field n: "),
+        ({"n": 1.0}, "field n: "),
+        ({"bus": "../etc"}, "field bus: "),
+        ({"stream": ""}, "field stream: "),
+        ({"stream": "other"}, "belongs on event/other"),
+        ({"id": "no uuid"}, "field id: "),
+        ({"kind": 3}, "field kind: "),
+        ({"sequence": True}, "field sequence: "),
+        ({"pts_s": float("nan")}, "field pts_s: .*finite"),
+        ({"pts_s": "0"}, "field pts_s: "),
+        ({"time_ns": 2**63}, "field time_ns: "),
+        ({"clock": "sundial"}, "field clock: "),
+        ({"position": [1.0]}, "field position: "),
+        ({"position": [1.0, float("inf")]}, "field position"),
+        ({"producer": {"stage": "count"}}, r"field producer\.name: "),
+        ({"data": []}, "field data: "),
+        ({"data": {"a": b"raw"}}, r"field data\.a: "),
+        ({"data": {"a": float("nan")}}, r"field data\.a"),
+        ({"data": {"a": DEEP}}, "field data"),
+    ],
+)
+def test_an_event_message_that_breaks_the_protocol_is_refused(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(WireError, match=reason) as caught:
+        decode(altered(event_message(), **fields))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def columns(**changed: Any) -> dict[str, Any]:
+    return {"tracks": {**frame_message().header()["tracks"], **changed}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"width": 0}, "field width: "),
+        ({"height": 70000}, "field height: "),
+        ({"encoding": "png"}, "field encoding: "),
+        ({"quality": 101}, "field quality: "),
+        ({"counts": {"main": {"in": {"car": -1}}}}, r"field counts\.main\.in\.car: "),
+        ({"counts": {"main": 3}}, r"field counts\.main: "),
+        ({"tracks": {}}, r"field tracks\.id: "),
+        (columns(id=[7]), "field tracks: .*shape"),
+        (columns(id=[7, 7]), "field tracks: .*unique"),
+        (columns(id=[7, 2**63]), r"field tracks\.id\.1: "),
+        (columns(xyxy=[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]), r"field tracks\.xyxy\.1: "),
+        (columns(xyxy=[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1e300]]), r"field tracks\.xyxy\.1"),
+        (columns(xyxy=[[9.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]), "field tracks: .*left"),
+        (columns(score=[0.5, 1.5]), "field tracks: .*0..1"),
+        (columns(label=["car", "x" * 100_000]), r"field tracks\.label\.1: "),
+    ],
+)
+def test_a_frame_message_that_breaks_the_protocol_is_refused(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(WireError, match=reason):
+        decode(altered(frame_message(), **fields))
+
+
+TOPIC, HEADER, _ = encode(frame_message())
+EVENT_TOPIC, EVENT_HEADER = encode(event_message())
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ([], "got 0"),
+        ([TOPIC], "got 1"),
+        ([TOPIC, HEADER, JPEG, b""], "got 4"),
+        ([TOPIC, HEADER], "no JPEG"),
+        ([TOPIC, HEADER, b"GIF89a"], "no JPEG"),
+        ([EVENT_TOPIC, EVENT_HEADER, JPEG], "no payload"),
+        ([TOPIC, b""], "no msgpack"),
+        ([TOPIC, b"\xc1"], "no msgpack"),
+        ([TOPIC, b"\x93\x01\x02\x03"], "no msgpack map but list"),
+        ([TOPIC, HEADER + b"\x00", JPEG], "no msgpack"),
+        ([TOPIC, b"\x81\xa1v\xa1\xff"], "no msgpack"),
+        ([TOPIC, b"\x81\x01\x02"], "no msgpack"),
+        ([TOPIC, b"\x91" * 5000], "no msgpack"),
+        ([TOPIC, b"\xdd\x7f\xff\xff\xff"], "no msgpack"),
+        ([TOPIC, (b"\xdd\x00\x0f\xff\xff" * 200_000)[:MAX_HEADER_BYTES]], "no msgpack"),
+        ([TOPIC, b"\xd6\xff\x00\x00\x00\x00"], "no msgpack"),
+        ([b"event/else", EVENT_HEADER], "belongs on event/gate"),
+        ([b"\xff\xfe", EVENT_HEADER], "belongs on event/gate"),
+        ([b"x" * 1025, EVENT_HEADER], "topic has 1025 bytes, allowed are 1024"),
+        ([EVENT_TOPIC, bytes(MAX_HEADER_BYTES + 1)], "header has"),
+        ([TOPIC, HEADER, bytes(MAX_JPEG_BYTES + 1)], "picture has"),
+    ],
+)
+def test_parts_that_are_no_message_are_refused(parts: list[bytes], reason: str) -> None:
+    with pytest.raises(WireError, match=reason):
+        decode(parts)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.binary(max_size=64), max_size=4))
+def test_arbitrary_bytes_raise_nothing_but_a_wire_error(parts: list[bytes]) -> None:
+    with pytest.raises(WireError):
+        decode(parts)
+
+
+header_values = json_values | st.binary(max_size=8) | st.just(float("nan")) | st.integers(0, 2**64 - 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_value_in_any_field_is_read_or_raises_a_wire_error(data: st.DataObject) -> None:
+    base = data.draw(st.sampled_from([event_message(), frame_message()]))
+    field = data.draw(st.sampled_from(sorted(base.header())))
+    parts = altered(base, **{field: data.draw(header_values)})
+    try:
+        found = decode(parts)
+    except WireError:
+        return
+    assert decode(encode(found)).header() == found.header()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_damaged_message_is_read_or_raises_a_wire_error(data: st.DataObject) -> None:
+    parts = encode(data.draw(st.sampled_from([event_message(), frame_message()])))
+    damaged = bytearray(parts[1])
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found = decode([parts[0], bytes(damaged), *parts[2:]])
+    except WireError:
+        return
+    assert isinstance(found, EventMessage | FrameMessage)
+
+
+@pytest.mark.parametrize(
+    "value", [np.int64(3), b"raw", float("inf"), {1: 2}, "\ud800", 2**64, object(), "x" * MAX_HEADER_BYTES]
+)
+def test_an_event_the_protocol_cannot_carry_is_refused_by_the_sender(value: Any) -> None:
+    with pytest.raises(WireError) as caught:
+        encode(EventMessage(BUS, 0, make_event(data={"value": value})))
+    assert isinstance(caught.value, SightlineError)
+    assert str(caught.value).isprintable()
+
+
+def test_text_from_outside_cannot_steer_a_terminal() -> None:
+    assert printable("a\x1b[2Jb\nc\u2028ü") == r"a\x1b[2Jb\nc\u2028ü"
+    assert len(printable("x" * 1000, limit=80)) == 80
+
+
+def test_the_documentation_lists_exactly_the_fields_that_travel() -> None:
+    manual = (Path(__file__).parents[2] / "docs/protocol.md").read_text()
+    for title, schema, message in (
+        ("Event header", EventHeader, event_message()),
+        ("Frame header", FrameHeader, frame_message()),
+    ):
+        section = manual.split(f"### {title}")[1].split("\n#")[0]
+        own = re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
+        common = re.findall(
+            r"^\| `(\w+)` \|", manual.split("### Every header")[1].split("\n#")[0], flags=re.MULTILINE
+        )
+        assert set(common + own) == set(schema.model_fields) == set(message.header())
+    assert f"version {VERSION}" in manual
+
+
+def test_ids_are_uuids_as_text() -> None:
+    fields = msgpack.unpackb(encode(event_message())[1])
+    assert UUID(fields["id"]).version == 7
