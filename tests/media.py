@@ -17,6 +17,7 @@ def write_crossing_video(path: Path, frames: int = 80, codec: str = "libx264") -
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.gop_size = RATE_HZ
         for index in range(frames):
             picture = street.copy()
             top = round(-60 + (HEIGHT + 80) * (index - 15) / (frames - 25)) if index >= 15 else -100

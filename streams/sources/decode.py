@@ -1,0 +1,71 @@
+"""From FFmpeg's decoded frames to pictures: planes without a copy where possible, colours right always."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange, VideoReformatter
+
+from pipeline.errors import SourceError
+from pipeline.picture import BgrPicture, Matrix, Picture, U8Array, YuvPicture
+from streams.sources.upright import Upright
+
+_PLANAR_420 = ("yuv420p", "yuvj420p")
+
+# Matrix coefficients of ITU-T H.273, table 4. 4 (FCC) differs from BT.601 by less than a level.
+_BT709, _UNSPECIFIED = 1, 2
+_MATRICES: dict[int, Matrix] = {_BT709: "bt709", 4: "bt601", 5: "bt601", 6: "bt601"}
+_BT470BG = 5
+
+_HD_HEIGHT = 720
+
+
+class PictureMaker:
+    """Makes pictures of the decoded frames of one stream; used by one thread at a time.
+
+    8-bit planar 4:2:0 becomes a `YuvPicture` whose planes are views of the decoder's own buffer, which they
+    keep alive. Everything else (other chroma, more bits, grey, RGB, palettes, other matrices) goes through
+    swscale into a `BgrPicture`.
+
+    Args:
+        upright: how to turn every picture.
+    """
+
+    def __init__(self, upright: Upright) -> None:
+        self._upright = upright
+        self._reformatter = VideoReformatter()
+
+    def make(self, frame: VideoFrame) -> Picture:
+        """Return the upright picture of a frame.
+
+        Raises:
+            SourceError: if FFmpeg cannot convert its pixel format.
+        """
+        if frame.colorspace == _UNSPECIFIED:  # H.273 leaves it to us; this is what encoders and players do
+            frame.colorspace = _BT709 if frame.height >= _HD_HEIGHT else _BT470BG
+        matrix = _MATRICES.get(frame.colorspace)
+        pixel_format = frame.format.name
+        if pixel_format in _PLANAR_420 and matrix is not None:
+            planes = frame.planes
+            if all(plane.line_size > 0 for plane in planes):
+                y, u, v = (self._upright.apply(_view(plane)) for plane in planes)
+                full_range = pixel_format == "yuvj420p" or frame.color_range == ColorRange.JPEG
+                return YuvPicture(y, u, v, matrix=matrix, full_range=full_range)
+        try:
+            bgr = self._reformatter.reformat(frame, format="bgr24", threads=1)
+        except av.FFmpegError as error:
+            raise SourceError(
+                f"pixel format {pixel_format} cannot be converted ({error.strerror}); convert the video, "
+                "e.g. to H.264"
+            ) from error
+        return BgrPicture(self._upright.apply(_view(bgr.planes[0], channels=3)))
+
+
+def _view(plane: VideoPlane, channels: int = 1) -> U8Array:
+    """Return a plane's pixels, (H, W) or (H, W, channels) uint8, without the padding of its rows."""
+    # PyAV's planes are buffers, which its type stubs leave out.
+    pixels: U8Array = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+    pixels = pixels.reshape(plane.height, plane.line_size)[:, : plane.width * channels]
+    return pixels if channels == 1 else pixels.reshape(plane.height, plane.width, channels)

@@ -1,0 +1,175 @@
+"""Source `file`: every picture of a recorded video, with its true time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from av.video.frame import VideoFrame
+from pydantic import AwareDatetime
+
+from pipeline.errors import SourceError
+from pipeline.frame import Frame, Gap
+from pipeline.plugin import Options, Source, StreamInfo
+from streams.sources.decode import PictureMaker
+from streams.sources.fingerprint import fingerprint
+from streams.sources.media_file import Lost, MediaFile, Threads
+from streams.sources.timeline import Timeline
+from streams.sources.upright import Upright
+from streams.sources.wall_clock import WallClock
+
+_END_TOLERANCE_S = 0.5
+_END_TOLERANCE_PICTURES = 3
+
+
+class FileOptions(Options):
+    """Options of the source `file`.
+
+    Attributes:
+        start_time: wall-clock time of the first picture, with its zone; by default the file's own
+            `creation_time`, else 1970-01-01.
+        threads: "none" is the same in every run; "frame" decodes on all cores, but pictures next to damage
+            may differ from run to run.
+    """
+
+    start_time: AwareDatetime | None = None
+    threads: Threads = "none"
+
+
+class FileSource(Source):
+    """Reads a video file with FFmpeg: any container, any codec, variable frame rate, rotated, damaged.
+
+    Damaged pictures are left out and told as a `Gap`. Those that the decoder builds on a damaged one without
+    complaint are passed on.
+    """
+
+    Options = FileOptions
+    options: FileOptions
+
+    def __init__(self, url: str, options: FileOptions, stream: str) -> None:
+        super().__init__(url, options, stream)
+        self._path = Path(url.removeprefix("file://"))
+        self._closed = False
+        self._file: MediaFile | None = None
+
+    def open(self) -> StreamInfo:
+        """Open the file and decode up to its first good picture: only that tells which way is up."""
+        file = self._file = MediaFile(self._path, self.options.threads)
+        try:
+            if self._closed:
+                file.close()
+            return self._begin(file)
+        except BaseException:
+            file.close()
+            raise
+
+    def _begin(self, file: MediaFile) -> StreamInfo:
+        try:
+            self._run = fingerprint([self._path])
+        except OSError as error:
+            raise SourceError(f"{self._path}: cannot be read ({error.strerror}); check the disk") from None
+        runs = file.runs()
+        lost, first = next(runs)
+        if first is None:
+            problem = "was closed while it was opened" if file.stopped else _nothing_decoded(lost)
+            raise SourceError(f"{self._path}: {problem}")
+        self._runs = chain([(lost, first)], runs)
+        self._stored_size = (first.width, first.height)
+        self._upright = Upright.of(first)
+        width, height = self._upright.size(*self._stored_size)
+        facts = file.facts
+        return StreamInfo(
+            stream=self.stream,
+            url=self.url,
+            run=self._run,
+            width=width,
+            height=height,
+            codec=facts.codec,
+            container=facts.format,
+            pixel_format=first.format.name,
+            rate_hz=facts.rate_hz,
+            duration_s=facts.duration_s,
+            frames=facts.frames,
+            rotation_deg=self._upright.turn_deg,
+            has_audio=facts.has_audio,
+        )
+
+    def read(self) -> Iterator[Frame | Gap]:
+        """Yield every good picture, and one `Gap` before the next for each run of missing ones.
+
+        Gaps' causes: "decode error", "timestamp jump" (see `Timeline`), "truncated".
+
+        Raises:
+            SourceError: if the file ends before its declared end, or the pictures change their size.
+        """
+        file = self._file
+        if file is None:
+            raise RuntimeError("read() before open()")
+        pictures = PictureMaker(self._upright)
+        clock = WallClock.starting(self.options.start_time, file.facts.creation_time)
+        timeline = Timeline(file.facts.start_s, steady=file.facts.steady)
+        sequence = 0
+        try:
+            lost, frame = next(self._runs)
+            while frame is not None and not file.stopped:
+                self._check_size(frame, timeline)
+                lost_next, following = next(self._runs)
+                following_s = None if following is None else file.stamp_s(following)
+                after_s = timeline.last_s
+                place = timeline.place(file.stamp_s(frame), following_s, after_loss=lost is not None)
+                if place.trouble:
+                    lost = Lost("timestamp jump", place.trouble, int(place.pts_s is None)).after(lost)
+                if place.pts_s is not None:
+                    if lost is not None:
+                        yield Gap(lost.cause, after_s, place.missing_s, lost.detail)
+                        lost = None
+                    moment = clock.moment(place.pts_s)
+                    yield Frame(self.stream, self._run, sequence, moment, pictures.make(frame))
+                    sequence += 1
+                lost = lost_next.after(lost) if lost_next else lost
+                frame = following
+            if not file.stopped:
+                yield from self._end(file, timeline, lost)
+        finally:
+            file.close()
+
+    def close(self) -> None:
+        """End `read` at its next packet and free the file; from any thread, in every state."""
+        self._closed = True
+        if self._file is not None:
+            self._file.close()
+
+    def _end(self, file: MediaFile, timeline: Timeline, lost: Lost | None) -> Iterator[Gap]:
+        if timeline.last_s is None:
+            raise SourceError(f"{self._path}: no picture has a usable time stamp; convert or record it again")
+        step_s = timeline.end_s - timeline.last_s
+        if not file.cut_short(max(_END_TOLERANCE_S, _END_TOLERANCE_PICTURES * step_s)):
+            if lost is not None:
+                yield Gap(lost.cause, timeline.last_s, timeline.missing_until(file.read_end_s), lost.detail)
+            return
+        ends, missing_s = f"ends inside a packet at {timeline.end_s:.1f} s", None
+        declared_end_s = file.facts.declared_end_s
+        if declared_end_s is not None:
+            declared_s = timeline.media_s(declared_end_s)
+            ends = f"ends at {timeline.end_s:.1f} s of {declared_s:.1f} s declared"
+            missing_s = timeline.missing_until(declared_end_s)
+        yield Gap("truncated", timeline.last_s, missing_s, ends)
+        raise SourceError(
+            f"{self._path}: {ends}: cut short or damaged; what was read before counts, copy the file again "
+            "for the rest"
+        )
+
+    def _check_size(self, frame: VideoFrame, timeline: Timeline) -> None:
+        size = (frame.width, frame.height)
+        if size != self._stored_size:
+            raise SourceError(
+                f"{self._path}: pictures change from {self._stored_size[0]} x {self._stored_size[1]} to "
+                f"{size[0]} x {size[1]} pixels at {timeline.end_s:.1f} s; split it there into two files"
+            )
+
+
+def _nothing_decoded(lost: Lost | None) -> str:
+    if lost is None:
+        return "holds no complete picture: cut short at its beginning; copy it again"
+    return f"not one picture can be decoded; {lost.detail}; copy it again"
