@@ -1,0 +1,31 @@
+"""What all detectors have in common: pictures in, tables of detections out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from pipeline.frame import Frame
+from pipeline.objects import Detections
+from pipeline.picture import Picture
+from pipeline.plugin import Stage
+
+
+class Detector(Stage):
+    """A stage that finds objects in each picture by itself, whatever came before.
+
+    A subclass implements `detect`, and sets `model_hash` if it has weights.
+    """
+
+    model_hash: str | None = None
+
+    @abstractmethod
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        """Return the detections of each picture, in the pictures' order."""
+
+    def process_batch(self, frames: Sequence[Frame]) -> None:
+        """Fill in `detections` and `model_hash` of each frame."""
+        found = self.detect([frame.picture for frame in frames])
+        for frame, detections in zip(frames, found, strict=True):
+            frame.detections = detections
+            frame.model_hash = self.model_hash
