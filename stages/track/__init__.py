@@ -1,1 +1,1 @@
-"""Following objects through time; usable as a library without the engine."""
+"""Tracking: which detection is which object, from frame to frame."""

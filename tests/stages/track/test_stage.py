@@ -1,0 +1,172 @@
+"""The stage `track`: from a frame's detections to its tracks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from pipeline.errors import ConfigError, SourceError
+from pipeline.frame import Frame
+from pipeline.moment import Clock, Moment
+from pipeline.objects import Detections
+from pipeline.picture import BgrPicture, Picture
+from pipeline.plugin import StageContext, StreamInfo, load_plugin
+from stages.track.stage import TrackOptions, TrackStage
+
+BOX = (100, 60, 160, 240)
+
+
+class UntouchedPicture(Picture):
+    """A picture that nobody may look at."""
+
+    nbytes = 0
+
+    def luma(self) -> Any:
+        raise AssertionError("luma")
+
+    def _convert(self, width: int, height: int) -> Any:
+        raise AssertionError("bgr")
+
+
+def stage(**options: Any) -> TrackStage:
+    made = TrackStage(TrackOptions(**options), StageContext("door"))
+    made.open(StreamInfo("door", "file.mp4", "run", 320, 300))
+    return made
+
+
+def frame(
+    sequence: int, boxes: list[tuple[float, ...]], picture: Picture | None = None, **fields: Any
+) -> Frame:
+    pts_s = fields.pop("pts_s", sequence / 25)
+    xyxy = np.array(boxes, np.float32).reshape(-1, 4)
+    n = len(xyxy)
+    detections = Detections(xyxy, np.full(n, 0.8), np.full(n, "person"), fields.pop("embedding", None))
+    moment = Moment(pts_s, round(pts_s * 1e9), Clock.FILE)
+    return Frame(
+        "door",
+        fields.pop("run", "run"),
+        sequence,
+        moment,
+        picture or painted(),
+        detections=detections,
+        **fields,
+    )
+
+
+def painted(*people: tuple[int, tuple[int, int, int]], size: tuple[int, int] = (300, 900)) -> Picture:
+    """A grey picture with people at x, each of one colour."""
+    bgr = np.full((*size, 3), 110, np.uint8)
+    for x, colour in people:
+        bgr[60:240, x : x + 60] = colour
+    return BgrPicture(bgr)
+
+
+def test_it_is_registered() -> None:
+    assert load_plugin("stage", "track") is TrackStage
+
+
+def test_tracks_are_set_and_link_to_detections() -> None:
+    tracker = stage()
+    for k in range(5):
+        now = frame(k, [(400 + k, 60, 460 + k, 240), (100, 60, 160, 240)])
+        tracker.process(now)
+        assert now.tracks is not None
+    assert now.tracks.id.tolist() == [1, 2]
+    assert now.tracks.detection.tolist() == [0, 1]
+    assert now.tracks.label.tolist() == ["person", "person"]
+
+
+RED, BLUE = (40, 40, 200), (200, 60, 40)
+
+
+@pytest.mark.parametrize("width", [900, 1280], ids=["full size", "halved"])
+@pytest.mark.parametrize(("appearance", "ids"), [("builtin", [2, 1]), ("none", [1, 2])])
+def test_the_builtin_embedding_tells_colours_apart(width: int, appearance: str, ids: list[int]) -> None:
+    """Two people are hidden for a second and come back with their places exchanged."""
+    tracker = stage(appearance=appearance, n_init=2)
+    boxes = [(100, 60, 160, 240), (200, 60, 260, 240)]
+    for k in range(10):
+        tracker.process(frame(k, boxes, painted((100, RED), (200, BLUE), size=(300, width))))
+    back = frame(35, boxes, painted((100, BLUE), (200, RED), size=(300, width)))
+    for k in range(10, 35):
+        tracker.process(frame(k, [], painted(size=(300, width))))
+    tracker.process(back)
+    assert back.tracks is not None
+    assert dict(zip(back.tracks.detection.tolist(), back.tracks.id.tolist(), strict=True)) == dict(
+        enumerate(ids)
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "boxes", "embedding"),
+    [
+        ("no appearance wanted", {"appearance": "none"}, [BOX], None),
+        ("the detector has embeddings", {}, [BOX], np.ones((1, 16), np.float32)),
+        ("nothing detected", {}, [], None),
+    ],
+)
+def test_the_picture_is_left_alone(what: str, options: dict[str, Any], boxes: Any, embedding: Any) -> None:
+    now = frame(0, boxes, UntouchedPicture(1920, 1080), embedding=embedding)
+    stage(n_init=1, **options).process(now)
+    assert now.tracks is not None, what
+    assert len(now.tracks) == len(boxes), what
+
+
+def test_a_new_run_begins_with_new_tracks() -> None:
+    tracker = stage()
+    for run in ("monday", "tuesday"):
+        for k in range(4):
+            now = frame(k, [BOX], run=run)
+            tracker.process(now)
+        assert now.tracks is not None
+        assert now.tracks.id.tolist() == [1]
+
+
+def test_empty_frames_before_the_first_embedding_change_nothing() -> None:
+    """The limit that suits the embeddings is chosen when the first detection comes."""
+    looks = np.array([[1.0, 0.0]], np.float32)
+    changed = np.array([[0.9, 0.436]], np.float32)  # a cosine distance of 0.1: within 0.2, beyond 0.05
+    tracker = stage(n_init=2)
+    tracker.process(frame(0, []))
+    for k in (1, 2, 3):
+        tracker.process(frame(k, [BOX], embedding=looks))
+    # Far enough for no overlap, near enough for the gate.
+    later = frame(20, [(170, 60, 230, 240)], embedding=changed)
+    tracker.process(later)
+    assert later.tracks is not None
+    assert later.tracks.id.tolist() == [1]
+
+
+def test_a_missing_detector_is_told() -> None:
+    now = frame(0, [])
+    now.detections = None
+    with pytest.raises(ConfigError, match="stream 'door': stage 'track' needs detections; put a detector"):
+        stage().process(now)
+
+
+def test_time_that_stands_still_is_told() -> None:
+    tracker = stage()
+    tracker.process(frame(0, [BOX], pts_s=1.5))
+    with pytest.raises(SourceError, match=r"stream 'door', picture 1: time must advance: a frame at 1\.5 s"):
+        tracker.process(frame(1, [BOX], pts_s=1.5))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_age_s": -1},
+        {"max_age_s": float("inf")},
+        {"n_init": 0},
+        {"max_cosine_distance": 0},
+        {"max_iou_distance": 1.5},
+        {"appearance": "network"},
+        {"max_tracks": 0},
+        {"max_age": 30},
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TrackOptions(**options)
