@@ -24,7 +24,7 @@ class StreetParameters(BaseModel):
         height: of the picture, px; sets the scale of the scene, a wider picture shows more street.
         rate_hz: pictures per second.
         duration_s: length; a longer run begins with exactly the shorter one.
-        traffic: how busy the street is, relative to the default; 0 is an empty street.
+        traffic: how busy the street is: 0 is empty, 0.5 an ordinary day, 1 the rush hour, 2 a jam.
         noise: standard deviation of the sensor noise, grey levels.
         light: whether clouds and the camera's exposure change the brightness.
         shadows: whether cars and people cast shadows.
@@ -38,7 +38,7 @@ class StreetParameters(BaseModel):
     height: int = Field(360, ge=120, le=2160)
     rate_hz: float = Field(25.0, ge=1, le=120)
     duration_s: float = Field(40.0, ge=0.1, le=3600)
-    traffic: float = Field(1.0, ge=0, le=2)
+    traffic: float = Field(0.5, ge=0, le=2)
     noise: float = Field(3.0, ge=0, le=20)
     light: bool = True
     shadows: bool = True
