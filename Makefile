@@ -31,7 +31,7 @@ format: $(VENV)/.dev ## put the code into the house's format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.test ## frames per second, stage by stage
-	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.throughput
 
 dev: $(VENV)/.dev ## everything for working on sightline, with the pre-commit hooks
 	$(BIN)/pre-commit install

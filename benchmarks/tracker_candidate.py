@@ -17,7 +17,6 @@ import numpy.typing as npt
 from pipeline.objects import Detections
 from stages.track.deepsort import DeepSort, Settings
 
-
 _LABELS = np.array([f"class {number}" for number in range(100)])
 
 

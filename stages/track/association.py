@@ -130,22 +130,23 @@ class Association:
         if not len(pairs):
             return
         t, d = self._track[pairs], self._detection[pairs]
-        lone = (np.bincount(t)[t] == 1) & (np.bincount(d)[d] == 1)
+        is_lone = (np.bincount(t)[t] == 1) & (np.bincount(d)[d] == 1)
+        lone, rivals = np.flatnonzero(is_lone), np.flatnonzero(~is_lone)
         label_cost = self._label_cost[pairs]
         if self._measured.embedding is None:
             cost = (1 - self._iou[pairs]) / max_iou_distance + label_cost
         else:
-            slot, embedding = self._tracks.slot[t], self._measured.embedding[d]
-            enough = max_cosine_distance * (1 - label_cost)
+            slot, embedding = self._tracks.slot[t], self._measured.embedding
+            enough = max_cosine_distance * (1 - label_cost[lone])
             cosine = np.empty(len(pairs))
-            cosine[lone] = gallery.distance_up_to(slot[lone], embedding[lone], enough[lone])
-            cosine[~lone] = gallery.distance(slot[~lone], embedding[~lone])
+            cosine[lone] = gallery.distance_up_to(slot[lone], embedding[d[lone]], enough)
+            cosine[rivals] = gallery.distance(slot[rivals], embedding[d[rivals]])
             cost = cosine / max_cosine_distance + label_cost
         self._match(pairs[lone], cost[lone])
-        seen_s = self._tracks.seen_s[t]
-        rivals = ~lone & (cost <= 1)
-        for latest in np.unique(seen_s[rivals])[::-1]:
-            level = rivals & (seen_s == latest)
+        rivals = rivals[cost[rivals] <= 1]
+        seen_s = self._tracks.seen_s[t[rivals]]
+        for latest in np.unique(seen_s)[::-1]:
+            level = rivals[seen_s == latest]
             self._match(pairs[level], cost[level])
 
     def _is_open(self, pairs: IntArray) -> BoolArray:

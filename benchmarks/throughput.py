@@ -1,6 +1,6 @@
 """Frames per second of the whole pipeline as stages are added one by one, so that each one's share shows.
 
-    python -m benchmarks.stages [VIDEO] [--rounds 5]
+    python -m benchmarks.throughput [VIDEO] [--rounds 5]
 
 Every row is the real engine with its three threads, run over the whole video; rows take turns within each
 round, so that a slow minute of a shared machine hits all of them. `bare decode` is PyAV in a loop without the
