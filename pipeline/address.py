@@ -28,5 +28,5 @@ def check_address(address: str) -> str:
         return address
     raise ConfigError(
         f"{address!r} is no address; write tcp://HOST:PORT with a port up to 65535, e.g. "
-        "tcp://127.0.0.1:5600, or ipc:///PATH, e.g. ipc:///run/sightline/events"
+        "tcp://127.0.0.1:5577, or ipc:///PATH, e.g. ipc:///run/sightline/events"
     )

@@ -36,7 +36,7 @@ class Bus:
     """Publishes on up to two XPUB sockets; every method may be called from any thread and never blocks.
 
     Args:
-        events: address to bind for events (`tcp://127.0.0.1:5600`, `ipc:///run/sightline/events`; port 0
+        events: address to bind for events (`tcp://127.0.0.1:5577`, `ipc:///run/sightline/events`; port 0
             or `*` takes a free one), or None for no events.
         frames: address to bind for annotated frames, or None for no frames.
         jpeg_quality: 1..100.

@@ -48,7 +48,7 @@ class Listener:
     all and in order. Of frames that pile up behind a slow reader only each stream's newest is handed out.
 
     Args:
-        endpoints: addresses to connect to, e.g. `["tcp://127.0.0.1:5600"]`.
+        endpoints: addresses to connect to, e.g. `["tcp://127.0.0.1:5577"]`.
         topics: prefixes of `event/<stream>` and `frame/<stream>`; "" or "event/" covers every stream, and
             "event/gate" covers the streams `gate` and `gate2`.
 

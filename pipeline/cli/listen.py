@@ -42,7 +42,7 @@ def listen(
     Ctrl-C ends it. It may be started before sightline and outlives its restarts. Messages that were lost on
     the way are reported on standard error.
 
-    Example: sightline listen tcp://127.0.0.1:5600 --topic event/gate --json
+    Example: sightline listen tcp://127.0.0.1:5577 --topic event/gate --json
     """
     topics = topic or ["event/"]
     left = count

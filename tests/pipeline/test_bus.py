@@ -218,16 +218,16 @@ def test_a_subscriber_that_does_not_read_neither_blocks_nor_costs_others_anythin
     "address",
     [
         "",
-        "5600",
-        "127.0.0.1:5600",
+        "5577",
+        "127.0.0.1:5577",
         "tcp://127.0.0.1",
         "tcp://127.0.0.1:",
         "tcp://127.0.0.1:99999",
         "tcp://127.0.0.1:http",
-        "tcp://127.0.0.1:5600\0",
-        "tcp://:5600",
+        "tcp://127.0.0.1:5577\0",
+        "tcp://:5577",
         "tcp://a b:1",
-        "udp://127.0.0.1:5600",
+        "udp://127.0.0.1:5577",
         "ipc://",
         "inproc://x",
     ],
@@ -263,7 +263,7 @@ def test_an_ipc_socket_in_use_is_not_taken_over_but_one_left_by_a_crash_is(tmp_p
 
 
 @pytest.mark.parametrize(
-    "address", ["tcp://192.0.2.1:5600", "tcp://no-such-interface:5600", "ipc:///no/such/folder/socket"]
+    "address", ["tcp://192.0.2.1:5577", "tcp://no-such-interface:5577", "ipc:///no/such/folder/socket"]
 )
 def test_an_address_that_cannot_be_bound_is_an_error_of_one_line(address: str) -> None:
     with pytest.raises(SinkError, match=rf"cannot publish on {address}: [A-Z][^\n]+; choose an address"):
@@ -310,8 +310,8 @@ def test_what_cannot_travel_is_an_error_and_leaves_no_gap(programs: Programs) ->
             bus.publish_event(make_event(data={"raw": b"1"}))
         bus.publish_event(make_event())
         assert subscriber.receive().n == 0
-        with pytest.raises(SinkError, match="stream 'gate': a picture of 65600 x 1 px cannot be a JPEG"):
-            bus.publish_frame(make_frame(bgr=np.zeros((1, 65600, 3), np.uint8)))
+        with pytest.raises(SinkError, match="stream 'gate': a picture of 65577 x 1 px cannot be a JPEG"):
+            bus.publish_frame(make_frame(bgr=np.zeros((1, 65577, 3), np.uint8)))
 
 
 @contextmanager

@@ -203,7 +203,7 @@ def test_an_endpoint_named_twice_gives_each_message_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["", "5600", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "tcp://*:5600", "tcp://127.0.0.1:0", "http://x:1"]
+    "endpoint", ["", "5577", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "tcp://*:5577", "tcp://127.0.0.1:0", "http://x:1"]
 )  # fmt: skip
 def test_a_wrong_endpoint_is_an_error_of_one_line(endpoint: str) -> None:
     with pytest.raises(ConfigError, match=r"is no address|name the publisher's host") as caught:
@@ -214,7 +214,7 @@ def test_a_wrong_endpoint_is_an_error_of_one_line(endpoint: str) -> None:
 @pytest.mark.parametrize("topic", ["gate", "events/gate", "event.gate", "status/"])
 def test_a_topic_that_can_never_match_is_an_error_of_one_line(topic: str) -> None:
     with pytest.raises(ConfigError, match=f"no message has the topic '{topic}'; write event/STREAM"):
-        Listener(["tcp://127.0.0.1:5600"], ["event/", topic])
+        Listener(["tcp://127.0.0.1:5577"], ["event/", topic])
 
 
 def test_a_line_for_people() -> None:
@@ -286,13 +286,13 @@ def test_the_command_gives_up_with_exit_code_1_when_nothing_arrives() -> None:
 
 
 def test_the_command_refuses_a_wrong_endpoint_in_one_line() -> None:
-    result = CliRunner().invoke(app, ["localhost:5600"])
+    result = CliRunner().invoke(app, ["localhost:5577"])
     assert isinstance(result.exception, ConfigError)
-    assert "'localhost:5600' is no address" in str(result.exception)
+    assert "'localhost:5577' is no address" in str(result.exception)
 
 
 def test_the_help_shows_an_example() -> None:
-    assert "sightline listen tcp://127.0.0.1:5600" in CliRunner().invoke(app, ["--help"]).output
+    assert "sightline listen tcp://127.0.0.1:5577" in CliRunner().invoke(app, ["--help"]).output
 
 
 @contextmanager
@@ -316,7 +316,7 @@ def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 def test_the_documented_python_example_runs() -> None:
     example = re.findall(r"```python\n(.*?)```", (ROOT / "docs/protocol.md").read_text(), flags=re.DOTALL)[0]
     with Bus(FREE, None) as bus:
-        code = example.replace("tcp://127.0.0.1:5600", bus.endpoints["events"])
+        code = example.replace("tcp://127.0.0.1:5577", bus.endpoints["events"])
         assert code != example
         with started([sys.executable, "-c", code]) as program:
             wait_for_subscriptions(bus, events=1)
