@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,16 +11,22 @@ from typing import Any, Self
 
 from pipeline.bus import Bus
 from pipeline.config.schema import Config
-from pipeline.errors import ConfigError, SinkError
+from pipeline.errors import ConfigError, SightlineError, SinkError
 from pipeline.plugin import SinkContext
 from pipeline.report import run_report
-from pipeline.stream import NamedSink, State, Stream
+from pipeline.stream import NamedSink, State, Stream, blaming
+
+logger = logging.getLogger(__name__)
 
 
 class Engine:
     """Builds everything that a configuration names, and runs it.
 
     Use it as a context manager; leaving it stops the streams and closes sinks and bus.
+
+    Attributes:
+        streams: in the order of the configuration.
+        error: what went wrong outside of any stream, None so far.
 
     Args:
         config: a checked configuration.
@@ -32,6 +39,7 @@ class Engine:
 
     def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
         self.config = config
+        self.error: SightlineError | None = None
         self._clock = clock
         self._started: float | None = None
         self._ended: float | None = None
@@ -56,11 +64,13 @@ class Engine:
             ) from error
         context = SinkContext(self.config.out)
         for sink in self.config.sinks:
-            self._sinks.append((sink.name, sink.plugin(sink.options, context)))
+            with blaming(SinkError, f"sink '{sink.name}' cannot be made"):
+                self._sinks.append((sink.name, sink.plugin(sink.options, context)))
         if self.config.bus:
             self._bus = Bus(self.config.bus.events, self.config.bus.frames)
         self.streams = [
-            Stream(stream, self._sinks, self._bus, self._stream_ended) for stream in self.config.streams
+            Stream(stream, self._sinks, self._bus, self._stream_ended, self._clock)
+            for stream in self.config.streams
         ]
 
     def __enter__(self) -> Self:
@@ -95,15 +105,26 @@ class Engine:
             stream.stop()
 
     def close(self) -> None:
-        """Stop what still runs, then close sinks and bus; safe more than once."""
+        """Stop what still runs, then close sinks and bus; safe more than once.
+
+        Does not raise: what fails is kept in `error`, for the report and the exit code.
+        """
         if self._started is not None:
             self.stop()
             for stream in self.streams:
                 stream.join()
-        for _, sink in self._sinks:
-            sink.close()
+        for name, sink in self._sinks:
+            self._close(f"sink '{name}'", sink.close)
         if self._bus:
-            self._bus.close()
+            self._close("the bus", self._bus.close)
+
+    def _close(self, part: str, close: Callable[[], None]) -> None:
+        try:
+            with blaming(SinkError, f"closing {part} failed"):
+                close()
+        except SightlineError as error:
+            logger.debug("the run failed", exc_info=error)
+            self.error = self.error or error
 
     @property
     def seconds(self) -> float:
@@ -115,7 +136,11 @@ class Engine:
     def report(self) -> dict[str, Any]:
         """Return the report as it stands; see `pipeline.report`."""
         return run_report(
-            self.streams, config=str(self.config.path), config_hash=self.config.hash, seconds=self.seconds
+            self.streams,
+            config=str(self.config.path),
+            config_hash=self.config.hash,
+            seconds=self.seconds,
+            error=self.error,
         )
 
     def exit_code(self) -> int:
@@ -124,7 +149,7 @@ class Engine:
         A file that was stopped before its end counts as a failure, so that a script does not take half a
         count for a whole one; a live stream has no end and may be stopped.
         """
-        errors = [stream.error for stream in self.streams if stream.error]
+        errors = [error for error in (self.error, *(stream.error for stream in self.streams)) if error]
         if any(isinstance(error, ConfigError) for error in errors):
             return 2
         unfinished = any(stream.state is State.STOPPED and not stream.live for stream in self.streams)

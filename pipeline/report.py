@@ -6,12 +6,13 @@ import json
 import os
 import platform
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.problems import without_credentials
-from pipeline.errors import SinkError
+from pipeline.errors import SightlineError, SinkError
 from pipeline.stream import State, Stream
 
 _PACKAGES = (
@@ -27,22 +28,24 @@ _PACKAGES = (
 )
 
 
-def stream_report(stream: Stream, seconds: float) -> dict[str, Any]:
-    """Describe one stream; `seconds` is the wall time of the run so far.
+def stream_report(stream: Stream) -> dict[str, Any]:
+    """Describe one stream as it stands.
 
     Keys: `state`, `error` (one line or null), `source`, `width`, `height`, `frames` (`captured`, `finished`,
     `dropped`: stage -> cause -> n), `counts` (line -> direction -> label -> n), `events`, `gaps` (`count` and
-    the latest), `seconds` (wall), `media_seconds`, `fps` (finished frames per wall second), `ms_per_frame`
-    (busy time by step; steps of different threads overlap), `config_hash`.
+    the latest), `seconds` (wall, of this stream), `media_seconds`, `fps` (finished frames per wall second),
+    `ms_per_frame` (busy time by step, per frame that it handled; steps of different threads overlap),
+    `config_hash`.
     """
     entry = stream.ledger.entry()
     info = stream.info
+    seconds = stream.seconds
     gap_count, gaps = stream.tally.gaps()
     first_s, last_s = stream.media_span_s or (0.0, 0.0)
     return {
         "state": str(stream.state),
         "error": str(stream.error) if stream.error else None,
-        "source": info.url if info else without_credentials(stream.config.url),
+        "source": without_credentials(info.url if info else stream.config.url),
         "width": info.width if info else None,
         "height": info.height if info else None,
         "frames": {"captured": entry.captured, "finished": entry.finished, "dropped": entry.dropped},
@@ -52,27 +55,42 @@ def stream_report(stream: Stream, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "media_seconds": round(last_s - first_s, 6),
         "fps": round(entry.finished / seconds, 2) if seconds > 0 else 0.0,
-        "ms_per_frame": stream.stopwatch.per_frame_ms(entry.captured),
+        "ms_per_frame": stream.stopwatch.per_frame_ms(),
         "config_hash": stream.config.config_hash,
     }
 
 
-def run_report(streams: Iterable[Stream], *, config: str, config_hash: str, seconds: float) -> dict[str, Any]:
+def run_report(
+    streams: Iterable[Stream],
+    *,
+    config: str,
+    config_hash: str,
+    seconds: float,
+    error: SightlineError | None = None,
+) -> dict[str, Any]:
     """Describe a whole run; see `stream_report` for each of its `streams`.
 
-    `status` is "failed" if any stream failed, else "stopped" if any was stopped before its end, else "done".
+    `status` is "running" until all streams have ended; then "failed" if any of them or the run itself
+    (`error`) failed, else "stopped" if any was stopped before its end, else "done".
     """
     streams = list(streams)
-    states = {stream.state for stream in streams}
-    status = "failed" if State.FAILED in states else "stopped" if State.STOPPED in states else "done"
     return {
-        "status": status,
+        "status": _status({stream.state for stream in streams}, error),
+        "error": str(error) if error else None,
         "config": config,
         "config_hash": config_hash,
         "seconds": round(seconds, 3),
-        "streams": {stream.config.name: stream_report(stream, seconds) for stream in streams},
+        "streams": {stream.config.name: stream_report(stream) for stream in streams},
         "versions": versions(),
     }
+
+
+def _status(states: set[State], error: SightlineError | None) -> str:
+    if states & {State.OPENING, State.RUNNING}:
+        return "running"
+    if error or State.FAILED in states:
+        return "failed"
+    return "stopped" if State.STOPPED in states else "done"
 
 
 def versions() -> dict[str, str]:
@@ -92,12 +110,16 @@ def write_report(report: dict[str, Any], path: Path) -> None:
     Raises:
         SinkError: if the file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
+    part = Path(f"{path}.part")
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # A file's name may hold bytes that are no UTF-8; JSON knows the escapes that this makes of them.
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(part, path)  # noqa: PTH105 - Path.replace is the same call, but this name says "atomic"
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
         raise SinkError(
-            f"{path}: cannot write the report: {error.strerror}; choose another --report"
+            f"{path}: cannot write the report: {error.strerror}; choose another --report or --out"
         ) from error

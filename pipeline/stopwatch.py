@@ -8,20 +8,22 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Sums busy wall time by step; each step is written by one thread only."""
+    """Sums busy wall time and frames by step; each step is written by one thread only."""
 
     def __init__(self) -> None:
-        self._busy_s: dict[str, float] = {}
+        self._spent: dict[str, tuple[float, int]] = {}
 
     @contextmanager
-    def measure(self, step: str) -> Iterator[None]:
-        """Add the time of the `with` block to `step`."""
+    def measure(self, step: str, frames: int = 0) -> Iterator[None]:
+        """Add the time of the `with` block to `step`, and the number of frames that it handles."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self._busy_s[step] = self._busy_s.get(step, 0.0) + time.perf_counter() - start
+            before_s, before = self._spent.get(step, (0.0, 0))
+            self._spent[step] = (before_s + time.perf_counter() - start, before + frames)
 
-    def per_frame_ms(self, frames: int) -> dict[str, float]:
-        """Return milliseconds per frame by step, in the order in which the steps first ran."""
-        return {step: round(busy_s * 1e3 / max(1, frames), 3) for step, busy_s in list(self._busy_s.items())}
+    def per_frame_ms(self) -> dict[str, float]:
+        """Return milliseconds by step, per frame that it handled, in the order of their first run."""
+        spent = list(self._spent.items())
+        return {step: round(busy_s * 1e3 / frames, 3) for step, (busy_s, frames) in spent if frames}

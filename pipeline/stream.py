@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 
 from pipeline.bus import Bus
 from pipeline.channel import Channel, Policy
+from pipeline.config.problems import without_credentials
 from pipeline.config.schema import StreamConfig
-from pipeline.errors import SightlineError, StageError
+from pipeline.errors import SightlineError, SinkError, SourceError, StageError
 from pipeline.event import Event, Producer
 from pipeline.frame import Frame, Gap
 from pipeline.ledger import Ledger
@@ -54,13 +58,19 @@ class Stream:
         sinks: shared with the other streams.
         bus: shared publisher, or None.
         on_end: called once when all three threads are done.
+        clock: monotonic seconds, for the report.
 
     Raises:
         ConfigError: if a stage cannot be built (missing weights, a missing package).
     """
 
     def __init__(
-        self, config: StreamConfig, sinks: Sequence[NamedSink], bus: Bus | None, on_end: Callable[[], None]
+        self,
+        config: StreamConfig,
+        sinks: Sequence[NamedSink],
+        bus: Bus | None,
+        on_end: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
         self.ledger = Ledger()
@@ -71,11 +81,16 @@ class Stream:
         self._sinks = sinks
         self._bus = bus
         self._on_end = on_end
+        self._clock = clock
+        self._started_s: float | None = None
+        self._ended_s: float | None = None
         context = StageContext(config.name, config.config_hash)
-        self._stages: list[NamedStage] = [
-            (step.name, step.plugin(step.options, context)) for step in config.stages
-        ]
-        self._source: Source = config.source.plugin(config.url, config.source.options, config.name)
+        self._stages: list[NamedStage] = []
+        for step in config.stages:
+            with blaming(StageError, f"stream '{config.name}': stage '{step.name}' cannot be made"):
+                self._stages.append((step.name, step.plugin(step.options, context)))
+        with blaming(SourceError, f"stream '{config.name}': its source cannot be made"):
+            self._source: Source = config.source.plugin(config.url, config.source.options, config.name)
         self._policy: Policy = config.policy or ("latest" if self._source.live else "every")
         self._batch = max((stage.batch for _, stage in self._stages), default=1)
         self._opened: Future[StreamInfo | None] = Future()
@@ -98,6 +113,7 @@ class Stream:
 
     def start(self) -> None:
         """Start the three threads."""
+        self._started_s = self._clock()
         for thread in self._threads:
             thread.start()
 
@@ -105,7 +121,7 @@ class Stream:
         """Ask the source to end soon; what is on its way is finished. Returns at once."""
         if self._at_work:
             self._stopping = True
-            self._source.close()
+            self._close_source()
 
     def join(self, timeout_s: float | None = None) -> None:
         """Wait for the threads, each for at most `timeout_s`."""
@@ -122,6 +138,13 @@ class Stream:
         return State.STOPPED if self._stopping else State.ENDED
 
     @property
+    def seconds(self) -> float:
+        """Wall seconds from the stream's start to its end, or until now; 0 before it was started."""
+        if self._started_s is None:
+            return 0.0
+        return (self._clock() if self._ended_s is None else self._ended_s) - self._started_s
+
+    @property
     def info(self) -> StreamInfo | None:
         """What is known of the stream; None until its source is open, or if it could not be opened."""
         return self._opened.result() if self._opened.done() else None
@@ -133,15 +156,15 @@ class Stream:
 
     def _capture(self) -> None:
         try:
-            with self.stopwatch.measure("open"):
-                info = self._source.open()
-            self._opened.set_result(info)
-            self._read()
-        except Exception as error:
-            self._fail("source", error)
+            with blaming(SourceError, "the source failed"):
+                self._opened.set_result(self._source.open())
+                self._read()
+        except BaseException as error:
+            if not self._stopping:  # a source that is closed while it opens or reads may well complain
+                self._fail(error)
         finally:
             _resolve(self._opened)
-            self._source.close()
+            self._close_source()
             self._to_compute.close()
             self._leave()
 
@@ -149,7 +172,7 @@ class Stream:
         pending: Gap | None = None
         items = self._source.read()
         while True:
-            with self.stopwatch.measure("capture"):
+            with self.stopwatch.measure("capture", frames=1):
                 item = next(items, None)
             if item is None:
                 return
@@ -168,11 +191,13 @@ class Stream:
             info = self._opened.result()
             if info is None:
                 return
-            for _, stage in self._stages:
-                stage.open(info)
+            for name, stage in self._stages:
+                with blaming(StageError, f"stage '{name}' failed to open"):
+                    stage.open(info)
             self._prepared.set_result(info)
             last: Frame | None = None
-            while batch := self._to_compute.take(self._batch, fill=self._policy == "every"):
+            full_batches = self._policy == "every" and not self.live
+            while batch := self._to_compute.take(self._batch, fill=full_batches):
                 self._process(batch)
                 last = batch[-1]
                 for index, frame in enumerate(batch):
@@ -181,41 +206,38 @@ class Stream:
                         return
             if last is not None:
                 self._wind_up(last)
-        except Exception as error:
-            self._fail("stage", error)
-            self._source.close()
+        except BaseException as error:
+            self._fail(error)
+            self._close_source()
             self.ledger.drop("compute", "stream failed", len(self._to_compute.abort()))
         finally:
             _resolve(self._prepared)
             self._to_output.close()
-            for _, stage in self._stages:
-                stage.close()
+            for name, stage in self._stages:
+                self._close(StageError, f"stage '{name}'", stage.close)
             self._leave()
 
     def _process(self, batch: list[Frame]) -> None:
-        for frame in batch:
-            if frame.gap:
-                frame.events.append(self._gap_event(frame, frame.gap, f"{frame.sequence}"))
-        for name, stage in self._stages:
-            try:
-                with self.stopwatch.measure(name):
+        step = "compute"
+        try:
+            for frame in batch:
+                if frame.gap:
+                    frame.events.append(self._gap_event(frame, frame.gap, f"{frame.sequence}"))
+            where = f"failed at frame {batch[0].sequence} ({batch[0].moment.pts_s:.2f} s)"
+            for step, stage in self._stages:
+                with self.stopwatch.measure(step, len(batch)), blaming(StageError, f"stage '{step}' {where}"):
                     for start in range(0, len(batch), stage.batch):
                         stage.process_batch(batch[start : start + stage.batch])
-            except Exception as error:
-                self.ledger.drop(name, "error", len(batch))
-                if isinstance(error, SightlineError):
-                    raise
-                raise StageError(
-                    f"stage '{name}' failed at frame {batch[0].sequence} ({batch[0].moment.pts_s:.2f} s): "
-                    f"{type(error).__name__}: {error}"
-                ) from error
+        except BaseException:
+            self.ledger.drop(step, "error", len(batch))
+            raise
 
     def _wind_up(self, last: Frame) -> None:
         """Collect what is certain only now that the stream has ended."""
         if self._trailing_gap:
             self._trailing_events.append(self._gap_event(last, self._trailing_gap, "end"))
         for name, stage in self._stages:
-            with self.stopwatch.measure(name):
+            with self.stopwatch.measure(name), blaming(StageError, f"stage '{name}' failed at the end"):
                 self._trailing_events.extend(stage.finish())
 
     def _gap_event(self, frame: Frame, gap: Gap, key: str) -> Event:
@@ -231,26 +253,27 @@ class Stream:
         )
 
     def _output(self) -> None:
-        opened: list[Sink] = []
+        opened: list[NamedSink] = []
         try:
             info = self._prepared.result()
             if info is None:
                 return
-            for _, sink in self._sinks:
-                sink.open_stream(info)
-                opened.append(sink)
+            for name, sink in self._sinks:
+                with blaming(SinkError, f"sink '{name}' failed to open"):
+                    sink.open_stream(info)
+                opened.append((name, sink))
             while taken := self._to_output.take():
                 self._deliver(taken[0])
             for event in self._trailing_events:
                 self._announce(event)
-        except Exception as error:
-            self._fail("sink", error)
-            self._source.close()
+        except BaseException as error:
+            self._fail(error)
+            self._close_source()
             self.ledger.drop("compute", "stream failed", len(self._to_compute.abort()))
             self.ledger.drop("output", "stream failed", len(self._to_output.abort()))
         finally:
-            for sink in opened:
-                self._close_sink(sink)
+            for name, sink in opened:
+                self._close(SinkError, f"sink '{name}'", partial(sink.close_stream, self.config.name))
             self._leave()
 
     def _deliver(self, frame: Frame) -> None:
@@ -259,12 +282,12 @@ class Stream:
             for event in frame.events:
                 self._announce(event)
             for name, sink in self._sinks:
-                with self.stopwatch.measure(name):
+                with self.stopwatch.measure(name, frames=1), blaming(SinkError, f"sink '{name}' failed"):
                     sink.on_frame(frame)
             if self._bus and self._bus.wants_frames(frame.stream):
-                with self.stopwatch.measure("publish"):
+                with self.stopwatch.measure("publish", frames=1):
                     self._bus.publish_frame(frame)
-        except Exception:
+        except BaseException:
             self.ledger.drop("output", "error")
             raise
         first_s = self.media_span_s[0] if self.media_span_s else frame.moment.pts_s
@@ -273,16 +296,22 @@ class Stream:
 
     def _announce(self, event: Event) -> None:
         self.tally.add(event)
-        for _, sink in self._sinks:
-            sink.on_event(event)
+        for name, sink in self._sinks:
+            with self.stopwatch.measure(name), blaming(SinkError, f"sink '{name}' failed"):
+                sink.on_event(event)
         if self._bus:
             self._bus.publish_event(event)
 
-    def _close_sink(self, sink: Sink) -> None:
+    def _close_source(self) -> None:
+        self._close(SourceError, "the source", self._source.close)
+
+    def _close(self, kind: type[SightlineError], part: str, close: Callable[[], None]) -> None:
+        """Close one part; should that fail, the stream has failed, but its threads still end."""
         try:
-            sink.close_stream(self.config.name)
-        except Exception as error:
-            self._fail("sink", error)
+            with blaming(kind, f"closing {part} failed"):
+                close()
+        except BaseException as error:
+            self._fail(error)
 
     def _channel(self, policy: Policy) -> Channel[Frame]:
         return Channel(
@@ -298,11 +327,11 @@ class Stream:
         self.ledger.drop("capture", "newer frame")
         following.gap = _merged(dropped.gap, following.gap)
 
-    def _fail(self, part: str, error: Exception) -> None:
-        """Keep the first error, in words; what is not ours is a defect and goes to the log with its trace."""
+    def _fail(self, error: BaseException) -> None:
+        """Keep the first error; the log has all of them, with their traces."""
+        logger.debug("stream '%s' failed", self.config.name, exc_info=error)
         if not isinstance(error, SightlineError):
-            logger.debug("stream '%s': unexpected error", self.config.name, exc_info=error)
-            error = SightlineError(f"unexpected {type(error).__name__} in a {part}: {error}")
+            error = SightlineError(f"unexpected {_one_line(error)}")
         with self._lock:
             self.error = self.error or error
 
@@ -310,8 +339,25 @@ class Stream:
         with self._lock:
             self._at_work -= 1
             last = self._at_work == 0
+            if last:
+                self._ended_s = self._clock()
         if last:
             self._on_end()
+
+
+@contextmanager
+def blaming(kind: type[SightlineError], what: str) -> Iterator[None]:
+    """Turn whatever a plug-in raises into one line that says whose failure it is; our own errors pass."""
+    try:
+        yield
+    except SightlineError:
+        raise
+    except Exception as error:
+        raise kind(f"{what}: {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return without_credentials(" ".join(f"{type(error).__name__}: {error}".split()))
 
 
 def _resolve(future: Future[StreamInfo | None]) -> None:

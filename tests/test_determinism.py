@@ -12,6 +12,9 @@ from tests.media import write_crossing_video
 from tests.shared_data import shared
 
 STREET = "synthetic://street?seed=3&duration_s=8"
+GATE = "stages.count.lines.gate"
+SLANTED = ("--set", f"{GATE}.start=[0.2, 0.9]", "--set", f"{GATE}.end=[0.8, 0.2]")
+"""A line that what drives across the picture crosses as well as what drives down it."""
 
 
 def events(folder: Path) -> bytes:
@@ -27,7 +30,7 @@ def by_stream(folder: Path) -> dict[str, list[bytes]]:
 
 def run(sightline: Sightline, folder: Path, *sources: object) -> dict[str, object]:
     words = [word for source in sources for word in ("--source", source)]
-    ran = sightline("run", "traffic", *words, "--out", folder, "--quiet")
+    ran = sightline("run", "traffic", *words, *SLANTED, "--out", folder, "--quiet")
     assert ran.code == 0, ran.err
     streams: dict[str, dict[str, dict[str, object]]] = json.loads((folder / "report.json").read_text())[
         "streams"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -32,31 +33,41 @@ for command in (demo, run, check, probe, listen, doctor):
     app.command(epilog=EPILOG)(command)
 
 
-@app.callback(invoke_without_command=True)
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("sightline"))
+        raise typer.Exit
+
+
+@app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback does it
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show internal log lines and tracebacks on stderr.")
     ] = False,
 ) -> None:
     """Real-time video analytics: cameras in; counts, events and annotated pictures out."""
-    if version:
-        from importlib.metadata import version as version_of
-
-        typer.echo(version_of("sightline"))
-        raise typer.Exit
     if debug:
-        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+        log = logging.StreamHandler()
+        log.setFormatter(_WithoutCredentials("%(asctime)s %(name)s %(levelname)s %(message)s"))
+        logging.basicConfig(level=logging.DEBUG, handlers=[log])
         logging.getLogger("matplotlib").setLevel(logging.WARNING)
 
 
 def main() -> None:
     """Run the command line; every error is one plain line on stderr and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file's name may be in any encoding
     try:
         app()
     except SightlineError as error:
         for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)  # noqa: T201 - the command's own voice
+            _complain(line)
         _show_trace(error)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except BrokenPipeError:
@@ -64,13 +75,23 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        print(  # noqa: T201
-            f"error: unexpected {type(error).__name__}: {error} (a defect of sightline; "
-            "`sightline --debug ...` shows the traceback to report)",
-            file=sys.stderr,
-        )
+        what = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+        _complain(f"{what} (a defect; `sightline --debug ...` shows the traceback to report)")
         _show_trace(error)
         sys.exit(1)
+
+
+class _WithoutCredentials(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        from pipeline.config.problems import without_credentials
+
+        return without_credentials(super().format(record))
+
+
+def _complain(line: str) -> None:
+    from pipeline.config.problems import without_credentials
+
+    print(f"error: {without_credentials(line)}", file=sys.stderr)  # noqa: T201 - the command's own voice
 
 
 def _show_trace(error: Exception) -> None:

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli.truth import Comparison
+from pipeline.errors import SinkError
 
 
 def draw_chart(rows: Sequence[Comparison], path: Path) -> None:
-    """Write a PNG with one step curve for counted and one for true per line and direction."""
+    """Write a PNG with one step curve for counted and one for true per line and direction.
+
+    Raises:
+        SinkError: if the file cannot be written.
+    """
     # Not pyplot: it keeps every figure and chooses a display for the whole process.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -34,7 +39,10 @@ def draw_chart(rows: Sequence[Comparison], path: Path) -> None:
         axes.grid(alpha=0.3)
         if index == len(rows) - 1:
             axes.set_xlabel("media time (s)")
-    figure.savefig(path, dpi=110)
+    try:
+        figure.savefig(path, dpi=110)
+    except OSError as error:
+        raise SinkError(f"{path}: cannot write the chart: {error.strerror}; choose another --out") from error
 
 
 def _last(rows: Sequence[Comparison]) -> list[float]:

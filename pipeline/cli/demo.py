@@ -26,15 +26,17 @@ def demo(
     from pipeline.config.load import load_config
 
     config = load_config("demo", sets=setting, out=out or Path("demo"))
-    summary, code = run_to_report(config, quiet=quiet)
-    rows = [row for stream in config.streams for row in compare(stream, config.out / "events.jsonl")]
-    summary["demo"] = {"counted_against_true": [row.to_dict() for row in rows]}
     report = config.out / "report.json"
+    summary, code = run_to_report(config, report, quiet=quiet)
+    rows = []
+    if code == 0:  # half a street cannot be compared with the whole truth
+        rows = [row for stream in config.streams for row in compare(stream, config.out / "events.jsonl")]
+    summary["demo"] = {"counted_against_true": [row.to_dict() for row in rows]}
+    finish(summary, report, quiet=quiet)
     if rows:
         from pipeline.cli.chart import draw_chart
 
         draw_chart(rows, config.out / "chart.png")
-    finish(summary, report, quiet=quiet)
     if not quiet:
         _show(rows, summary, config.out)
     raise typer.Exit(code)
@@ -53,15 +55,14 @@ def _show(rows: list[Any], summary: dict[str, Any], folder: Path) -> None:
             row.direction,
             *(str(n) for n in (row.counted, row.true, row.right, row.missed, row.extra)),
         )
-    console = Console()
-    console.print(table)
+    if rows:
+        Console(markup=False, emoji=False).print(table)
     for stream in summary["streams"].values():
-        console.print(
+        typer.echo(
             f"{stream['media_seconds']:.0f} s of video in {stream['seconds']:.1f} s "
-            f"({stream['fps']:.0f} frames/s)",
-            highlight=False,
+            f"({stream['fps']:.0f} frames/s)"
         )
-    console.print(f"results in {folder}:", highlight=False)
+    typer.echo(f"results in {folder}:")
     for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        console.print(f"  {file}", highlight=False, soft_wrap=True)
-    console.print("next: sightline run traffic --source YOUR_VIDEO.mp4", highlight=False)
+        typer.echo(f"  {file}")
+    typer.echo("next: sightline run traffic --source YOUR_VIDEO.mp4")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.engine import Engine
 from pipeline.stream import Stream
@@ -42,28 +43,50 @@ class Display:
         self._clock = clock
         self._next_line_s = clock() + _LINE_EVERY_S
         self._live: Live | None = None
+        self._stop_asked = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal and not self._quiet:
-            self._live = self._stack.enter_context(
-                Live(self._table(), console=self._console, auto_refresh=False, transient=False)
-            )
+            live = Live(self._table(), console=self._console, auto_refresh=False, transient=False)
+            with self._whoever_reads():
+                self._live = self._stack.enter_context(live)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        with self._whoever_reads():
+            self._stack.close()
+
+    def announce_stop(self) -> None:
+        """Have the next refresh say that the run is about to end; safe in a signal handler."""
+        self._stop_asked = True
 
     def refresh(self) -> None:
         """Show the present state."""
-        if self._live:
-            self._live.update(self._table(), refresh=True)
-        elif not self._quiet and self._clock() >= self._next_line_s:
-            self._next_line_s = self._clock() + _LINE_EVERY_S
-            for stream in self._engine.streams:
-                self._console.print(self._line(stream), markup=False, highlight=False, soft_wrap=True)
+        with self._whoever_reads():
+            if self._stop_asked and not self._quiet:
+                self._stop_asked = False
+                self._console.show_cursor()  # for when the process ends in the midst of the live table
+                self._print("stopping: what is on its way is finished; Ctrl-C once more ends it at once")
+            if self._live:
+                self._live.update(self._table(), refresh=True)
+            elif not self._quiet and self._clock() >= self._next_line_s:
+                self._next_line_s = self._clock() + _LINE_EVERY_S
+                for stream in self._engine.streams:
+                    self._print(self._line(stream))
+
+    @contextmanager
+    def _whoever_reads(self) -> Iterator[None]:
+        """Fall silent when nobody reads stderr any more; rich would end the whole run for that."""
+        try:
+            yield
+        except (OSError, SystemExit):
+            self._quiet, self._live = True, None
+
+    def _print(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -72,7 +95,7 @@ class Display:
                 heading, justify="right" if heading in ("done", "frames", "frames/s") else "left"
             )
         for stream in self._engine.streams:
-            table.add_row(*self._cells(stream))
+            table.add_row(*map(Text, self._cells(stream)))  # a line's name may look like rich's markup
         return table
 
     def _line(self, stream: Stream) -> str:
@@ -82,7 +105,7 @@ class Display:
     def _cells(self, stream: Stream) -> tuple[str, ...]:
         entry = stream.ledger.entry()
         lost = entry.captured - entry.finished - entry.in_flight
-        seconds = self._engine.seconds
+        seconds = stream.seconds
         rate = f"{entry.finished / seconds:.0f}" if seconds > 0 else "-"
         return (
             stream.config.name,

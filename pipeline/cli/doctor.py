@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from typing import Any
+from collections.abc import Callable
 
 import typer
 
@@ -36,25 +36,45 @@ def examine() -> dict[str, dict[str, str]]:
     return {
         "box": _box(),
         "versions": versions(),
-        "decoding": _decoding(),
-        "inference": _inference(),
+        "decoding": {
+            "ffmpeg libraries": _found(_ffmpeg),
+            "hardware in FFmpeg": _found(_hardware_decoders),
+            "used": "software decoding (hardware decoding is not wired up yet)",
+        },
+        "inference": {
+            "motion, hog": "OpenCV on the CPU, one thread",
+            "onnx": _found(_onnx),
+            "yolo": _found(_torch),
+        },
         "plug-ins": _plugins(),
     }
 
 
+def _found(look: Callable[[], str]) -> str:
+    """Return what `look` finds; a broken package is a finding, too, and must not hide the others."""
+    try:
+        return look()
+    except Exception as error:  # an import of native libraries may fail in any way
+        return " ".join(f"broken: {type(error).__name__}: {error}".split())
+
+
 def _box() -> dict[str, str]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    disk = shutil.disk_usage(".")
     rows = {
         "system": platform.platform(),
         "processor": _processor(),
         "cores": f"{usable} usable of {os.cpu_count()}",
-        "disk here": f"{disk.free / 2**30:.0f} GiB free of {disk.total / 2**30:.0f} GiB",
+        "disk here": _found(_disk),
         "gpu": _nvidia() or "none found (nvidia-smi is not there or lists none): everything runs on the CPU",
     }
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         rows["memory"] = f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"
     return rows
+
+
+def _disk() -> str:
+    disk = shutil.disk_usage(".")
+    return f"{disk.free / 2**30:.0f} GiB free of {disk.total / 2**30:.0f} GiB"
 
 
 def _processor() -> str:
@@ -80,27 +100,23 @@ def _nvidia() -> str | None:
     return "; ".join(found.stdout.strip().splitlines()) or None
 
 
-def _decoding() -> dict[str, str]:
+def _ffmpeg() -> str:
     import av
+
+    return ", ".join(f"{name} {'.'.join(map(str, v))}" for name, v in av.library_versions.items())
+
+
+def _hardware_decoders() -> str:
     import av.codec.hwaccel
 
-    libraries = ", ".join(f"{name} {'.'.join(map(str, v))}" for name, v in av.library_versions.items())
-    return {
-        "ffmpeg libraries": libraries,
-        "hardware in FFmpeg": ", ".join(av.codec.hwaccel.hwdevices_available()) or "none",
-        "used": "software decoding (hardware decoding is not wired up yet)",
-    }
+    return ", ".join(av.codec.hwaccel.hwdevices_available()) or "none"
 
 
-def _inference() -> dict[str, str]:
+def _onnx() -> str:
     import onnxruntime
 
     providers = ", ".join(onnxruntime.get_available_providers())
-    return {
-        "motion, hog": "OpenCV on the CPU, one thread",
-        "onnx": f"ONNX Runtime on the CPU (providers there are: {providers})",
-        "yolo": _torch(),
-    }
+    return f"ONNX Runtime on the CPU (providers there are: {providers})"
 
 
 def _torch() -> str:
@@ -120,7 +136,7 @@ def _plugins() -> dict[str, str]:
     from pipeline.plugin import Kind, load_plugin, plugin_names
 
     kinds: tuple[Kind, ...] = ("source", "stage", "sink")
-    rows: dict[str, Any] = {}
+    rows: dict[str, str] = {}
     for kind in kinds:
         found = []
         for name in plugin_names(kind):

@@ -21,6 +21,7 @@ Sources = Annotated[
         "--source",
         metavar="[NAME=]URL",
         help="Read this instead of the configured source; repeat for several streams.",
+        show_default=False,
         default_factory=list,
     ),
 ]
@@ -30,6 +31,7 @@ Sets = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Override one setting, e.g. stages.motion.width=480; repeat for several.",
+        show_default=False,
         default_factory=list,
     ),
 ]
@@ -39,7 +41,7 @@ Out = Annotated[
 ]
 Report = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE", help="Where to write the report. [default: DIR/report.json]"),
+    typer.Option("--report", metavar="FILE", help="Where the report goes; DIR/report.json when left out."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]

@@ -19,9 +19,9 @@ def probe(
 
     Example: sightline probe video.mp4
     """
-    from pipeline.plugin import StreamInfo, load_plugin, scheme_of
+    from pipeline.plugin import StreamInfo, load_plugin
 
-    source_class = load_plugin("source", scheme_of(url))
+    source_class = load_plugin("source", _reader_of(url))
     source = source_class(url, source_class.Options(), "probe")
     try:
         info: StreamInfo = source.open()
@@ -34,8 +34,8 @@ def probe(
         return
     rows = {
         "source": info.url,
-        "container": info.container or None,
-        "codec": info.codec or None,
+        "container": info.container or "none",
+        "codec": info.codec or "none",
         "pixel format": info.pixel_format or None,
         "size": f"{info.width} x {info.height} px"
         + (f" (turned by {info.rotation_deg} degrees)" if info.rotation_deg else ""),
@@ -48,3 +48,22 @@ def probe(
     }
     for name, value in rows.items():
         typer.echo(f"{name + ':':<14}{'unknown' if value is None else value}")
+
+
+def _reader_of(url: str) -> str:
+    """Return the name of the source that reads `url`, or say what is wrong with it."""
+    from pipeline.config.problems import listed, suggestion
+    from pipeline.errors import ConfigError, SourceError
+    from pipeline.plugin import plugin_names, scheme_of
+
+    if not url.strip():
+        raise ConfigError("the URL is empty; give a file, a folder of images, or a source's URL")
+    try:
+        scheme = scheme_of(url)
+    except OSError as error:
+        raise SourceError(f"{url}: cannot be looked at: {error.strerror}; check the path") from error
+    known = plugin_names("source")
+    if scheme not in known:
+        near = suggestion(scheme, known) or ";"
+        raise ConfigError(f"no source reads '{scheme}://'{near} known: {listed(known)}")
+    return scheme

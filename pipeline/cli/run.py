@@ -19,16 +19,15 @@ def run(
 
     Example: sightline run traffic --source road=video.mp4 --out results
 
-    Results go to the folder --out; the report says for each stream what was captured, finished, dropped and
-    counted.
+    The report says for each stream what was captured, finished, dropped and counted.
     """
     from pipeline.cli.display import counts_text
     from pipeline.cli.session import finish, run_to_report
     from pipeline.config.load import load_config
 
     checked = load_config(config, sources=source, sets=setting, out=out)
-    summary, code = run_to_report(checked, quiet=quiet)
     path = report or checked.out / "report.json"
+    summary, code = run_to_report(checked, path, quiet=quiet)
     finish(summary, path, quiet=quiet)
     if not quiet:
         for name, stream in summary["streams"].items():

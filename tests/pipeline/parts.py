@@ -32,6 +32,7 @@ class ScriptOptions(Options):
 
     script: tuple[Any, ...] = ("frame",) * 10
     open_error: Any = None
+    close_error: Any = None
 
 
 class ScriptSource(Source):
@@ -66,6 +67,8 @@ class ScriptSource(Source):
 
     def close(self) -> None:
         self.closed.set()
+        if self.options.close_error:
+            raise self.options.close_error
 
 
 class LiveSource(ScriptSource):
@@ -81,6 +84,7 @@ class WorkOptions(Options):
     batch: int = 1
     last_words: bool = False
     open_error: Any = None
+    close_error: Any = None
 
 
 class WorkStage(Stage):
@@ -113,16 +117,24 @@ class WorkStage(Stage):
 
     def close(self) -> None:
         self.closed += 1
+        if self.options.close_error:
+            raise self.options.close_error
 
 
 class ListSink(Sink):
     """Keeps what it is given, by stream, in the order of arrival."""
 
-    def __init__(self, fail_at: int | None = None, error: Exception | None = None) -> None:
+    def __init__(
+        self,
+        fail_at: int | None = None,
+        error: Exception | None = None,
+        close_error: Exception | None = None,
+    ) -> None:
         self.got: dict[str, list[Frame | Event]] = {}
         self.closed: list[str] = []
         self._fail_at = fail_at
         self._error = error or OSError("disk on fire")
+        self._close_error = close_error
 
     def open_stream(self, info: StreamInfo) -> None:
         self.got[info.stream] = []
@@ -137,6 +149,8 @@ class ListSink(Sink):
 
     def close_stream(self, stream: str) -> None:
         self.closed.append(stream)
+        if self._close_error:
+            raise self._close_error
 
     def frames(self, stream: str = "gate") -> list[int]:
         return [item.sequence for item in self.got[stream] if isinstance(item, Frame)]
@@ -152,8 +166,9 @@ def stream_config(
     live: bool = False,
     policy: Any = None,
     open_error: Exception | None = None,
+    close_error: Exception | None = None,
 ) -> StreamConfig:
-    options = ScriptOptions(script=tuple(script), open_error=open_error)
+    options = ScriptOptions(script=tuple(script), open_error=open_error, close_error=close_error)
     return StreamConfig(
         name=name,
         url="script://",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,9 @@ import pytest
 from pipeline.config.schema import Config, PluginConfig, StreamConfig
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError, SightlineError, SinkError, SourceError
-from pipeline.plugin import Options, Sink, SinkContext, StreamInfo
+from pipeline.plugin import Options, Sink, SinkContext, StageContext, StreamInfo
 from pipeline.report import write_report
-from tests.pipeline.parts import WorkOptions, stream_config
+from tests.pipeline.parts import WorkOptions, WorkStage, stream_config
 
 
 class Quiet(Sink):
@@ -106,11 +107,84 @@ def test_leaving_closes_every_sink(tmp_path: Path) -> None:
     engine.close()
 
 
+class Stuck(Quiet):
+    def close(self) -> None:
+        super().close()
+        raise OSError("disk full")
+
+
+def test_a_sink_that_cannot_be_closed_fails_the_run_but_loses_neither_report_nor_the_other_sinks(
+    tmp_path: Path,
+) -> None:
+    sinks = tuple(PluginConfig("sink", name, Stuck, Quiet.Options()) for name in ("a", "b"))
+    with Engine(replace(config(tmp_path, stream_config()), sinks=sinks)) as engine:
+        engine.run()
+    report = engine.report()
+    assert (report["status"], report["error"]) == ("failed", "closing sink 'a' failed: OSError: disk full")
+    assert report["streams"]["gate"]["state"] == "ended"
+    assert engine.exit_code() == 1
+    assert [sink.closed for _, sink in engine._sinks if isinstance(sink, Stuck)] == [1, 1]
+
+
+def test_a_part_that_cannot_be_made_is_named_and_what_was_made_is_closed(tmp_path: Path) -> None:
+    class Broken(WorkStage):
+        def __init__(self, options: WorkOptions, context: StageContext) -> None:
+            raise KeyError("no\nkey")
+
+    stream = stream_config(WorkOptions())
+    broken = replace(stream, stages=(PluginConfig("stage", "blur", Broken, WorkOptions()),))
+    made: list[Quiet] = []
+
+    class Kept(Quiet):
+        def __init__(self, options: Options, context: SinkContext) -> None:
+            super().__init__(options, context)
+            made.append(self)
+
+    sinks = (PluginConfig("sink", "kept", Kept, Quiet.Options()),)
+    with pytest.raises(
+        SightlineError, match=r"stream 'gate': stage 'blur' cannot be made: KeyError: 'no.*key'$"
+    ):
+        Engine(replace(config(tmp_path, broken), sinks=sinks))
+    assert [sink.closed for sink in made] == [1]
+
+
+def test_the_report_before_the_end_says_so(tmp_path: Path) -> None:
+    seen: list[str] = []
+    with Engine(config(tmp_path, stream_config(script=["frame", "wait"], live=True))) as engine:
+        assert engine.report()["status"] == "running"
+
+        def tick() -> None:
+            seen.append(engine.report()["status"])
+            engine.stop()
+
+        engine.run(tick=tick, tick_s=0.01)
+    assert seen[0] == "running"
+    assert engine.report()["status"] == "stopped"
+
+
+def test_a_report_holds_any_file_name(tmp_path: Path) -> None:
+    """Linux file names are bytes; what is no UTF-8 reaches Python as lone surrogates."""
+    name = b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
+    write_report({"source": name, "line": "Straße"}, tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == {
+        "source": name,
+        "line": "Straße",
+    }
+
+
+def test_the_report_shows_no_password(tmp_path: Path) -> None:
+    secret = replace(stream_config(), url="script://admin:secret@camera/1")
+    report, _ = run(tmp_path, secret)
+    assert "secret" not in json.dumps(report)
+    assert "camera" in json.dumps(report)
+
+
 def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "report.json"
     write_report({"status": "done"}, target)
     assert json.loads(target.read_text()) == {"status": "done"}
     assert [path.name for path in target.parent.iterdir()] == ["report.json"]
-    with pytest.raises(SinkError, match="cannot write the report"):
-        write_report({}, target / "below-a-file.json")
-    assert issubclass(SinkError, SightlineError)
+    for impossible in (target / "below-a-file.json", target.parent, Path("/"), Path()):
+        with pytest.raises(SinkError, match="cannot write the report"):
+            write_report({}, impossible)
+    assert [path.name for path in tmp_path.rglob("*.part")] == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +16,10 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import ConfigError, SinkError, SourceError
 from pipeline.event import Event
 from pipeline.frame import Frame
-from pipeline.plugin import Sink
+from pipeline.plugin import Sink, StreamInfo
+from pipeline.stopwatch import Stopwatch
 from pipeline.stream import State, Stream
-from tests.pipeline.parts import ListSink, WorkOptions, WorkStage, stream_config
+from tests.pipeline.parts import ListSink, ScriptSource, WorkOptions, WorkStage, stream_config
 
 PATIENCE_S = 20.0
 
@@ -36,7 +39,7 @@ def stages_of(stream: Stream) -> list[WorkStage]:
     return [stage for _, stage in stream._stages if isinstance(stage, WorkStage)]
 
 
-def fail_at(sequence: int, error: Exception) -> WorkOptions:
+def fail_at(sequence: int, error: BaseException) -> WorkOptions:
     def work(frame: Frame) -> None:
         if frame.sequence == sequence:
             raise error
@@ -150,6 +153,110 @@ def test_stop_finishes_what_is_on_its_way() -> None:
     assert done.wait(PATIENCE_S)
     assert stream.state is State.STOPPED
     assert sink.frames() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("config", "sink", "culprit"),
+    [
+        (stream_config(close_error=OSError("stuck")), ListSink(), "the source"),
+        (stream_config(WorkOptions(close_error=OSError("stuck"))), ListSink(), "stage 'work0'"),
+        (stream_config(), ListSink(close_error=OSError("stuck")), "sink 'sink0'"),
+    ],
+)
+def test_a_part_that_cannot_be_closed_is_told_and_holds_nothing_up(
+    config: StreamConfig, sink: ListSink, culprit: str
+) -> None:
+    other = ListSink()
+    stream = run(config, sink, other)
+    assert stream.state is State.FAILED
+    assert str(stream.error) == f"closing {culprit} failed: OSError: stuck"
+    assert sink.frames() == list(range(10))
+    assert other.closed == ["gate"]
+
+
+@pytest.mark.parametrize("close_error", [None, OSError("stuck")])
+@pytest.mark.parametrize("stage_fails", [True, False])
+def test_a_failing_stage_or_sink_ends_the_stream_even_if_its_source_cannot_be_closed(
+    stage_fails: bool, close_error: Exception | None
+) -> None:
+    script = ["frame"] * 200
+    stages = [fail_at(2, RuntimeError("bug"))] if stage_fails else []
+    sink = ListSink(fail_at=None if stage_fails else 2)
+    stream = run(stream_config(*stages, script=script, close_error=close_error), sink)
+    assert sink.frames() == [0, 1]
+    assert str(stream.error).startswith("stage 'work0' failed" if stage_fails else "sink 'sink0' failed")
+
+
+@pytest.mark.parametrize("script", [[SystemExit(3)], ["frame", "frame", "wait"]])
+def test_a_plug_in_that_wants_to_exit_ends_its_stream_only(script: list[Any]) -> None:
+    stream = run(stream_config(fail_at(1, SystemExit(3)), script=script), ListSink())  # type: ignore[arg-type]
+    assert str(stream.error) == "unexpected SystemExit: 3"
+
+
+def test_an_unexpected_error_is_one_line_that_names_the_part_and_no_password() -> None:
+    error = ValueError("cannot reach\n  rtsp://admin:secret@camera/1")
+    stream = run(stream_config(open_error=error))
+    assert str(stream.error) == "the source failed: ValueError: cannot reach rtsp://***@camera/1"
+    stream = run(stream_config(script=["frame"]), ListSink(fail_at=0))
+    assert str(stream.error) == "sink 'sink0' failed: OSError: disk on fire"
+
+
+def test_stop_while_the_source_opens_is_no_failure() -> None:
+    """A source whose `open` is cut short by `close` has to raise: there is no stream to tell of."""
+
+    class Slow(ScriptSource):
+        def open(self) -> StreamInfo:
+            opening.set()
+            assert self.closed.wait(PATIENCE_S)
+            raise SourceError("was closed while it was opened")
+
+    opening, done = threading.Event(), threading.Event()
+    config = stream_config()
+    config = replace(config, source=replace(config.source, plugin=Slow))
+    stream = Stream(config, [], None, done.set)
+    stream.start()
+    assert opening.wait(PATIENCE_S)
+    stream.stop()
+    assert done.wait(PATIENCE_S)
+    assert (stream.state, stream.error) == (State.STOPPED, None)
+
+
+def test_seconds_end_with_the_stream() -> None:
+    now = iter(range(100, 200, 5))
+    done = threading.Event()
+    stream = Stream(stream_config(), [], None, done.set, clock=lambda: next(now))
+    assert stream.seconds == 0.0
+    stream.start()
+    assert done.wait(PATIENCE_S)
+    assert stream.seconds == stream.seconds == 5
+
+
+def test_a_live_stream_does_not_wait_for_a_full_batch() -> None:
+    """The source goes on only after its first frame has come out, so a wait for more would never end."""
+    arrived = threading.Event()
+
+    class Watch(ListSink):
+        def on_frame(self, frame: Frame) -> None:
+            super().on_frame(frame)
+            arrived.set()
+
+    def wait() -> None:
+        assert arrived.wait(2.0)
+
+    script = ["frame", wait, "frame"]
+    stream = run(stream_config(WorkOptions(batch=4), script=script, live=True, policy="every"), Watch())
+    assert stream.error is None
+
+
+def test_the_time_per_frame_is_of_the_frames_that_a_step_has_seen() -> None:
+    stopwatch = Stopwatch()
+    with stopwatch.measure("slow", frames=2):
+        time.sleep(0.02)
+    with stopwatch.measure("end"):
+        pass
+    spent = stopwatch.per_frame_ms()
+    assert spent.keys() == {"slow"}
+    assert 10.0 <= spent["slow"] < 20.0
 
 
 def test_a_live_stream_drops_the_oldest_and_hands_its_gap_on() -> None:

@@ -27,9 +27,16 @@ def test_each_help_teaches_by_an_example(command: str, sightline: Sightline) -> 
     said = sightline(command, "--help")
     assert said.code == 0
     assert f"Example: sightline {command}" in " ".join(said.out.split())
+    assert "<class" not in said.out
 
 
-@pytest.mark.parametrize("words", [["nonsense"], ["run"], ["run", "demo", "--nonsense"], ["probe"]])
+def test_help_says_where_the_report_goes(sightline: Sightline) -> None:
+    assert "DIR/report.json" in sightline("run", "--help").out
+
+
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["run"], ["run", "demo", "--nonsense"], ["probe"], ["--debug"]]
+)
 def test_wrong_usage_is_exit_code_2(words: list[str], sightline: Sightline) -> None:
     said = sightline(*words)
     assert said.code == 2
