@@ -187,9 +187,8 @@ def test_a_line_outside_the_picture_is_refused_before_anything_is_counted(
 ) -> None:
     config = tmp_path / "c.yaml"
     line = "{start: [0, 100], end: [900, 100], units: px}"
-    config.write_text(
-        f"streams: {{gate: {{source: {clip}}}}}\nstages: [{{count: {{lines: {{far: {line}}}}}}}]\n"
-    )
+    stages = f"[motion, track, {{count: {{lines: {{far: {line}}}}}}}]"
+    config.write_text(f"streams: {{gate: {{source: {clip}}}}}\nstages: {stages}\n")
     ran = sightline("run", config, "--out", tmp_path / "out")
     assert ran.code == 2
     assert len(ran.errors) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
@@ -18,12 +19,18 @@ from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.count.geometry import Anchor, Point, Segment, anchor_points
 from stages.count.line_counter import Crossing, LineCounter
 
+logger = logging.getLogger(__name__)
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 
 DEFAULT_BAND = 0.01
 """Share of the picture's diagonal: 7 px at 640 x 360, 22 px at 1920 x 1080."""
+
+SHORTEST_LINE_PX = 3.0
+MAX_LABELS_NAMED = 10
+"""Most labels that a warning names."""
 
 
 class DirectionNames(Options):
@@ -117,6 +124,10 @@ class _CountedLine:
     counter: LineCounter
     totals: dict[str, dict[str, int]]
 
+    def matches(self, labels: Iterable[str]) -> bool:
+        """Return whether one of these labels is counted."""
+        return self.options.labels is None or not self.options.labels.isdisjoint(labels)
+
 
 class CountStage(Stage):
     """Appends a `line.crossing` event for each crossing and sets `frame.counts` and `frame.lines`.
@@ -127,6 +138,8 @@ class CountStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = CountOptions
+    needs = frozenset({"tracks"})
+    gives = frozenset({"counts", "lines"})
     options: CountOptions
 
     def __init__(self, options: CountOptions, context: StageContext) -> None:
@@ -135,12 +148,14 @@ class CountStage(Stage):
         self._shown: MappingProxyType[str, Line] = MappingProxyType({})
         self._counts: Counts = MappingProxyType({})
         self._latest: Frame | None = None
+        self._unmatched: list[_CountedLine] = []  # those whose labels no track has had yet
+        self._seen_labels: set[str] = set()
 
     def open(self, info: StreamInfo) -> None:
         """Lay the lines into the picture, with nothing counted yet.
 
         Raises:
-            ConfigError: if a line lies outside the picture or is shorter than a pixel.
+            ConfigError: if a line lies outside the picture or is shorter than `SHORTEST_LINE_PX`.
         """
         self._lines = [self._laid(name, line, info) for name, line in self.options.lines.items()]
         self._shown = MappingProxyType(
@@ -148,6 +163,8 @@ class CountStage(Stage):
         )
         self._counts = self._snapshot()
         self._latest = None
+        self._unmatched = [line for line in self._lines if line.options.labels is not None]
+        self._seen_labels = set()
 
     def process(self, frame: Frame) -> None:
         """Count the frame's tracks.
@@ -157,13 +174,12 @@ class CountStage(Stage):
         """
         tracks = frame.tracks
         if tracks is None:
-            raise ConfigError(
-                f"stream '{frame.stream}': stage 'count' needs tracks; put a stage 'track' before it"
-            )
+            raise ConfigError("stage 'count' needs tracks; put a stage 'track' before it")
         self._latest = frame
         observed = np.flatnonzero(tracks.detection >= 0)
         ids, labels = tracks.id[observed].tolist(), tracks.label[observed].tolist()
         xyxy = tracks.xyxy[observed]
+        self._note(labels)
         counted = len(frame.events)
         for line in self._lines:
             points = anchor_points(xyxy, line.options.anchor)
@@ -175,14 +191,43 @@ class CountStage(Stage):
         frame.lines = self._shown
 
     def finish(self) -> Sequence[Event]:
-        """Return the crossings of objects that were last seen beyond a line's band."""
+        """Return the crossings of objects that were last seen beyond a line's band.
+
+        Warns of each line whose `labels` none of the tracks had.
+        """
         frame, self._latest = self._latest, None
+        self._warn_of_unmatched()
         if frame is None:
             return ()
         return [event for line in self._lines for event in self._counted(line, line.counter.finish(), frame)]
 
+    def _note(self, labels: Sequence[str]) -> None:
+        """Note which labels there are, as long as a line still waits for one of its own."""
+        if not self._unmatched:
+            return
+        self._unmatched = [line for line in self._unmatched if not line.matches(labels)]
+        for label in labels:
+            if len(self._seen_labels) <= MAX_LABELS_NAMED:  # one more, to know that there are more
+                self._seen_labels.add(label)
+
+    def _warn_of_unmatched(self) -> None:
+        unmatched, self._unmatched = self._unmatched, []
+        if not self._seen_labels:
+            return
+        seen = sorted(self._seen_labels)
+        if len(seen) > MAX_LABELS_NAMED:
+            seen[MAX_LABELS_NAMED:] = ["others"]
+        for line in unmatched:
+            logger.warning(
+                "line '%s' of stream '%s' counts only %s; the tracks seen were %s",
+                line.name,
+                self.context.stream,
+                ", ".join(sorted(line.options.labels or ())),
+                ", ".join(seen),
+            )
+
     def _laid(self, name: str, line: LineOptions, info: StreamInfo) -> _CountedLine:
-        where = f"stream '{info.stream}': line '{name}'"
+        where = f"line '{name}'"
         scale = (float(info.width), float(info.height)) if line.units == "fraction" else (1.0, 1.0)
         start, end = ((x * scale[0], y * scale[1]) for x, y in (line.start, line.end))
         for point_name, (x, y) in (("start", start), ("end", end)):
@@ -193,10 +238,12 @@ class CountStage(Stage):
                     f"y within 0..{info.height}"
                 )
         length_px = hypot(end[0] - start[0], end[1] - start[1])
-        if length_px < 1:
+        if length_px < SHORTEST_LINE_PX:
+            remedy = "move them apart" if line.units == "fraction" else "for fractions set units: fraction"
             raise ConfigError(
-                f"{where}: start {_text(start)} and end {_text(end)} are {length_px:.2g} px apart in the "
-                f"picture of {info.width} x {info.height} px; a line needs at least 1 px"
+                f"{where}: start {_text(start)} and end {_text(end)} px are {length_px:.2g} px apart in the "
+                f"picture of {info.width} x {info.height} px; a line needs at least {SHORTEST_LINE_PX:g} px; "
+                f"{remedy}"
             )
         diagonal_px = hypot(info.width, info.height)
         band = DEFAULT_BAND * diagonal_px if line.band is None else line.band

@@ -18,6 +18,7 @@ class Detector(Stage):
     """
 
     model_hash: str | None = None
+    gives = frozenset({"detections"})
 
     @abstractmethod
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:

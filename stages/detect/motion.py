@@ -52,6 +52,7 @@ class MotionDetector(Stage):
     """Finds what moves before a fixed camera. It has a memory: one picture alone tells it nothing."""
 
     Options: ClassVar[type[Options]] = MotionOptions
+    gives = frozenset({"detections"})
 
     def __init__(self, options: MotionOptions, context: StageContext) -> None:
         super().__init__(options, context)

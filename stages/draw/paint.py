@@ -1,4 +1,4 @@
-"""Painting on BGR arrays: boxes, tags, trails, counting lines and a panel of counts.
+"""Painting on BGR arrays: boxes, tags, trails and a panel of counts.
 
 Own painting with OpenCV, because supervision's annotators are no part of the base install.
 All coordinates are pixels of the canvas, may be fractions and may lie outside it.
@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stages.draw.place import Point, Rect
+
 U8Array = npt.NDArray[np.uint8]
-Point = tuple[float, float]
 Bgr = tuple[int, int, int]
 
 WHITE: Bgr = (255, 255, 255)
@@ -26,8 +27,8 @@ AMBER: Bgr = (0, 190, 255)
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAP_HEIGHT_PX = 21.0  # of that font at scale 1
-_BACKING = 0.3  # what is left of the picture's brightness behind text
-_LONGEST_NAME = 20  # characters, in the panel
+_BACKING = 0.2  # what is left of the picture's brightness behind text
+_LONGEST_NAME = 20  # characters
 _SHIFT = 3  # OpenCV's fixed point: coordinates in eighths of a pixel
 _GOLDEN_TURN = 0.6180339887498949  # successive multiples of it lie as far apart on a circle as can be
 
@@ -51,13 +52,13 @@ class Style:
     @property
     def row(self) -> int:
         """Height of a line of text with its space above and below, including what hangs below the line."""
-        return self.cap + self.cap // 4 + 2 * self.pad
+        return self.cap + self.cap // 3 + 2 * self.pad
 
     @classmethod
     def of(cls, canvas: U8Array) -> Style:
-        """Return sizes that are readable at any size of picture: capitals of 9 px at 360p, 18 px at 1080p."""
+        """Return sizes that are readable at any size of picture: capitals of 7 px at 360p, 18 px at 1080p."""
         side = min(canvas.shape[:2])
-        cap = max(8, round(4.5 + side / 80))
+        cap = max(7, round(side / 60))
         return cls(
             stroke=max(1, round(1.4 + side / 700)), cap=cap, text_stroke=1 + cap // 16, pad=max(3, cap // 4)
         )
@@ -100,11 +101,17 @@ def draw_trail(canvas: U8Array, points: Sequence[Point], colour: Bgr, style: Sty
         if len(part) < 2:
             continue
         faded = tuple(channel * (4 - age) // 4 for channel in colour)
-        thickness = max(1, style.stroke - age)
-        cv2.polylines(canvas, [_fixed(part)], False, faded, thickness, cv2.LINE_AA, _SHIFT)
+        draw_path(canvas, part, (faded[0], faded[1], faded[2]), max(1, style.stroke - age))
 
 
-def draw_tag(canvas: U8Array, text: str, at: Point, colour: Bgr, style: Style) -> None:
+def draw_path(canvas: U8Array, points: Sequence[Point], colour: Bgr, thickness: int) -> None:
+    """Draw lines from point to point."""
+    cv2.polylines(canvas, [_fixed(points)], False, colour, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def draw_tag(
+    canvas: U8Array, text: str, at: Point, colour: Bgr, style: Style, text_colour: Bgr = WHITE
+) -> None:
     """Write text on a dark backing whose bottom left corner is `at`, with a bar in the object's colour.
 
     The tag is moved into the canvas where it would stick out of it.
@@ -114,48 +121,17 @@ def draw_tag(canvas: U8Array, text: str, at: Point, colour: Bgr, style: Style) -
         return
     height, width = canvas.shape[:2]
     bar = 1 + style.stroke
-    tag_width = _text_width(shown, style) + bar + 2 * style.pad
-    tag_height = style.row
+    tag_width, tag_height = tag_size(shown, style)
     x = round(max(0.0, min(at[0], width - tag_width)))
     y = round(max(0.0, min(at[1] - tag_height, height - tag_height)))
     _darken(canvas, x, y, tag_width, tag_height)
     canvas[y : y + tag_height, x : x + bar] = colour
-    _write(canvas, shown, x + bar + style.pad, y + style.pad, WHITE, style)
+    _write(canvas, shown, x + bar + style.pad, y + style.pad, text_colour, style)
 
 
-def draw_line(
-    canvas: U8Array, start: Point, end: Point, name: str, directions: Sequence[str], style: Style
-) -> None:
-    """Draw a counting line with its name and, where known, what its two directions are called.
-
-    Args:
-        canvas: (H, W, 3) uint8 BGR.
-        start: the line's start.
-        end: the line's end.
-        name: written at its start.
-        directions: the names of "to the right" and "to the left" for a person who stands at the start and
-            looks to the end; each is written on the side it leads to, with an arrow. May be empty.
-        style: sizes.
-    """
-    ends = [_fixed([start, end])]
-    cv2.polylines(canvas, ends, False, BLACK, style.stroke + 2, cv2.LINE_AA, _SHIFT)
-    cv2.polylines(canvas, ends, False, AMBER, style.stroke, cv2.LINE_AA, _SHIFT)
-    for point in (start, end):
-        cv2.circle(canvas, _whole(point), 2 * style.stroke, AMBER, cv2.FILLED, cv2.LINE_AA)
-
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    length = max(hypot(dx, dy), 1e-9)
-    # At different places along the line, so that the names keep apart also at the picture's border.
-    for side, share, direction in zip((1, -1), (1 / 3, 2 / 3), directions, strict=False):
-        foot = (start[0] + share * dx, start[1] + share * dy)
-        away = (-dy / length * side, dx / length * side)
-        tip = _moved(foot, away, 2.6 * style.cap)
-        for colour, extra in ((BLACK, 2), (AMBER, 0)):
-            cv2.arrowedLine(
-                canvas, _whole(foot), _whole(tip), colour, style.stroke + extra, cv2.LINE_AA, 0, 0.35
-            )
-        _draw_centred(canvas, direction, _moved(tip, away, style.pad), away, style)
-    draw_tag(canvas, name, (start[0] + 3 * style.stroke, start[1] - 3 * style.stroke), AMBER, style)
+def tag_size(text: str, style: Style) -> tuple[int, int]:
+    """Return (width, height) in pixels of the tag with this text."""
+    return _text_width(_printable(text), style) + 1 + style.stroke + 2 * style.pad, style.row
 
 
 def draw_panel(canvas: U8Array, rows: Sequence[tuple[str, str, int]], style: Style) -> None:
@@ -163,33 +139,51 @@ def draw_panel(canvas: U8Array, rows: Sequence[tuple[str, str, int]], style: Sty
     if not rows:
         return
     height, width = canvas.shape[:2]
+    cells, columns = _table(height, rows, style)
+    left, top, right, bottom = panel_rect(height, rows, style)
+    _darken(canvas, left, top, right - left, bottom - top)
+    for row, (line, direction, number) in enumerate(cells):
+        y = top + style.pad + row * style.row + style.pad // 2
+        x = left + style.pad
+        _write(canvas, line, x, y, AMBER, style)
+        _write(canvas, direction, x + columns[0] + 3 * style.pad, y, WHITE, style)
+        end = min(right - style.pad, width)
+        _write(canvas, number, end - _text_width(number, style), y, WHITE, style)
+
+
+def panel_rect(height: int, rows: Sequence[tuple[str, str, int]], style: Style) -> Rect:
+    """Return what the panel with these rows (at least one) covers of a picture of this height."""
+    cells, columns = _table(height, rows, style)
     margin = style.cap // 2
-    room = max(1, (height - 2 * margin - style.pad) // style.row)
-    cells = [(_shortened(line), _shortened(direction), str(number)) for line, direction, number in rows]
+    content = sum(columns) + 2 * 3 * style.pad
+    return Rect(
+        margin,
+        margin,
+        margin + content + 2 * style.pad,
+        margin + len(cells) * style.row + style.pad,
+    )
+
+
+def shortened(text: str) -> str:
+    """Return printable text that leaves room for others."""
+    shown = _printable(text)
+    return shown if len(shown) <= _LONGEST_NAME else shown[: _LONGEST_NAME - 2] + ".."
+
+
+def _table(
+    height: int, rows: Sequence[tuple[str, str, int]], style: Style
+) -> tuple[list[tuple[str, str, str]], list[int]]:
+    """Return the panel's cells, as many rows as have room, and the widths of its columns."""
+    room = max(1, (height - 2 * (style.cap // 2) - style.pad) // style.row)
+    cells = [(shortened(line), shortened(direction), str(number)) for line, direction, number in rows]
     if len(cells) > room:
         cells = [*cells[: room - 1], (f"+{len(cells) - room + 1} more", "", "")]
-    gap = 3 * style.pad
-    columns = [max(_text_width(cell[i], style) for cell in cells) for i in range(3)]
-    content = sum(columns) + 2 * gap
-    _darken(canvas, margin, margin, content + 2 * style.pad, len(cells) * style.row + style.pad)
-    for row, (line, direction, number) in enumerate(cells):
-        y = margin + style.pad + row * style.row + style.pad // 2
-        x = margin + style.pad
-        _write(canvas, line, x, y, AMBER, style)
-        _write(canvas, direction, x + columns[0] + gap, y, WHITE, style)
-        right = min(x + content, width)
-        _write(canvas, number, right - _text_width(number, style), y, WHITE, style)
+    return cells, [max(_text_width(cell[i], style) for cell in cells) for i in range(3)]
 
 
 def _printable(text: str) -> str:
     """Replace what OpenCV's font cannot show by "?"; it knows printable ASCII only."""
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
-
-
-def _shortened(text: str) -> str:
-    """Return printable text that leaves room for the numbers beside it."""
-    shown = _printable(text)
-    return shown if len(shown) <= _LONGEST_NAME else shown[: _LONGEST_NAME - 2] + ".."
 
 
 def _text_width(text: str, style: Style) -> int:
@@ -201,14 +195,6 @@ def _write(canvas: U8Array, text: str, x: int, y: int, colour: Bgr, style: Style
     """Write printable text with the top left corner of its capitals at (x, y)."""
     scale = style.cap / _CAP_HEIGHT_PX
     cv2.putText(canvas, text, (x, y + style.cap), _FONT, scale, colour, style.text_stroke, cv2.LINE_AA)
-
-
-def _draw_centred(canvas: U8Array, text: str, at: Point, away: Point, style: Style) -> None:
-    """Draw a tag that touches `at` and lies in the direction `away` from it."""
-    width = _text_width(_printable(text), style) + 1 + style.stroke + 2 * style.pad
-    left = at[0] + (away[0] - 1) * width / 2
-    bottom = at[1] + (away[1] + 1) * style.row / 2
-    draw_tag(canvas, text, (left, bottom), AMBER, style)
 
 
 def _darken(canvas: U8Array, x: int, y: int, width: int, height: int) -> None:
@@ -224,14 +210,6 @@ def _dashes(start: Point, end: Point, length_px: float) -> list[npt.NDArray[np.i
     steps = np.linspace(0.0, 1.0, parts + 1)[:, None]
     points = _fixed(np.array(start) + steps * np.array([bx - ax, by - ay]))
     return [points[i : i + 2] for i in range(0, parts, 2)]
-
-
-def _moved(point: Point, direction: Point, distance: float) -> Point:
-    return point[0] + direction[0] * distance, point[1] + direction[1] * distance
-
-
-def _whole(point: Point) -> tuple[int, int]:
-    return round(point[0]), round(point[1])
 
 
 def _fixed(points: npt.ArrayLike) -> npt.NDArray[np.int32]:

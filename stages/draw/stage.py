@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -15,7 +16,9 @@ from pipeline.frame import Counts, Frame, Line
 from pipeline.objects import Detections, Tracks
 from pipeline.picture import U8Array
 from pipeline.plugin import Options, Stage, StageContext
-from stages.draw.paint import Bgr, Style, colour_of, draw_box, draw_line, draw_panel, draw_tag, draw_trail
+from stages.draw.lines import CountingLine, Layout, draw_lines, lay_out
+from stages.draw.paint import Bgr, Style, colour_of, draw_box, draw_panel, draw_tag, draw_trail, panel_rect
+from stages.draw.place import Rect
 
 MAX_TRAIL_POINTS = 512
 """Most positions that are remembered of one track, whatever the stream's rate."""
@@ -56,6 +59,7 @@ class FrameOverlay:
         trails: by track id.
         lines: the counting lines.
         counts: the totals.
+        lay_out: finds places for the lines' tags; remembers them, as lines seldom change.
     """
 
     options: DrawOptions
@@ -63,17 +67,17 @@ class FrameOverlay:
     trails: Mapping[int, Trail]
     lines: Mapping[str, Line]
     counts: Counts
+    lay_out: Callable[[tuple[CountingLine, ...], tuple[int, int], Style, tuple[Rect, ...]], Layout]
 
     def paint(self, canvas: U8Array) -> None:
         """Paint onto `canvas`, (H, W, 3) uint8 BGR, in place; what matters most comes last."""
         style = Style.of(canvas)
         for track_id, trail in self.trails.items():
             draw_trail(canvas, [(x, y) for _, x, y in trail], colour_of(track_id), style)
-        if self.options.lines:
-            for name, (start, end) in self.lines.items():
-                draw_line(canvas, start, end, name, tuple(self.counts.get(name, ())), style)
         if self.objects is not None:
             self._paint_objects(canvas, _visible(self.objects, canvas), style)
+        if self.options.lines and self.lines:
+            self._paint_lines(canvas, style)
         if self.options.counts:
             draw_panel(canvas, self._rows(), style)
 
@@ -85,6 +89,17 @@ class FrameOverlay:
                 draw_box(canvas, xyxy, colour, style, dashed=dashed)
         for xyxy, colour, text in zip(objects.xyxy.tolist(), colours, self._texts(objects), strict=True):
             draw_tag(canvas, text, (xyxy[0], xyxy[1]), colour, style)
+
+    def _paint_lines(self, canvas: U8Array, style: Style) -> None:
+        height, width = canvas.shape[:2]
+        lines = tuple(
+            CountingLine(name, start, end, tuple(self.counts.get(name, ())))
+            for name, (start, end) in self.lines.items()
+        )
+        # Room for four digits from the start: a tag beside the panel does not move when numbers grow.
+        rows = [(line, direction, 9999) for line, direction, _ in self._rows()]
+        panel = (panel_rect(height, rows, style),) if self.options.counts and rows else ()
+        draw_lines(canvas, lines, self.lay_out(lines, (width, height), style, panel), style)
 
     def _texts(self, objects: Tracks | Detections) -> list[str]:
         parts = []
@@ -113,6 +128,7 @@ class DrawStage(Stage):
     def __init__(self, options: DrawOptions, context: StageContext) -> None:
         super().__init__(options, context)
         self._trails: dict[int, deque[tuple[float, float, float]]] = {}
+        self._lay_out = lru_cache(maxsize=2)(lay_out)
 
     def process(self, frame: Frame) -> None:
         """Note what this frame will show."""
@@ -122,6 +138,7 @@ class DrawStage(Stage):
             trails=self._follow(frame.moment.pts_s, frame.tracks),
             lines=frame.lines or {},
             counts=frame.counts or {},
+            lay_out=self._lay_out,
         )
 
     def _follow(self, pts_s: float, tracks: Tracks | None) -> dict[int, Trail]:

@@ -54,6 +54,8 @@ class TrackStage(Stage):
     """Sets `frame.tracks` from `frame.detections` with DeepSORT; a new run of the stream starts afresh."""
 
     Options: ClassVar[type[Options]] = TrackOptions
+    needs = frozenset({"detections"})
+    gives = frozenset({"tracks"})
     options: TrackOptions
 
     def __init__(self, options: TrackOptions, context: StageContext) -> None:
@@ -74,10 +76,7 @@ class TrackStage(Stage):
         """
         detections = frame.detections
         if detections is None:
-            raise ConfigError(
-                f"stream '{frame.stream}': stage 'track' needs detections; put a detector before it, "
-                "for example 'motion'"
-            )
+            raise ConfigError("stage 'track' needs detections; put a detector before it, e.g. 'motion'")
         if frame.run != self._run:
             self._tracker, self._run = None, frame.run
         builtin = detections.embedding is None and self.options.appearance == "builtin"
@@ -91,7 +90,7 @@ class TrackStage(Stage):
         try:
             frame.tracks = self._tracker.update(detections, frame.moment.pts_s)
         except ValueError as error:
-            raise SourceError(f"stream '{frame.stream}', picture {frame.sequence}: {error}") from error
+            raise SourceError(f"picture {frame.sequence}: {error}") from error
 
     def close(self) -> None:
         """Forget all tracks."""

@@ -123,6 +123,47 @@ def test_only_the_labels_asked_for_count():
     assert len(drive(counter, 140, 200, 220, 240, label="truck", track_id=8)) == 1
 
 
+def warnings_of(counter: CountStage, caplog: pytest.LogCaptureFixture) -> list[str]:
+    caplog.clear()
+    counter.finish()
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_line_whose_labels_nothing_has_is_told_of_once(caplog):
+    counter = stage(gate=GATE | {"labels": ["truck", "car"]}, free=GATE, other=GATE | {"labels": ["moving"]})
+    drive(counter, 140, 200, 220, 240, label="moving")
+    said = "line 'gate' of stream 'cam' counts only car, truck; the tracks seen were moving"
+    assert warnings_of(counter, caplog) == [said]
+    assert warnings_of(counter, caplog) == []
+
+
+def test_one_fitting_label_is_enough_for_no_warning(caplog):
+    counter = stage(gate=GATE | {"labels": ["truck", "car"]})
+    drive(counter, 140, label="moving")
+    drive(counter, 140, label="car", track_id=8)
+    drive(counter, 140, label="moving")
+    assert warnings_of(counter, caplog) == []
+
+
+def test_where_nothing_was_seen_no_label_is_missing(caplog):
+    counter = stage(gate=GATE | {"labels": ["car"]})
+    counter.process(frame(0, {}))
+    counter.process(frame(1, {7: (320, 140)}, label="moving", seen=False))
+    assert warnings_of(counter, caplog) == []
+
+
+def test_the_warning_names_a_bounded_number_of_labels(caplog):
+    counter = stage(gate=GATE | {"labels": ["car"]})
+    for number in range(50):
+        drive(counter, 140, label=f"kind {number:02}", track_id=number)
+    (said,) = warnings_of(counter, caplog)
+    assert said.endswith("were " + ", ".join(f"kind {number:02}" for number in range(10)) + ", others")
+    late = stage(gate=GATE | {"labels": ["car"]})
+    for number in range(50):
+        drive(late, 140, label=f"kind {number:02}" if number < 49 else "car", track_id=number)
+    assert warnings_of(late, caplog) == []
+
+
 def test_what_finish_returns():
     counter = stage(gate=GATE)
     assert drive(counter, 140, 220) == []
@@ -191,7 +232,7 @@ def test_hold_s():
 
 
 def test_without_tracks_it_says_what_is_missing():
-    with pytest.raises(ConfigError, match="stage 'count' needs tracks; put a stage 'track' before it"):
+    with pytest.raises(ConfigError, match=r"^stage 'count' needs tracks; put a stage 'track' before it"):
         stage(gate=GATE).process(frame(0, None))
 
 
@@ -200,18 +241,23 @@ def test_without_tracks_it_says_what_is_missing():
     [
         (
             {"start": [0, 180], "end": [700, 180], "units": "px"},
-            "stream 'cam': line 'gate': end (700, 180) px lies outside the picture of 640 x 360 px; "
+            "line 'gate': end (700, 180) px lies outside the picture of 640 x 360 px; "
             "x must be within 0..640, y within 0..360",
         ),
         (
             {"start": [-1, 180], "end": [640, 180], "units": "px"},
-            "stream 'cam': line 'gate': start (-1, 180) px lies outside the picture of 640 x 360 px; "
+            "line 'gate': start (-1, 180) px lies outside the picture of 640 x 360 px; "
             "x must be within 0..640, y within 0..360",
         ),
         (
             {"start": [0.5, 0.5], "end": [0.501, 0.5]},
-            "stream 'cam': line 'gate': start (320, 180) and end (320.64, 180) are 0.64 px apart in the "
-            "picture of 640 x 360 px; a line needs at least 1 px",
+            "line 'gate': start (320, 180) and end (320.64, 180) px are 0.64 px apart in the "
+            "picture of 640 x 360 px; a line needs at least 3 px; move them apart",
+        ),
+        (
+            {"start": [0, 0.5], "end": [1, 0.5], "units": "px"},
+            "line 'gate': start (0, 0.5) and end (1, 0.5) px are 1 px apart in the "
+            "picture of 640 x 360 px; a line needs at least 3 px; for fractions set units: fraction",
         ),
     ],
 )
@@ -219,6 +265,12 @@ def test_lines_that_do_not_fit_the_picture(line, message):
     with pytest.raises(ConfigError) as caught:
         stage(gate=line)
     assert str(caught.value) == message
+
+
+def test_the_shortest_line():
+    assert stage(gate={"start": [10, 10], "end": [13, 10], "units": "px"})
+    with pytest.raises(ConfigError, match=r"2\.9 px apart"):
+        stage(gate={"start": [10, 10], "end": [12.9, 10], "units": "px"})
 
 
 def test_the_border_belongs_to_the_picture():

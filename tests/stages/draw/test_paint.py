@@ -7,10 +7,11 @@ from stages.draw.paint import (
     Style,
     colour_of,
     draw_box,
-    draw_line,
     draw_panel,
     draw_tag,
     draw_trail,
+    panel_rect,
+    tag_size,
 )
 
 RED = (0, 0, 255)
@@ -34,11 +35,11 @@ def extent(image: np.ndarray) -> tuple[int, int, int, int]:
 @pytest.mark.parametrize(
     ("width", "height", "style"),
     [
-        (640, 360, Style(stroke=2, cap=9, text_stroke=1, pad=3)),
-        (360, 640, Style(stroke=2, cap=9, text_stroke=1, pad=3)),
+        (640, 360, Style(stroke=2, cap=7, text_stroke=1, pad=3)),
+        (360, 640, Style(stroke=2, cap=7, text_stroke=1, pad=3)),
         (1920, 1080, Style(stroke=3, cap=18, text_stroke=2, pad=4)),
-        (3840, 2160, Style(stroke=4, cap=32, text_stroke=3, pad=8)),
-        (64, 48, Style(stroke=1, cap=8, text_stroke=1, pad=3)),
+        (3840, 2160, Style(stroke=4, cap=36, text_stroke=3, pad=9)),
+        (64, 48, Style(stroke=1, cap=7, text_stroke=1, pad=3)),
     ],
 )
 def test_sizes_follow_the_shorter_side(width, height, style):
@@ -81,8 +82,8 @@ def test_a_predicted_box_is_dashed():
 @pytest.mark.parametrize(
     ("at", "corner"),
     [
-        ((100, 80), (100, 63)),  # on top of the box
-        ((-30, 80), (0, 63)),  # the box begins left of the picture
+        ((100, 80), (100, 65)),  # on top of the box
+        ((-30, 80), (0, 65)),  # the box begins left of the picture
         ((100, 4), (100, 0)),  # no room above the box
         ((630, 80), None),  # sticks out to the right
         ((100, 500), None),  # below the picture
@@ -92,18 +93,26 @@ def test_a_tag_stays_in_the_picture(at, corner):
     image = canvas()
     draw_tag(image, "#7 car", at, RED, Style.of(image))
     left, top, right, bottom = extent(image)
-    assert bottom - top == 16, "all of it is there"
+    assert bottom - top == 14, "all of it is there"
     assert right - left > 40
     if corner:
         assert (left, top) == corner
+
+
+def test_a_tag_has_the_size_it_says():
+    for size in ((640, 360), (1920, 1080)):
+        image = canvas(*size)
+        draw_tag(image, "Fußgänger", (100, 80), RED, Style.of(image))
+        left, top, right, bottom = extent(image)
+        assert tag_size("Fußgänger", Style.of(image)) == (right - left + 1, bottom - top + 1)
 
 
 def test_text_is_readable_on_any_picture():
     for brightness in (0, 128, 255):
         image = np.full((360, 640, 3), brightness, np.uint8)
         draw_tag(image, "MMMM", (100, 80), RED, Style.of(image))
-        tag = image[64:79, 108:130]
-        assert tag.max() >= 250
+        tag = image[66:79, 106:130]
+        assert tag.max() >= 240
         assert tag.min() <= 80
 
 
@@ -148,32 +157,13 @@ def test_short_trails(count):
     assert painted(image).any() == (count > 1)
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "right", "left"),
-    [
-        ((100, 180), (540, 180), (247, 200), (393, 160)),  # drawn to the right: right is down
-        ((540, 180), (100, 180), (393, 160), (247, 200)),  # drawn to the left: right is up
-        ((320, 30), (320, 330), (300, 130), (340, 230)),  # drawn down: right is left in the picture
-    ],
-)
-def test_an_arrow_shows_which_direction_leads_where(start, end, right, left):
-    plain, right_only, both = canvas(), canvas(), canvas()
-    style = Style.of(plain)
-    draw_line(plain, start, end, "gate", (), style)
-    draw_line(right_only, start, end, "gate", ("in",), style)
-    draw_line(both, start, end, "gate", ("in", "out"), style)
-    assert not painted(plain)[right[1], right[0]]
-    assert painted(right_only)[right[1], right[0]]
-    assert not painted(right_only)[left[1], left[0]]
-    assert painted(both)[left[1], left[0]]
-
-
 def test_the_panel_lies_in_the_corner_and_shows_the_numbers():
     image, other = canvas(), canvas()
     rows = [("gate", "down", 3), ("gate", "up", 12)]
     draw_panel(image, rows, Style.of(image))
     left, top, right, bottom = extent(image)
-    assert (left, top) == (4, 4)
+    assert (left, top) == (3, 3)
+    assert panel_rect(360, rows, Style.of(image)) == (left, top, right + 1, bottom + 1)
     assert right < 150
     assert bottom < 50
     draw_panel(other, [("gate", "down", 4), ("gate", "up", 12)], Style.of(other))
@@ -214,6 +204,5 @@ def test_nothing_fails_wherever_things_are(size, corners, dashed, text):
     draw_box(image, np.array([xs[0], ys[0], xs[1], ys[1]], np.float32), RED, style, dashed=dashed)
     draw_trail(image, [(xs[0], ys[0]), (xs[1], ys[1])], RED, style)
     draw_tag(image, text, (xs[0], ys[0]), RED, style)
-    draw_line(image, (0, 0), (size[0], size[1]), text, (text, "up"), style)
     draw_panel(image, [(text, text, 10**9)] * 3, style)
     assert image.shape == (size[1], size[0], 3)

@@ -193,6 +193,26 @@ def test_the_panel_adds_up_the_classes():
     assert panel(COUNTS) != panel({"gate": {"down": {"moving": 4}, "up": {}}})
 
 
+def test_the_lines_tags_are_painted_over_the_objects():
+    options = {"trails_s": 0}
+    objects = tracks(*[(x + 1000 * y, x, y) for x in range(0, 640, 70) for y in range(0, 360, 20)])
+    empty = drawn(frame(lines=LINES, counts=COUNTS), **options).astype(int)
+    crowded = drawn(frame(found=objects, lines=LINES, counts=COUNTS), **options).astype(int)
+    letters = (empty > 200).all(axis=2)
+    assert letters.sum() > 100
+    assert np.abs(crowded - empty)[letters].max() <= 60
+
+
+def test_tags_stay_where_they_are_while_numbers_grow():
+    lines = {"gate": ((100.0, 20.0), (100.0, 300.0))}  # beside the panel
+
+    def beside_the_panel(number: int) -> bytes:
+        counts = {"gate": {"in": {"car": number}, "out": {}}}
+        return drawn(frame(lines=lines, counts=counts))[:, 97:].tobytes()  # where the panel with 9999 ends
+
+    assert beside_the_panel(0) == beside_the_panel(9999)
+
+
 @pytest.mark.parametrize("options", [{"trails_s": -1}, {"trails_s": 61}, {"colour": "red"}, {"boxes": "x"}])
 def test_options_that_are_wrong(options):
     with pytest.raises(ValidationError):

@@ -143,14 +143,14 @@ def test_empty_frames_before_the_first_embedding_change_nothing() -> None:
 def test_a_missing_detector_is_told() -> None:
     now = frame(0, [])
     now.detections = None
-    with pytest.raises(ConfigError, match="stream 'door': stage 'track' needs detections; put a detector"):
+    with pytest.raises(ConfigError, match="stage 'track' needs detections; put a detector"):
         stage().process(now)
 
 
 def test_time_that_stands_still_is_told() -> None:
     tracker = stage()
     tracker.process(frame(0, [BOX], pts_s=1.5))
-    with pytest.raises(SourceError, match=r"stream 'door', picture 1: time must advance: a frame at 1\.5 s"):
+    with pytest.raises(SourceError, match=r"picture 1: time must advance: a frame at 1\.5 s"):
         tracker.process(frame(1, [BOX], pts_s=1.5))
 
 
