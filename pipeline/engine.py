@@ -6,12 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from pipeline.bus import Bus
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError, SightlineError, SinkError
+from pipeline.outputs import claimed, refuse_overwriting
 from pipeline.plugin import SinkContext
 from pipeline.report import run_report
 from pipeline.stream import NamedSink, State, Stream, blaming
@@ -30,15 +33,21 @@ class Engine:
 
     Args:
         config: a checked configuration.
+        report: where the caller will write the report, so that nothing else is written there.
         clock: monotonic seconds, for the report.
 
     Raises:
-        ConfigError: if a part cannot be built as configured.
-        SinkError: if the output folder or an address of the bus cannot be used.
+        ConfigError: if a part cannot be built as configured, or results would overwrite inputs or each
+            other.
+        SinkError: if the output folder or an address of the bus cannot be had.
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, config: Config, *, report: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.config = config
+        self._report = report
+        self._claims = ExitStack()
         self.error: SightlineError | None = None
         self._clock = clock
         self._started: float | None = None
@@ -56,22 +65,19 @@ class Engine:
             raise
 
     def _build(self) -> None:
-        try:
-            self.config.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(
-                f"{self.config.out}: cannot make the output folder: {error.strerror}; choose another by --out"
-            ) from error
-        context = SinkContext(self.config.out)
-        for sink in self.config.sinks:
-            with blaming(SinkError, f"sink '{sink.name}' cannot be made"):
-                self._sinks.append((sink.name, sink.plugin(sink.options, context)))
+        refuse_overwriting(self.config, self._report)
         if self.config.bus:
             self._bus = Bus(self.config.bus.events, self.config.bus.frames)
+        # Streams first: a missing package or missing weights should leave no empty folder behind.
         self.streams = [
             Stream(stream, self._sinks, self._bus, self._stream_ended, self._clock)
             for stream in self.config.streams
         ]
+        self._claims.enter_context(claimed(self.config.out))
+        context = SinkContext(self.config.out)
+        for sink in self.config.sinks:
+            with blaming(SinkError, f"sink '{sink.name}' cannot be made"):
+                self._sinks.append((sink.name, sink.plugin(sink.options, context)))
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +123,7 @@ class Engine:
             self._close(f"sink '{name}'", sink.close)
         if self._bus:
             self._close("the bus", self._bus.close)
+        self._claims.close()
 
     def _close(self, part: str, close: Callable[[], None]) -> None:
         try:

@@ -122,9 +122,16 @@ class Stage:
 
     A stage fills in the frame's fields and leaves the picture alone. It implements `process`, or, when it
     gains from several pictures at once, sets `batch` and implements `process_batch`.
+
+    Attributes:
+        needs: fields of the frame that a stage before it must have filled in.
+        gives: fields of the frame that it fills in.
+        batch: most frames it takes at once.
     """
 
     Options: ClassVar[type[Options]] = Options
+    needs: ClassVar[frozenset[str]] = frozenset()
+    gives: ClassVar[frozenset[str]] = frozenset()
     batch: int = 1
 
     def __init__(self, options: Any, context: StageContext) -> None:
@@ -179,6 +186,14 @@ class Sink:
         self.options = options
         self.context = context
 
+    @classmethod
+    def files(cls, options: Any, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
+        """Return the files it will write for these streams, relative to the output folder.
+
+        The engine refuses a run in which two parts want one file, or a file is also a source.
+        """
+        return ()
+
     def open_stream(self, info: StreamInfo) -> None:
         """Prepare for a stream. Raises SinkError when it cannot be served."""
 
@@ -225,8 +240,13 @@ def load_plugin(kind: Kind, name: str) -> type[Any]:
 
 
 def scheme_of(url: str) -> str:
-    """Return the name of the source that reads `url`: its scheme, else "images" for a folder, else "file"."""
+    """Return the name of the source that reads `url`: its scheme, else "images" for a folder or a pattern.
+
+    A pattern is a path with `*`, `?` or `[` that is no file itself. Everything else is a "file".
+    """
     scheme, separator, _ = url.partition("://")
     if separator:
         return scheme.lower()
-    return "images" if Path(url).is_dir() else "file"
+    path = Path(url)
+    is_pattern = not path.exists() and any(sign in url for sign in "*?[")
+    return "images" if is_pattern or path.is_dir() else "file"

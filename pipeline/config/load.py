@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.config.builtin import find_config, shipped_configs
 from pipeline.config.catalogue import INSTALLED, Catalogue
 from pipeline.config.check import check
+from pipeline.config.order import order_problems
 from pipeline.config.overrides import apply_environment, apply_sets
 from pipeline.config.problems import ConfigProblems, Origin, Problem, listed, suggestion
 from pipeline.config.schema import Config
@@ -50,6 +51,8 @@ def load_config(
     if out is not None:
         tree.put(("out",), str(out), Origin("--out"))
     config, found = check(tree, catalogue, file)
+    if config is not None:
+        found = order_problems(config, tree, catalogue)
     told = {problem.key for problem in problems if problem.key}  # an unreadable value is not also missing
     problems += [problem for problem in found if problem.key not in told]
     if config is None or problems:

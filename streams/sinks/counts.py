@@ -6,7 +6,7 @@ import csv
 import io
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import Field
@@ -58,6 +58,11 @@ class CountsSink(Sink):
         self._lock = threading.Lock()
         self._file: TextFile | None = None
         self._streams: dict[str, StreamBins] = {}
+
+    @classmethod
+    def files(cls, options: CountsOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
+        """Return the one file for all streams."""
+        return [options.path]
 
     def open_stream(self, info: StreamInfo) -> None:
         """Begin the file with the first stream."""

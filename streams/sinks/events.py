@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
@@ -39,6 +40,11 @@ class EventsSink(Sink):
         super().__init__(options, context)
         self._lock = threading.Lock()
         self._file: TextFile | None = None
+
+    @classmethod
+    def files(cls, options: EventsOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
+        """Return the one file for all streams."""
+        return [options.path]
 
     def open_stream(self, info: StreamInfo) -> None:  # noqa: ARG002
         """Begin the file with the first stream, so that a run without events leaves it empty."""

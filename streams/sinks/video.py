@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -73,6 +73,11 @@ class VideoSink(Sink):
         super().__init__(options, context)
         self._lock = threading.Lock()
         self._writers: dict[str, VideoWriter] = {}
+
+    @classmethod
+    def files(cls, options: VideoOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
+        """Return one name per stream."""
+        return [f"{stream}.mp4" for stream in streams]
 
     def open_stream(self, info: StreamInfo) -> None:
         """Create the stream's file and encoder."""

@@ -126,13 +126,20 @@ def test_a_sink_that_cannot_be_closed_fails_the_run_but_loses_neither_report_nor
     assert [sink.closed for _, sink in engine._sinks if isinstance(sink, Stuck)] == [1, 1]
 
 
-def test_a_part_that_cannot_be_made_is_named_and_what_was_made_is_closed(tmp_path: Path) -> None:
+def test_a_stage_that_cannot_be_made_is_named_and_leaves_no_folder(tmp_path: Path) -> None:
     class Broken(WorkStage):
         def __init__(self, options: WorkOptions, context: StageContext) -> None:
             raise KeyError("no\nkey")
 
-    stream = stream_config(WorkOptions())
-    broken = replace(stream, stages=(PluginConfig("stage", "blur", Broken, WorkOptions()),))
+    broken = replace(stream_config(), stages=(PluginConfig("stage", "blur", Broken, WorkOptions()),))
+    with pytest.raises(
+        SightlineError, match=r"stream 'gate': stage 'blur' cannot be made: KeyError: 'no.*key'$"
+    ):
+        Engine(config(tmp_path, broken))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sink_that_cannot_be_made_is_named_and_those_made_before_are_closed(tmp_path: Path) -> None:
     made: list[Quiet] = []
 
     class Kept(Quiet):
@@ -140,11 +147,13 @@ def test_a_part_that_cannot_be_made_is_named_and_what_was_made_is_closed(tmp_pat
             super().__init__(options, context)
             made.append(self)
 
-    sinks = (PluginConfig("sink", "kept", Kept, Quiet.Options()),)
-    with pytest.raises(
-        SightlineError, match=r"stream 'gate': stage 'blur' cannot be made: KeyError: 'no.*key'$"
-    ):
-        Engine(replace(config(tmp_path, broken), sinks=sinks))
+    class Broken(Sink):
+        def __init__(self, options: Options, context: SinkContext) -> None:
+            raise OSError("no such device")
+
+    sinks = tuple(PluginConfig("sink", kind.__name__, kind, Options()) for kind in (Kept, Broken))
+    with pytest.raises(SinkError, match="sink 'Broken' cannot be made: OSError: no such device"):
+        Engine(replace(config(tmp_path, stream_config()), sinks=sinks))
     assert [sink.closed for sink in made] == [1]
 
 

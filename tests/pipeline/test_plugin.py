@@ -52,11 +52,14 @@ def test_a_third_partys_broken_import_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_source_is_chosen_by_what_the_url_says(tmp_path: Path) -> None:
+    (tmp_path / "frame[1].mp4").touch()
     cases = {
         "synthetic://street?seed=1": "synthetic",
         "RTSP://camera/1": "rtsp",
         str(tmp_path): "images",
         str(tmp_path / "a.mp4"): "file",
+        str(tmp_path / "*.jpg"): "images",
+        str(tmp_path / "frame[1].mp4"): "file",
         "C:\\clips\\a.mp4": "file",
     }
     assert {url: scheme_of(url) for url in cases} == cases

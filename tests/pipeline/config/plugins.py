@@ -4,13 +4,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from pipeline.config.catalogue import Catalogue
 from pipeline.config.load import load_config
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError, ModelError
-from pipeline.plugin import Kind, Options
+from pipeline.plugin import Kind, Options, Sink, Source, Stage
 
 
 class Shade(StrEnum):
@@ -66,18 +66,19 @@ class Video(Options):
 
 class Live(Options):
     timeout_s: float = 5.0
+    start_time: AwareDatetime | None = None
 
 
-def _plugin(options: type[Options]) -> type[Any]:
-    return type(f"{options.__name__}Plugin", (), {"Options": options})
+def _plugin(options: type[Options], base: type[Any] = Source) -> type[Any]:
+    return type(f"{options.__name__}Plugin", (base,), {"Options": options})
 
 
 PLUGINS: dict[Kind, dict[str, type[Any]]] = {
     "stage": {
-        name.lower(): _plugin(options)
+        name.lower(): _plugin(options, Stage)
         for name, options in (("motion", Motion), ("track", Track), ("count", Count))
     },
-    "sink": {"events": _plugin(Options), "video": _plugin(Video)},
+    "sink": {"events": _plugin(Options, Sink), "video": _plugin(Video, Sink)},
     "source": {
         "file": _plugin(Options),
         "images": _plugin(Options),

@@ -1,0 +1,44 @@
+"""A stage that cannot find what it needs is named before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.load import load_config
+from pipeline.config.problems import ConfigProblems
+
+LINES = "{lines: {gate: {start: [0, 0.5], end: [1, 0.5]}}}"
+
+
+def load(folder: Path, stages: str, own: str = "") -> None:
+    path = folder / "x.yaml"
+    path.write_text(f"streams:\n  road:\n    source: x.mp4\n{own}stages:\n{stages}")
+    load_config(path, env={})
+
+
+@pytest.mark.parametrize(
+    ("stages", "line", "says"),
+    [
+        (f"  - motion\n  - count: {LINES}\n", 6, "stages[1].count: 'count' needs tracks"),
+        (f"  - count: {LINES}\n  - motion\n  - track\n", 5, "stages[0].count: 'count' needs tracks"),
+        ("  - track\n", 5, "stages[0].track: 'track' needs detections"),
+    ],
+)
+def test_what_is_missing_and_what_makes_it(stages: str, line: int, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigProblems) as caught:
+        load(tmp_path, stages)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(f"{tmp_path}/x.yaml:{line}: {says}")
+    assert ("track" if "tracks" in says else "motion") in str(problem).rpartition(":")[2]
+
+
+def test_a_streams_own_list_is_judged_by_itself(tmp_path: Path) -> None:
+    with pytest.raises(ConfigProblems, match=r"streams.road.stages\[0\].track"):
+        load(tmp_path, "  - motion\n  - track\n", own="    stages: [track]\n")
+
+
+@pytest.mark.parametrize(
+    "stages", [f"  - motion\n  - track\n  - count: {LINES}\n  - draw\n", "  - hog\n  - draw\n"]
+)
+def test_a_good_order_passes(stages: str, tmp_path: Path) -> None:
+    load(tmp_path, stages)
