@@ -30,7 +30,7 @@ format: $(VENV)/.dev ## put the code into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test ## frames per second, stage by stage
+bench: $(VENV)/.test ## frames per second, stage by stage; about 4 minutes
 	$(BIN)/python -m benchmarks.throughput
 
 dev: $(VENV)/.dev ## everything for working on sightline, with the pre-commit hooks
@@ -46,7 +46,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: pyproject.toml | $(BIN)/python
-	@echo "installing sightline (about 200 MB)"
+	@echo "installing sightline (about 225 MB to download, 760 MB on disk)"
 	$(PIP) install --progress-bar on -e .
 	@touch $@
 

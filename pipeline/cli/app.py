@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -19,6 +21,8 @@ from pipeline.cli.run import run
 from pipeline.errors import ConfigError, SightlineError
 
 EPILOG = "Exit codes: 0 done, 1 failed while running, 2 wrong configuration or usage."
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What writing may fail with: a full disk, a terminal that has gone. Files' errors have been put in words."""
 
 app = typer.Typer(
     name="sightline",
@@ -57,6 +61,8 @@ def options(
         log.setFormatter(_WithoutCredentials("%(asctime)s %(name)s %(levelname)s %(message)s"))
         logging.basicConfig(level=logging.DEBUG, handlers=[log])
         logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    elif logging.lastResort:  # Python's own: warnings and worse, to whatever stderr is at that moment
+        logging.lastResort.setFormatter(_WithoutCredentials("warning: %(message)s"))
 
 
 def main() -> None:
@@ -65,20 +71,26 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file's name may be in any encoding
     try:
         app()
-    except SightlineError as error:
-        for line in str(error).splitlines():
-            _complain(line)
+    except Exception as error:
+        _let_go_of_stdout()
+        if isinstance(error, SightlineError):
+            for line in str(error).splitlines():
+                _complain(line)
+        elif isinstance(error, OSError) and error.filename is None and error.errno in _REFUSALS:
+            _complain(f"standard output: {error.strerror}")
+        else:
+            what = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+            _complain(f"{what} (a defect; `sightline --debug ...` shows the traceback to report)")
         _show_trace(error)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except BrokenPipeError:
-        # The reader (`| head`) has gone: nothing left to say, and Python must not complain at exit either.
+
+
+def _let_go_of_stdout() -> None:
+    """Have Python not complain at exit of what stdout still refuses to take."""
+    try:
+        sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except Exception as error:
-        what = " ".join(f"unexpected {type(error).__name__}: {error}".split())
-        _complain(f"{what} (a defect; `sightline --debug ...` shows the traceback to report)")
-        _show_trace(error)
-        sys.exit(1)
 
 
 class _WithoutCredentials(logging.Formatter):
@@ -91,7 +103,8 @@ class _WithoutCredentials(logging.Formatter):
 def _complain(line: str) -> None:
     from pipeline.config.problems import without_credentials
 
-    print(f"error: {without_credentials(line)}", file=sys.stderr)  # noqa: T201 - the command's own voice
+    with suppress(OSError):  # a terminal that has gone
+        print(f"error: {without_credentials(line)}", file=sys.stderr)  # noqa: T201 - the command's own voice
 
 
 def _show_trace(error: Exception) -> None:

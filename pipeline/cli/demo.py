@@ -32,13 +32,13 @@ def demo(
     if code == 0:  # half a street cannot be compared with the whole truth
         rows = [row for stream in config.streams for row in compare(stream, config.out / "events.jsonl")]
     summary["demo"] = {"counted_against_true": [row.to_dict() for row in rows]}
-    finish(summary, report, quiet=quiet)
-    if rows:
-        from pipeline.cli.chart import draw_chart
+    try:
+        if rows:
+            from pipeline.cli.chart import draw_chart
 
-        draw_chart(rows, config.out / "chart.png")
-    if not quiet:
-        _show(rows, summary, config.out)
+            draw_chart(rows, config.out / "chart.png")
+    finally:
+        finish(summary, report, lambda: _show(rows, summary, config.out), quiet=quiet)
     raise typer.Exit(code)
 
 
@@ -56,7 +56,10 @@ def _show(rows: list[Any], summary: dict[str, Any], folder: Path) -> None:
             *(str(n) for n in (row.counted, row.true, row.right, row.missed, row.extra)),
         )
     if rows:
-        Console(markup=False, emoji=False).print(table)
+        console = Console(markup=False, emoji=False)
+        with console.capture() as captured:  # rich would end the process where nobody reads it
+            console.print(table)
+        typer.echo(captured.get(), nl=False)
     for stream in summary["streams"].values():
         typer.echo(
             f"{stream['media_seconds']:.0f} s of video in {stream['seconds']:.1f} s "

@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a live table on a terminal, a line now and then elsewhere."""
+"""Progress of a run on stderr: a live table on a wide terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.config.problems import without_credentials
 from pipeline.engine import Engine
-from pipeline.stream import Stream
+from pipeline.stream import State, Stream
 
 _LINE_EVERY_S = 5.0
+_TABLE_COLUMNS = 80
+"""A terminal with fewer columns would cut the table's cells short."""
 
 
 class Display:
@@ -24,7 +27,7 @@ class Display:
 
     Args:
         engine: what to show.
-        quiet: show nothing.
+        quiet: show nothing but errors.
         console: where to; stderr when None.
         clock: monotonic seconds.
     """
@@ -44,10 +47,11 @@ class Display:
         self._next_line_s = clock() + _LINE_EVERY_S
         self._live: Live | None = None
         self._stop_asked = False
+        self._told: set[str] = set()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and not self._quiet:
+        if self._console.is_terminal and self._console.width >= _TABLE_COLUMNS and not self._quiet:
             live = Live(self._table(), console=self._console, auto_refresh=False, transient=False)
             with self._whoever_reads():
                 self._live = self._stack.enter_context(live)
@@ -65,6 +69,7 @@ class Display:
 
     def refresh(self) -> None:
         """Show the present state."""
+        self.tell_errors()
         with self._whoever_reads():
             if self._stop_asked and not self._quiet:
                 self._stop_asked = False
@@ -76,6 +81,15 @@ class Display:
                 self._next_line_s = self._clock() + _LINE_EVERY_S
                 for stream in self._engine.streams:
                     self._print(self._line(stream))
+
+    def tell_errors(self) -> None:
+        """Say of each failed stream why it failed; each is said once, also when called again."""
+        for stream in self._engine.streams:
+            name = stream.config.name
+            if stream.state is State.FAILED and name not in self._told:
+                self._told.add(name)
+                with self._whoever_reads():
+                    self._print(error_line(name, str(stream.error)))
 
     @contextmanager
     def _whoever_reads(self) -> Iterator[None]:
@@ -119,11 +133,19 @@ class Display:
 
 
 def _done(stream: Stream) -> str:
+    if stream.state is State.ENDED:
+        return "100%"  # whatever duration was declared
     if stream.media_span_s is None:
         return "-"
     position_s = stream.media_span_s[1]
     duration_s = stream.info.duration_s if stream.info else None
     return f"{position_s:.1f} s" if not duration_s else f"{min(1.0, position_s / duration_s):.0%}"
+
+
+def error_line(stream: str, message: str) -> str:
+    """Return what is said of a stream's error; the message may name the stream itself."""
+    named = message if message.startswith(f"stream '{stream}'") else f"stream '{stream}': {message}"
+    return f"error: {without_credentials(named)}"
 
 
 def counts_text(counts: dict[str, dict[str, dict[str, int]]]) -> str:

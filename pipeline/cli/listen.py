@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline.listen import Listener, format_message, json_line
-
 
 def listen(
     endpoint: Annotated[
@@ -44,6 +42,8 @@ def listen(
 
     Example: sightline listen tcp://127.0.0.1:5577 --topic event/gate --json
     """
+    from pipeline.listen import Listener, format_message, json_line
+
     topics = topic or ["event/"]
     left = count
     shown = json_line if as_json else format_message

@@ -20,7 +20,8 @@ Sources = Annotated[
     typer.Option(
         "--source",
         metavar="[NAME=]URL",
-        help="Read this instead of the configured source; repeat for several streams.",
+        help="Read this instead of the configured source; repeat for several streams. "
+        "A file with '=' in its name: ./x=1.mp4.",
         show_default=False,
         default_factory=list,
     ),

@@ -52,7 +52,7 @@ def probe(
 
 def _reader_of(url: str) -> str:
     """Return the name of the source that reads `url`, or say what is wrong with it."""
-    from pipeline.config.problems import listed, suggestion
+    from pipeline.config.wording import unknown_source
     from pipeline.errors import ConfigError, SourceError
     from pipeline.plugin import plugin_names, scheme_of
 
@@ -64,6 +64,5 @@ def _reader_of(url: str) -> str:
         raise SourceError(f"{url}: cannot be looked at: {error.strerror}; check the path") from error
     known = plugin_names("source")
     if scheme not in known:
-        near = suggestion(scheme, known) or ";"
-        raise ConfigError(f"no source reads '{scheme}://'{near} known: {listed(known)}")
+        raise ConfigError(unknown_source(scheme, known))
     return scheme

@@ -28,8 +28,8 @@ def run(
     checked = load_config(config, sources=source, sets=setting, out=out)
     path = report or checked.out / "report.json"
     summary, code = run_to_report(checked, path, quiet=quiet)
-    finish(summary, path, quiet=quiet)
-    if not quiet:
+
+    def say() -> None:
         for name, stream in summary["streams"].items():
             frames = stream["frames"]
             typer.echo(
@@ -38,6 +38,8 @@ def run(
                 f"({stream['fps']:.0f} frames/s)" + _indented(counts_text(stream["counts"]))
             )
         typer.echo(f"results in {checked.out}, report in {path}")
+
+    finish(summary, path, say, quiet=quiet)
     raise typer.Exit(code)
 
 

@@ -15,7 +15,6 @@ from pipeline.config.problems import (
     listed,
     shown,
     spelled,
-    suggestion,
 )
 from pipeline.config.schema import (
     BusConfig,
@@ -26,9 +25,8 @@ from pipeline.config.schema import (
     StreamName,
     hash_of,
 )
-from pipeline.config.syntax import key_without_space, no_space
 from pipeline.config.tree import Tree
-from pipeline.config.wording import problems_of
+from pipeline.config.wording import problems_of, unknown_part, unknown_source
 from pipeline.errors import SightlineError
 from pipeline.plugin import Kind, Options, scheme_of
 
@@ -116,7 +114,7 @@ class _Checker:
         try:
             scheme = scheme_of(url)
         except OSError as error:
-            self._add(path, f"{shown(url)} cannot be looked at: {error.strerror}")
+            self._add(path, f"{shown(url)} cannot be looked at: {error.strerror}", (*path, "url"))
             return None
         given = {key: value for key, value in settings.items() if key != "url"}
         reader = self._configured("source", scheme, path, given)
@@ -142,10 +140,10 @@ class _Checker:
     def _configured(self, kind: Kind, name: str, path: KeyPath, given: object) -> PluginConfig | None:
         known = self._catalogue.names(kind)
         if name not in known:
-            what = f"no source reads '{name}://'" if kind == "source" else f"unknown {kind} {shown(name)}"
-            if key := key_without_space(name):
-                what += f"; {no_space(key)}"
-            self._add(path, f"{what}{suggestion(name, known) or ';'} known: {listed(known)}")
+            if kind == "source":
+                self._add(path, unknown_source(name, known), (*path, "url"))
+            else:
+                self._add(path, unknown_part(kind, name, known))
             return None
         try:
             plugin = self._catalogue.load(kind, name)
@@ -162,7 +160,7 @@ class _Checker:
         except ValidationError as error:
             self.problems += problems_of(error, model, self._tree, path)
         except SightlineError as error:
-            self._add(path, str(error))
+            self.problems.append(Problem(self._tree.culprit(path), spelled(path), str(error)))
         return None
 
     def _path(self, text: str, path: KeyPath) -> str | None:
@@ -174,8 +172,9 @@ class _Checker:
             self._add(path, f"there is no home folder for {shown(text)}")
             return None
 
-    def _add(self, path: KeyPath, message: str) -> None:
-        self.problems.append(Problem(self._tree.origin(path), spelled(path), message))
+    def _add(self, path: KeyPath, message: str, part: KeyPath | None = None) -> None:
+        """Note what is wrong with the settings at `path`, or with the `part` of them."""
+        self.problems.append(Problem(self._tree.origin(part or path), spelled(path), message))
 
 
 def _written(settings: dict[str, Any]) -> dict[str, Any]:

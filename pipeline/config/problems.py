@@ -99,6 +99,12 @@ def listed(words: Iterable[str], last: str = ", ") -> str:
 
 def suggestion(word: str, known: Sequence[str]) -> str:
     """Return "; did you mean 'x'?" for the known word nearest to `word`, "" when none is near."""
+    near = nearest(word, known)
+    return "" if near is None else f"; did you mean {shown(near)}?"
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """Return the known word nearest to `word`, None when none is near."""
     folded = {other.lower(): other for other in known}
     near = get_close_matches(word.lower(), folded, n=1)
-    return f"; did you mean {shown(folded[near[0]])}?" if near else ""
+    return folded[near[0]] if near else None

@@ -19,7 +19,7 @@ class Tree:
 
     Attributes:
         root: the settings, as YAML gives them.
-        origins: by key path; a node without one has its nearest ancestor's. Holds () always.
+        origins: by key path, the latest last; a node without one has its nearest ancestor's. Holds () always.
     """
 
     root: dict[str, Any]
@@ -39,6 +39,15 @@ class Tree:
         while path not in self.origins:
             path = path[:-1]
         return self.origins[path]
+
+    def culprit(self, path: KeyPath) -> Origin:
+        """Return whom to ask about a value as a whole: the latest override in it, or where it was written."""
+        overrides = [
+            place
+            for known, place in self.origins.items()
+            if known[: len(path)] == path and place.line is None
+        ]
+        return overrides[-1] if overrides else self.origin(path)
 
     def put(self, path: KeyPath, value: Any, origin: Origin) -> None:
         """Set a value whose parent exists; everything below it has the given origin."""

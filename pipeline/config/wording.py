@@ -10,9 +10,14 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.config.problems import KeyPath, Problem, listed, shown, spelled, suggestion
+from pipeline.config.problems import KeyPath, Problem, listed, nearest, shown, spelled, suggestion
 from pipeline.config.syntax import key_without_space, no_space
 from pipeline.config.tree import Tree, holds
+from pipeline.plugin import Kind
+
+_TIME = "a time with its zone, such as 2024-05-01T08:00:00+02:00"
+_LIVE = ["rtsp", "rtsps", "http", "https", "hls", "rtmp", "srt", "udp", "webcam", "screen", "youtube"]
+"""Schemes of sources that people rightly expect, and that are yet to come."""
 
 # By pydantic's error type; {names} are of the error's context.
 _WANTED: dict[str, str] = {
@@ -45,6 +50,9 @@ _WANTED: dict[str, str] = {
     "literal_error": "{expected}",
     "enum": "{expected}",
     "none_required": "nothing",
+    "datetime": _TIME,
+    "datetime_from_date": _TIME,
+    "timezone_aware": _TIME,
 }
 _MANNER = re.compile(r"_(type|parsing|parsing_size|from_float|unicode|sub_type)$")
 
@@ -55,13 +63,25 @@ def problems_of(error: ValidationError, model: type[BaseModel], tree: Tree, path
     for detail in error.errors(include_url=False):
         found.setdefault(_place(detail, tree.get(path)), []).append(detail)
     problems = []
+    misspelt = _meant(found, model)
     for place, details in found.items():
+        if details[0]["type"] == "missing" and place in misspelt:
+            continue
         if _of_union(details, place) and any(_is_below(other, place) for other in found):
             continue  # the member that was meant says more precisely what is wrong
         here = path + place
         message = _message(details, model, tree, path, place)
-        problems.append(Problem(tree.origin(here), spelled(here), message))
+        of_key = details[0]["type"] in ("missing", "extra_forbidden")
+        origin = tree.origin(here) if of_key else tree.culprit(here)
+        problems.append(Problem(origin, spelled(here), message))
     return problems
+
+
+def _meant(found: Mapping[KeyPath, Sequence[ErrorDetails]], model: type[BaseModel]) -> set[KeyPath]:
+    """Return the keys that the unknown ones may stand for: they are not missing as well."""
+    unknown = [place for place, details in found.items() if details[0]["type"] == "extra_forbidden"]
+    near = ((place[:-1], nearest(str(place[-1]), allowed_keys(model, place[:-1]))) for place in unknown)
+    return {(*above, key) for above, key in near if key is not None}
 
 
 def _place(detail: ErrorDetails, value: Any) -> KeyPath:
@@ -154,6 +174,22 @@ def unknown_key(key: str, allowed: Sequence[str]) -> str:
         return no_space(meant)
     near = suggestion(key, allowed)
     return f"unknown key {shown(key)}{near or ';'} allowed: {listed(allowed)}"
+
+
+def unknown_part(kind: Kind, name: str, known: Sequence[str]) -> str:
+    """Return what to say of the name of a stage or sink that is not there."""
+    key = key_without_space(name)
+    space = f"; {no_space(key)}" if key else ""
+    return f"unknown {kind} {shown(name)}{space}{suggestion(name, known) or ';'} known: {listed(known)}"
+
+
+def unknown_source(scheme: str, known: Sequence[str]) -> str:
+    """Return what to say of a URL's scheme that no source reads."""
+    if scheme in _LIVE:
+        near = "; this version reads no live sources yet;"
+    else:
+        near = suggestion(scheme, known) or ";"
+    return f"no source reads '{scheme}://'{near} known: {listed(known)}"
 
 
 def allowed_keys(model: type[BaseModel], path: KeyPath) -> list[str]:

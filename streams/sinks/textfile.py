@@ -65,4 +65,6 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise SinkError(f"cannot write {path}: {reason}; free or choose another output folder") from error
+        raise SinkError(
+            f"cannot write {path}: {reason}; free space there or choose another output folder"
+        ) from error

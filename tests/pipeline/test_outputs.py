@@ -105,3 +105,13 @@ def test_the_recording_survives_the_natural_mistake(tmp_path: Path, sightline: S
     assert "monday.mp4, the source of stream 'monday'" in ran.errors[0]
     assert [clip.read_bytes() for clip in clips] == before
     assert {path.name for path in tmp_path.iterdir()} == {"monday.mp4", "tuesday.mp4"}
+
+
+def test_check_finds_it_too(tmp_path: Path, sightline: Sightline) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "streams: {road: {source: x.mp4}}\nstages: []\nsinks: [{events: {path: report.json}}]\n"
+    )
+    said = sightline("check", config)
+    assert said.code == 2
+    assert "sink 'events' and the report would both write" in said.errors[0]

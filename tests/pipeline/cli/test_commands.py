@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -111,3 +113,21 @@ def test_demo_compares_with_the_truth_and_writes_everything(tmp_path: Path, sigh
         assert row["true"] == len(row["true_s"])
         assert row["right"] <= min(row["counted"], row["true"])
     assert (folder / "chart.png").stat().st_size > 10_000
+
+
+def test_a_line_that_counts_no_label_there_is_warns(tmp_path: Path) -> None:
+    """In a process of its own: pytest takes log lines for itself."""
+    clip = write_crossing_video(tmp_path / "clip.mp4")
+    command = [str(Path(sys.executable).with_name("sightline")), "run", "traffic", "--source", str(clip)]
+    only = [
+        "--set",
+        "stages.count.lines.gate.labels=[car]",
+        "--set",
+        "sinks=[]",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    ran = subprocess.run([*command, *only], capture_output=True, text=True, timeout=60, check=True)
+    assert (
+        ran.stderr == "warning: line 'gate' of stream 'road' counts only car; the tracks seen were moving\n"
+    )

@@ -115,6 +115,11 @@ def test_the_process_environment_is_used_unless_another_is_given(
         ("stages.motion.width=3", "--set stages.motion.width: stages[0].motion.width: expected a value of at least 16, found 3"),
         ("stages.count.lines.dor.anchor=center", "--set stages.count.lines.dor.anchor: stages[2].count.lines.dor.points: missing; it must be given; did you mean 'door'?"),
         ("streams.gaet.policy=latest", "--set streams.gaet.policy: streams.gaet.source: missing; it must be given; did you mean 'gate'?"),
+        ("stages.count.lines.door.points=[0, 1]", "--set stages.count.lines.door.points: stages[2].count.lines.door.points: expected 4 entries, found [0, 1]"),
+        ("stages.track.confirm=60", "--set stages.track.confirm: stages[1].track: confirm is longer than any visit"),
+        ("stages.track.weights=broken", "--set stages.track.weights: stages[1].track: broken: these are no weights; download them again"),
+        ("bus.frames=tcp://127.0.0.1:5577", "--set bus.frames: bus: events and frames both go to tcp://127.0.0.1:5577; each needs its own endpoint"),
+        ("streams.yard.source.url=rtps://u:pw@x", "--set streams.yard.source.url: streams.yard.source: no source reads 'rtps://'; did you mean 'rtsp'? known: file, images, rtsp, synthetic"),
         ("buss.events=x", "--set buss.events: buss: unknown key 'buss'; did you mean 'bus'? allowed: streams, stages, sinks, bus, out"),
         ("streams.gate.source=rtps://u:pw@x", "--set streams.gate.source: streams.gate.source: no source reads 'rtps://'; did you mean 'rtsp'? known: file, images, rtsp, synthetic"),
     ],
@@ -123,6 +128,19 @@ def test_a_wrong_set_says_so(setting: str, line: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigProblems) as caught:
         load(tmp_path, GOOD, sets=[setting])
     assert str(caught.value) == line
+
+
+def test_of_several_overrides_the_latest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigProblems) as caught:
+        load(tmp_path, GOOD, sets=["stages.track.confirm=60", "stages.track.ages=[1]"])
+    assert str(caught.value) == "--set stages.track.ages: stages[1].track: confirm is longer than any visit"
+
+
+def test_an_override_is_not_blamed_for_what_the_file_says_above_it(tmp_path: Path) -> None:
+    text = GOOD.replace("- track", "- trakc: {}")
+    with pytest.raises(ConfigProblems) as caught:
+        load(tmp_path, text, sets=["stages.trakc.confirm=5"])
+    assert str(caught.value).startswith(f"{tmp_path / 'x.yaml'}:11: stages[1].trakc: unknown stage 'trakc'")
 
 
 def test_two_stages_of_one_name_are_told_apart_by_position(tmp_path: Path) -> None:

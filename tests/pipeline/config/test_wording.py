@@ -80,10 +80,19 @@ def test_stages(stage: str, line: str, tmp_path: Path) -> None:
         ("streams: {gate: a.mp4}", "1: streams.gate: expected 'key: value' settings, found 'a.mp4'"),
         ("streams:\n  gate: {}", "2: streams.gate.source: missing; it must be given"),
         ("streams:\n  gate: {source: 0}", "2: streams.gate.source: expected a URL, a path, or {url: ..., options}, found 0"),
+        ("streams:\n  gate: {sorce: a.mp4}", "2: streams.gate.sorce: unknown key 'sorce'; did you mean 'source'? allowed: source, policy, stages"),
+        ("streams:\n  gate: {source: 'webcam://0'}", "2: streams.gate.source: no source reads 'webcam://'; this version reads no live sources yet; known: file, images, rtsp, synthetic"),
+        *(
+            (
+                f"streams:\n  gate: {{source: {{url: 'rtsp://x', start_time: {wrong}}}}}",
+                f"2: streams.gate.source.start_time: expected a time with its zone, such as 2024-05-01T08:00:00+02:00, found {wrong!r}",
+            )
+            for wrong in ("yesterday", "2024-01-01 10:00", "2024-01-01", "2024-13-01T00:00:00Z")
+        ),
         ("streams:\n  gate: {source: {}}", "2: streams.gate.source.url: missing; it must be given"),
         ("streams:\n  gate: {source: ' '}", "2: streams.gate.source: must not be empty, nor hold a NUL character; found ' '"),
         ("streams:\n  gate: {source: 'rtps://u:pw@x'}", "2: streams.gate.source: no source reads 'rtps://'; did you mean 'rtsp'? known: file, images, rtsp, synthetic"),
-        ("streams:\n  gate: {source: {url: 'rtsp://u:pw@x', timeout: 3}}", "2: streams.gate.source.timeout: unknown key 'timeout'; did you mean 'timeout_s'? allowed: timeout_s"),
+        ("streams:\n  gate: {source: {url: 'rtsp://u:pw@x', timeout: 3}}", "2: streams.gate.source.timeout: unknown key 'timeout'; did you mean 'timeout_s'? allowed: timeout_s, start_time"),
         ("streams:\n  gate: {source: {url: a.mp4, x: 3}}", "2: streams.gate.source.x: unknown key 'x'; allowed: (none)"),
         ("streams:\n  gate: {source: ~nobody-of-this-name/a}", "2: streams.gate.source: there is no home folder for '~nobody-of-this-name/a'"),
         ("streams:\n  gate: {source: a, policy: lates}", "2: streams.gate.policy: expected 'every' or 'latest', found 'lates'; did you mean 'latest'?"),
