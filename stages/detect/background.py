@@ -17,10 +17,13 @@ Method = Literal["mog2", "knn"]
 
 # A little of a change of exposure is left for the background to learn, so that it follows dusk and dawn.
 _EXPOSURE_SHARE = 0.95
+# From here on a picture clips: what is brighter cannot be told apart (white of limited-range video).
 _SATURATED_LEVEL = 235
 
 _SHAKE_LEVELS = 5
 _SPECK_PX = 5
+# A shadow leaves so much of the light: less is a dark object, more is noise. The ground's texture stays, so what
+# differs is smooth: its deviation within 5 x 5 px is below the roughness.
 _SHADOW_RATIO = (0.45, 0.97)
 _SHADOW_ROUGHNESS_LEVELS = 4.0
 
@@ -30,6 +33,7 @@ _MAX_SHARE = 0.8
 _MAX_JUMP = 0.4
 _SCENE_CHANGE_S = 0.4
 
+# One picture teaches at most so much, however long the time before it or however young the background.
 _LONGEST_STEP_S = 0.5
 _FASTEST_RATE = 0.5
 _FRESH_AGE_S = 1.0

@@ -12,20 +12,28 @@ U8Array = npt.NDArray[np.uint8]
 F32Array = npt.NDArray[np.float32]
 I64Array = npt.NDArray[np.int64]
 
-# Joining. Shares are of areas, reach is of the larger box's side (the root of its area).
-_OVERLAP = 0.5
-_FRAGMENT = 0.3
-_DUST = 0.05
+# Which fragments are worth a look: at least this share of the smallest object, and only the largest ones, as
+# joining compares all with all. A picture with more is noise.
 _CRUMB = 0.2
 _MOST_FRAGMENTS = 200
-_REACH_OF_FRAGMENT = 0.1
+
+# Joining, by areas of boxes: so much of the smaller one lies in the other, or both all but touch. The reach is a
+# share of the larger box's side (the root of its area). Dust does not lengthen an object by touching it.
+_OVERLAP = 0.5
 _REACH = 0.05
+_FRAGMENT = 0.3
+_REACH_OF_FRAGMENT = 0.1
+_DUST = 0.05
 _GROWTH = 1.25
+"""How much larger than its parts the joined box may be: above that they are two objects side by side."""
 
 _GHOST_RATIO = 2.0
+"""A blob is a ghost when its outline is so many times sharper in the background than in the picture."""
 _SAME_STRUCTURE = 0.8
+"""Correlation of picture and background from which a blob is the background itself under another light."""
 _MARGIN_PX = 2
 
+# A blob that fills its box so far, and differs so much, is as sure as the score can tell.
 _GOOD_FILL = 0.6
 _GOOD_CONTRAST_LEVELS = 15.0
 
