@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -42,3 +43,9 @@ class Sightline:
         assert "Traceback" not in said.err
         assert "Traceback" not in said.out
         return Outcome(code if isinstance(code, int) else 0 if code is None else 1, said.out, said.err)
+
+
+def as_from_a_terminal() -> None:
+    """Give a new process the signals it has there (`preexec_fn`): jobs in the background ignore some."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

@@ -22,8 +22,8 @@ _SATURATED_LEVEL = 235
 
 _SHAKE_LEVELS = 5
 _SPECK_PX = 5
-# A shadow leaves so much of the light: less is a dark object, more is noise. The ground's texture stays, so what
-# differs is smooth: its deviation within 5 x 5 px is below the roughness.
+# A shadow leaves so much of the light: less is a dark object, more is noise. The ground's texture stays, so
+# what differs is smooth: its deviation within 5 x 5 px is below the roughness.
 _SHADOW_RATIO = (0.45, 0.97)
 _SHADOW_ROUGHNESS_LEVELS = 4.0
 

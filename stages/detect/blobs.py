@@ -17,8 +17,8 @@ I64Array = npt.NDArray[np.int64]
 _CRUMB = 0.2
 _MOST_FRAGMENTS = 200
 
-# Joining, by areas of boxes: so much of the smaller one lies in the other, or both all but touch. The reach is a
-# share of the larger box's side (the root of its area). Dust does not lengthen an object by touching it.
+# Joining, by areas of boxes: so much of the smaller one lies in the other, or they all but touch. Reach is
+# a share of the larger box's side (the root of its area). Dust does not lengthen an object by touching it.
 _OVERLAP = 0.5
 _REACH = 0.05
 _FRAGMENT = 0.3

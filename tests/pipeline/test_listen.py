@@ -21,6 +21,7 @@ from pipeline.cli.listen import listen
 from pipeline.errors import ConfigError
 from pipeline.listen import GapCounter, Listener, Received, format_message, json_line
 from pipeline.wire import EventMessage, FrameMessage, encode
+from tests.command import as_from_a_terminal
 from tests.pipeline.messages import (
     FREE,
     make_event,
@@ -304,9 +305,8 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, cwd=ROOT, preexec_fn=as_from_a_terminal) as process:
         try:
             yield process
         finally:

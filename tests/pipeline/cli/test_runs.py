@@ -23,7 +23,7 @@ from pipeline.config.load import load_config
 from pipeline.engine import Engine
 from pipeline.errors import SinkError
 from pipeline.stream import State
-from tests.command import Sightline
+from tests.command import Sightline, as_from_a_terminal
 from tests.media import write_crossing_video
 
 STREET = "synthetic://street?width=160&height=120&duration_s="
@@ -32,7 +32,7 @@ PATIENCE_S = 60.0
 
 def start(*words: object, **pipes: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", "from pipeline.cli.entry import main; main()", *map(str, words)]
-    return subprocess.Popen(command, text=True, **pipes)
+    return subprocess.Popen(command, text=True, preexec_fn=as_from_a_terminal, **pipes)
 
 
 def status(report: Path) -> str | None:
