@@ -32,7 +32,7 @@ PATIENCE_S = 60.0
 
 def start(*words: object, **pipes: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", "from pipeline.cli.entry import main; main()", *map(str, words)]
-    return subprocess.Popen(command, text=True, preexec_fn=as_from_a_terminal, **pipes)
+    return subprocess.Popen(command, text=True, **({"preexec_fn": as_from_a_terminal} | pipes))
 
 
 def status(report: Path) -> str | None:
