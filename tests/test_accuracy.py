@@ -57,7 +57,7 @@ def test_cars_that_make_the_exposure_jump(method: str, tmp_path: Path, sightline
     ("detector", "right", "down", "up"),
     [
         ("onnx: {model: WEIGHTS, labels: [car, truck, bus, motorcycle]}", 12, 12, 0),
-        ("motion", 9, 13, 4),
+        ("motion", 9, 11, 2),
     ],
 )
 def test_dense_traffic(
