@@ -166,7 +166,7 @@ def test_a_slow_viewer_is_never_far_behind_and_counts_what_it_missed() -> None:
                     last = found.message.n
                     behind_s.append((published - 1 - last) / 100)
         assert len(behind_s) >= 10
-        assert max(behind_s) < 0.3
+        assert max(behind_s) < 0.6  # with default settings 1.2 at the end, and growing
         while (found := listener.receive(timeout_s=0.1)) is not None:
             last = found.message.n
         seen = listener.statistics()
