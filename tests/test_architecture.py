@@ -40,8 +40,8 @@ def imports_of(path: Path, *, top_level_only: bool = False) -> set[str]:
     return found
 
 
-def internal(path: Path, *, top_level_only: bool = False) -> set[str]:
-    return imports_of(path, top_level_only=top_level_only) & MODULES.keys() - set(ROOMS)
+def internal(path: Path) -> set[str]:
+    return imports_of(path) & MODULES.keys() - set(ROOMS)
 
 
 def room_of(module: str) -> str:

@@ -65,7 +65,7 @@ def embed(bgr: U8Array, xyxy: F32Array) -> F32Array:
 
 
 def _describe(column: U8Array) -> F32Array:
-    """Return (N, 128) for N crops stacked below each other, (64 N, 32, 3) BGR."""
+    """Return (N, 128) for N crops stacked below each other, (48 N, 24, 3) BGR."""
     hsv = cv2.cvtColor(column, cv2.COLOR_BGR2HSV_FULL).astype(np.intp)
     hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]
     colour = (hue * _HUES >> 8) * _SATURATIONS + (saturation * _SATURATIONS >> 8)
