@@ -175,12 +175,14 @@ class CountStage(Stage):
         tracks = frame.tracks
         if tracks is None:
             raise ConfigError("stage 'count' needs tracks; put a stage 'track' before it")
+        counted = len(frame.events)
+        if self._latest is not None and frame.run != self._latest.run:
+            frame.events.extend(self._settled(self._latest))  # ids and media time begin anew
         self._latest = frame
         observed = np.flatnonzero(tracks.detection >= 0)
         ids, labels = tracks.id[observed].tolist(), tracks.label[observed].tolist()
         xyxy = tracks.xyxy[observed]
         self._note(labels)
-        counted = len(frame.events)
         for line in self._lines:
             points = anchor_points(xyxy, line.options.anchor)
             crossings = line.counter.update(frame.moment.pts_s, ids, points, labels)
@@ -199,6 +201,10 @@ class CountStage(Stage):
         self._warn_of_unmatched()
         if frame is None:
             return ()
+        return self._settled(frame)
+
+    def _settled(self, frame: Frame) -> list[Event]:
+        """Return what is certain because nothing more will be seen of these tracks; forget them."""
         return [event for line in self._lines for event in self._counted(line, line.counter.finish(), frame)]
 
     def _note(self, labels: Sequence[str]) -> None:

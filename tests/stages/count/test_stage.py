@@ -309,3 +309,26 @@ def test_the_border_belongs_to_the_picture():
 def test_options_that_are_wrong(options, message):
     with pytest.raises(ValidationError, match=message):
         CountStage.Options.model_validate(options)
+
+
+def test_a_new_run_starts_its_tracks_afresh():
+    """After a reconnect id 7 is somebody else: no path leads from where the old 7 was."""
+    counter = stage(gate=GATE)
+    drive(counter, 100, 110, 120)
+    for sequence, y in enumerate((260, 270, 280, 290, 300)):
+        passing = frame(sequence, {7: (320, y)})
+        passing.run = "second run"
+        counter.process(passing)
+        assert passing.events == []
+    assert counter.finish() == []
+
+
+def test_what_a_run_left_open_is_counted_when_the_next_begins():
+    counter = stage(gate=GATE)
+    assert drive(counter, 100, 260) == []
+    after = frame(0, {})
+    after.run = "second run"
+    counter.process(after)
+    (event,) = after.events
+    assert (event.run, event.data["direction"], event.track_id) == ("run", "down", 7)
+    assert after.counts == {"gate": {"down": {"car": 1}, "up": {}}}

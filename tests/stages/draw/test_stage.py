@@ -217,3 +217,12 @@ def test_tags_stay_where_they_are_while_numbers_grow():
 def test_options_that_are_wrong(options):
     with pytest.raises(ValidationError):
         DrawStage.Options(**options)
+
+
+def test_a_new_run_begins_without_the_trails_of_the_old():
+    drawing = stage(trails_s=10)
+    drawing.process(frame(1.0, tracks((7, 100, 100))))
+    passing = frame(0.0, tracks((7, 300, 200)))
+    passing.run = "second run"
+    drawing.process(passing)
+    assert trail_of(passing, 7) == [(0.0, 330.0, 240.0)]
