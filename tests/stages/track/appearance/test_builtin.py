@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.track.appearance import LENGTH, MAX_COSINE_DISTANCE, embed
+from stages.track.appearance.builtin import LENGTH, MAX_COSINE_DISTANCE, embed
 from tests.shared_data import shared
 
 SHIRTS = {"red": (40, 40, 200), "green": (40, 170, 40), "blue": (200, 60, 40), "white": (230, 230, 230)}

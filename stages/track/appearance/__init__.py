@@ -1,0 +1,1 @@
+"""What an object looks like, as a vector: embeddings from colours, or from networks trained to tell apart."""
