@@ -50,6 +50,8 @@ class Looks:
 
     def likeness(self, track: IntArray, embedding: F32Array) -> FloatArray:
         """Return 1 - half the cosine distance of row k of `embedding` to `track[k]`, (P,); 0 without one."""
+        if not len(track):
+            return np.zeros(0)
         before = self._unit[track]
         cosine = np.einsum("pd,pd->p", before, embedding).astype(np.float64)
         known = before.any(axis=1) & embedding.any(axis=1)

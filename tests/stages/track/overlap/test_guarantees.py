@@ -189,3 +189,12 @@ def test_recipes_are_the_published_figures() -> None:
     assert (oc.direction_weight, round(oc.direction_s * 30, 9)) == (0.2, 3)
     assert (sort.match_overlap, oc.match_overlap, oc.recover_overlap) == (0.3, 0.3, 0.3)
     assert (bot.proximity, bot.appearance, bot.camera) == (0.5, 0.75, True)
+
+
+def test_an_empty_first_frame_with_embeddings_of_a_length() -> None:
+    """Nothing has told the length of embeddings yet, and there is nothing to compare."""
+    tracker = OverlapTracker(Settings.botsort())
+    empty = Detections.empty()
+    table = Detections(empty.xyxy, empty.score, empty.label, np.zeros((0, 16), np.float32))
+    assert len(tracker.update(table, 0.0)) == 0
+    assert len(tracker.update(table, 0.1)) == 0
