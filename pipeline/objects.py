@@ -25,7 +25,16 @@ class _Table:
         """Return the chosen rows as a new table (`table[table.score > 0.5]`)."""
         columns = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         index = np.asarray(rows, dtype=np.int64) if isinstance(rows, list | tuple) else rows
-        return type(self)(**{name: None if col is None else col[index] for name, col in columns.items()})
+        return type(self).unchecked(
+            **{name: None if col is None else col[index] for name, col in columns.items()}
+        )
+
+    @classmethod
+    def unchecked(cls, **columns: npt.NDArray[Any] | None) -> Self:
+        """Return a table of columns that are right already, in shape, type and values: for hot loops."""
+        table = object.__new__(cls)
+        table.__dict__.update(columns)
+        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,15 +161,16 @@ def _boxes(xyxy: npt.ArrayLike) -> F32Array:
         raise ValueError(f"xyxy must have shape (N, 4), got {boxes.shape}")
     if not np.isfinite(boxes).all():
         raise ValueError(f"xyxy must be finite, got {boxes[~np.isfinite(boxes).all(axis=1)][0].tolist()}")
-    swapped = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
-    if swapped.any():
-        raise ValueError(f"xyxy must be (left, top, right, bottom), got {boxes[swapped][0].tolist()}")
+    in_order = boxes[:, :2] <= boxes[:, 2:]
+    if not in_order.all():
+        swapped = boxes[~in_order.all(axis=1)][0].tolist()
+        raise ValueError(f"xyxy must be (left, top, right, bottom), got {swapped}")
     return boxes
 
 
 def _scores(score: npt.ArrayLike, n: int) -> F32Array:
     scores: F32Array = _column("score", score, np.float32, n)
-    if not ((scores >= 0) & (scores <= 1)).all():
+    if n and not (scores.min() >= 0 and scores.max() <= 1):
         raise ValueError(f"score must be within 0..1, got {scores.min()}..{scores.max()}")
     return scores
 

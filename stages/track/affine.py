@@ -19,6 +19,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 # A turn or zoom that the fit cannot tell from none, at three standard errors, is none.
 _SURE = 3.0
+# A picture that shrinks more from one frame to the next is a mistake of whoever estimated it.
+_MIN_ZOOM = 1e-3
 # Two points fix a similarity; with fewer than this many more, agreement is luck.
 _MIN_POINTS = 4
 
@@ -31,6 +33,18 @@ def identity() -> FloatArray:
 def is_identity(affine: FloatArray, tolerance: float = 0.0) -> bool:
     """Return whether no coefficient is further than `tolerance` from the identity's."""
     return bool((np.abs(affine - np.eye(2, 3)) <= tolerance).all())
+
+
+def checked_camera(camera: npt.ArrayLike) -> FloatArray:
+    """Return a camera's motion as a (2, 3) float64 map.
+
+    Raises:
+        ValueError: if it is no finite (2, 3) array that can be undone.
+    """
+    affine = np.asarray(camera, np.float64)
+    if affine.shape != (2, 3) or not np.isfinite(affine).all() or zoom(affine) < _MIN_ZOOM:
+        raise ValueError(f"the camera's motion must be an invertible (2, 3) affine, got {affine.tolist()}")
+    return affine
 
 
 def zoom(affine: FloatArray) -> float:

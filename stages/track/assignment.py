@@ -11,8 +11,8 @@ from stages.track.boxes import FloatArray, IntArray
 
 # A pair at the limit is still better than none; the reference implementation's margin.
 _MARGIN = 1e-5
-# Up to this many rows one dense matrix is quicker to solve than its components are to find.
-_SMALL = 48
+# Up to this many cells one dense matrix is quicker to solve than its components are to find.
+_SMALL = 2_500
 
 
 def match_pairs(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) -> IntArray:
@@ -35,22 +35,34 @@ def match_pairs(rows: IntArray, columns: IntArray, cost: FloatArray, limit: floa
     Returns:
         Indices of the chosen pairs, ascending.
     """
-    open_pairs = np.flatnonzero(cost <= limit)
+    open_pairs = (cost <= limit).nonzero()[0]
     if len(open_pairs) < 2:
         return open_pairs
-    gain = limit + _MARGIN - cost
+    r, n = _numbered(rows.take(open_pairs))
+    c, m = _numbered(columns.take(open_pairs))
+    if n == m == len(open_pairs):
+        return open_pairs
+    gain = (limit + _MARGIN) - cost.take(open_pairs)
+    if n * m <= _SMALL:
+        return open_pairs.take(_hungarian(r, n, c, m, gain))
+    return open_pairs.take(_sparse(r, n, c, m, gain))
+
+
+def _sparse(r: IntArray, n: int, c: IntArray, m: int, gain: FloatArray) -> IntArray:
+    """Return the pairs of a best matching of many rows and columns, ascending."""
     chosen: list[IntArray] = []
-    while len(open_pairs):
-        r, c, g = rows[open_pairs], columns[open_pairs], gain[open_pairs]
-        sure = open_pairs[_undisputed(r, c, g)]
+    pairs = np.arange(len(gain))
+    row_free, column_free = np.ones(n, np.bool_), np.ones(m, np.bool_)
+    while len(pairs):
+        part = r.take(pairs), c.take(pairs), gain.take(pairs)
+        sure = pairs.take(_undisputed(*part))
         if not len(sure):
-            chosen.extend(open_pairs[part] for part in _solve(r, c, g))
+            chosen.extend(pairs.take(best) for best in _components(*part))
             break
         chosen.append(sure)
-        row_taken, column_taken = np.zeros(r.max() + 1, np.bool_), np.zeros(c.max() + 1, np.bool_)
-        row_taken[rows[sure]] = True
-        column_taken[columns[sure]] = True
-        open_pairs = open_pairs[~(row_taken[r] | column_taken[c])]
+        row_free[r.take(sure)] = False
+        column_free[c.take(sure)] = False
+        pairs = pairs[row_free.take(part[0]) & column_free.take(part[1])]
     return np.sort(np.concatenate(chosen))
 
 
@@ -75,27 +87,34 @@ def _best_two(groups: IntArray, gain: FloatArray, order: IntArray) -> tuple[IntA
     return best, rival
 
 
-def _solve(rows: IntArray, columns: IntArray, gain: FloatArray) -> list[IntArray]:
+def _components(rows: IntArray, columns: IntArray, gain: FloatArray) -> list[IntArray]:
     """Return the pairs of a best matching, one array for each part that was solved by itself."""
-    row_names, r = np.unique(rows, return_inverse=True)
-    column_names, c = np.unique(columns, return_inverse=True)
-    n, m = len(row_names), len(column_names)
-    if min(n, m) <= _SMALL:
-        return [_hungarian(r, c, gain)]
+    r, n = _numbered(rows)
+    c, m = _numbered(columns)
+    if n * m <= _SMALL:
+        return [_hungarian(r, n, c, m, gain)]
     graph = csr_array((np.ones(len(r), np.int8), (r, c + n)), shape=(n + m, n + m))
     component = connected_components(graph, directed=False)[1][r]
     order = np.argsort(component, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
-    return [part[_hungarian(r[part], c[part], gain[part])] for part in parts]
+    return [
+        part[_hungarian(*_numbered(r[part]), *_numbered(c[part]), gain[part])] if len(part) > 1 else part
+        for part in parts
+    ]
 
 
-def _hungarian(rows: IntArray, columns: IntArray, gain: FloatArray) -> IntArray:
-    row_names, r = np.unique(rows, return_inverse=True)
-    column_names, c = np.unique(columns, return_inverse=True)
-    dense, pair = (
-        np.zeros((len(row_names), len(column_names))),
-        np.full((len(row_names), len(column_names)), -1),
-    )
-    dense[r, c], pair[r, c] = gain, np.arange(len(r))
-    matched: IntArray = pair[linear_sum_assignment(dense, maximize=True)]
-    return matched[matched >= 0]
+def _hungarian(r: IntArray, n: int, c: IntArray, m: int, gain: FloatArray) -> IntArray:
+    """Return the pairs of a best matching of `n` rows and `m` columns, ascending."""
+    dense = np.zeros((n, m))
+    dense[r, c] = gain
+    row, column = linear_sum_assignment(dense, maximize=True)
+    column_of = np.full(n, -1)
+    column_of[row] = column
+    chosen: IntArray = (column_of.take(r) == c).nonzero()[0]
+    return chosen
+
+
+def _numbered(names: IntArray) -> tuple[IntArray, int]:
+    """Return (P,) the names' ranks among all different ones, and how many there are."""
+    rank = (np.bincount(names) > 0).cumsum()
+    return rank.take(names) - 1, int(rank[-1])

@@ -10,23 +10,35 @@ from stages.track.boxes import FloatArray, IntArray
 F32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-# How many of the newest embeddings are compared before the whole gallery is.
-_NEWEST = 4
+# When the newest embeddings of more than so many tracks are not near enough, this many of the newest are
+# compared before their whole galleries.
+_MANY, _NEWEST = 32, 8
+# So few galleries are quicker read where they are than gathered first.
+_FEW = 16
 # Embeddings compared at once: 128 numbers each, they should fit the processor's cache.
 _BLOCK = 1600
+# So far, as squares, lengths may be from 1 and still be 1 in float32.
+_UNIT = 1e-6
+# Shorter vectors have no direction.
+_SHORTEST = np.float32(1e-12)
 
 
 def unit_rows(embedding: npt.NDArray[np.floating]) -> F32Array:
     """Scale each row of (N, D) to length 1; rows without length stay 0 and resemble nothing.
 
+    Rows that all have that length already are returned as they are.
+
     Raises:
-        ValueError: if a value is not finite.
+        ValueError: if a value is not finite, or so large that its square is not.
     """
     rows = np.asarray(embedding, np.float32)
-    length = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-    if not np.isfinite(length).all():
+    power = np.vecdot(rows, rows)
+    least, most = np.minimum.reduce(power, initial=1.0), np.maximum.reduce(power, initial=1.0)
+    if not (least >= 0 and most < np.inf):
         raise ValueError("embeddings must be finite")
-    unit: F32Array = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    if most - least < _UNIT:
+        return rows
+    unit: F32Array = rows / np.maximum(np.sqrt(power), _SHORTEST)[:, None]
     return unit
 
 
@@ -44,27 +56,32 @@ class Gallery:
             raise ValueError(f"a gallery needs a budget of at least 1 embedding, got {budget}")
         self.budget = budget
         self._ring: F32Array = np.zeros((0, budget, 0), np.float32)
+        # The newest of each ring once more, side by side: most questions end there.
+        self._newest: F32Array = np.zeros((0, 0), np.float32)
         self._added = np.zeros(0, np.int64)
-        self._used = np.zeros(0, np.bool_)
+        # A stack of slots; those below `_spare` are free.
+        self._stack: IntArray = np.zeros(0, np.intp)
+        self._spare = 0
 
     @property
     def capacity(self) -> int:
         """Slots there is room for now."""
-        return len(self._used)
+        return len(self._added)
 
     def acquire(self, count: int) -> IntArray:
         """Return `count` empty slots, (count,)."""
-        missing = count - int(self.capacity - np.count_nonzero(self._used))
-        if missing > 0:
-            self._grow(max(self.capacity + missing, 2 * self.capacity))
-        slots = np.flatnonzero(~self._used)[:count]
-        self._used[slots] = True
+        if count > self._spare:
+            self._grow(max(self.capacity + count - self._spare, 2 * self.capacity))
+        self._spare -= count
+        slots = self._stack[self._spare : self._spare + count].copy()
         self._added[slots] = 0
+        self._newest[slots] = 0
         return slots
 
     def release(self, slots: IntArray) -> None:
         """Give slots back; what they held is forgotten."""
-        self._used[slots] = False
+        self._stack[self._spare : self._spare + len(slots)] = slots
+        self._spare += len(slots)
 
     def check(self, embedding: F32Array) -> None:
         """Take the length of the first embeddings, (N, D), as the length of all.
@@ -75,13 +92,17 @@ class Gallery:
         length = embedding.shape[1]
         if self._ring.shape[2] == 0 and length > 0:
             self._ring = np.zeros((self.capacity, self.budget, length), np.float32)
+            self._newest = np.zeros((self.capacity, length), np.float32)
         if length != self._ring.shape[2] or length == 0:
             raise ValueError(f"embeddings must keep their length: it was {self._ring.shape[2]}, now {length}")
 
     def add(self, slots: IntArray, embedding: F32Array) -> None:
         """Append row k of `embedding`, (N, D) checked unit rows, to the gallery of `slots[k]`, each once."""
-        self._ring[slots, self._added[slots] % self.budget] = embedding
-        self._added[slots] += 1
+        added = self._added.take(slots)
+        self._newest[slots] = embedding
+        self._ring[slots, added % self.budget] = embedding
+        added += 1
+        self._added[slots] = added
 
     def distance(self, slots: IntArray, embedding: F32Array) -> FloatArray:
         """Return the smallest cosine distance of row k of `embedding` to the gallery of `slots[k]`.
@@ -89,38 +110,65 @@ class Gallery:
         (P,), in 0..2; 1 where the gallery is empty (paper, equation 3).
         """
         distance = np.ones(len(slots))
-        depth = min(int(self._added[slots].max(initial=0)), self.budget)
+        added = self._added.take(slots)
+        if len(slots) <= _FEW:
+            for pair, (slot, depth) in enumerate(zip(slots.tolist(), added.tolist(), strict=True)):
+                if depth:
+                    distance[pair] -= np.dot(self._ring[slot, :depth], embedding[pair]).max()
+            return distance
+        depth = min(int(added.max(initial=0)), self.budget)
         pairs = max(_BLOCK // max(depth, 1), 1)
         for begin in range(0, len(slots) if depth else 0, pairs):
             block = slice(begin, begin + pairs)
-            filled = np.arange(depth) < self._added[slots[block], None]
-            distance[block] = _nearest(self._ring[slots[block], :depth], filled, embedding[block])
+            galleries = self._ring[slots[block], :depth]
+            distance[block] = _nearest(galleries, added[block], embedding[block])
         return distance
 
-    def distance_up_to(self, slots: IntArray, embedding: F32Array, enough: FloatArray) -> FloatArray:
-        """Like `distance`, but exact only above `enough`, (P,): at or below it, it may be too large.
+    def within(self, slots: IntArray, embedding: F32Array, limit: float) -> BoolArray:
+        """Return whether `distance` of row k of `embedding` to the gallery of `slots[k]` is at most `limit`.
 
-        For pairs without a rival only the threshold matters. An object mostly looks like it just did, so a
-        few of its newest embeddings answer that without reading its whole gallery.
+        An object mostly looks like it just did, so its newest embeddings answer that for most without
+        reading whole galleries.
         """
-        added = self._added[slots, None]
-        age = np.arange(min(_NEWEST, self.budget))
-        newest = self._ring[slots[:, None], (added - 1 - age) % self.budget]
-        distance = _nearest(newest, age < added, embedding)
-        far = np.flatnonzero((distance > enough) & (added[:, 0] > _NEWEST))
-        distance[far] = self.distance(slots[far], embedding[far])
-        return distance
+        near: BoolArray = np.vecdot(self._newest.take(slots, axis=0), embedding) >= 1 - limit
+        if np.count_nonzero(near) == len(near):
+            return near
+        far = (~near).nonzero()[0]
+        if len(far) > _MANY:
+            near[far] = self._distance_to_newest(slots.take(far), embedding.take(far, axis=0)) <= limit
+            far = (~near).nonzero()[0]
+        near[far] = self.distance(slots.take(far), embedding.take(far, axis=0)) <= limit
+        return near
+
+    def _distance_to_newest(self, slots: IntArray, embedding: F32Array) -> FloatArray:
+        added = self._added.take(slots)
+        age = np.arange(1, min(_NEWEST, self.budget) + 1)
+        place = (added[:, None] - age) % self.budget
+        return _nearest(self._ring[slots[:, None], place], added, embedding)
 
     def _grow(self, capacity: int) -> None:
+        before = self.capacity
         ring = np.zeros((capacity, *self._ring.shape[1:]), np.float32)
-        ring[: self.capacity] = self._ring
-        added, used = np.zeros(capacity, np.int64), np.zeros(capacity, np.bool_)
-        added[: self.capacity], used[: self.capacity] = self._added, self._used
-        self._ring, self._added, self._used = ring, added, used
+        newest = np.zeros((capacity, self._ring.shape[2]), np.float32)
+        added = np.zeros(capacity, np.int64)
+        ring[:before], newest[:before], added[:before] = self._ring, self._newest, self._added
+        self._ring, self._newest, self._added = ring, newest, added
+        # The lowest slots come out first.
+        fresh = np.arange(capacity - 1, before - 1, -1)
+        self._stack = np.concatenate(
+            [self._stack[: self._spare], fresh, np.zeros(before - self._spare, np.intp)]
+        )
+        self._spare += len(fresh)
 
 
-def _nearest(galleries: F32Array, filled: BoolArray, embedding: F32Array) -> FloatArray:
-    """Return the distance of each row of `embedding`, (P, D), to its of (P, K, D) galleries, (P,)."""
+def _nearest(galleries: F32Array, added: IntArray, embedding: F32Array) -> FloatArray:
+    """Return the distance of each row of `embedding`, (P, D), to its of (P, K, D) galleries, (P,).
+
+    The first `added`, (P,), of the K are compared, or all.
+    """
     likeness = np.matmul(galleries, embedding[:, :, None])[:, :, 0]
-    likeness[~filled] = -np.inf
-    return np.where(filled.any(axis=1), 1.0 - likeness.max(axis=1), 1.0)
+    depth = likeness.shape[1]
+    if added.min() < depth:
+        likeness[np.arange(depth) >= added[:, None]] = -np.inf
+        likeness[added == 0] = 0
+    return np.asarray(1.0 - likeness.max(axis=1), np.float64)

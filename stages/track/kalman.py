@@ -11,9 +11,10 @@ position, velocity, variance of the position, covariance of both, variance of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from stages.track.boxes import FloatArray
 
@@ -22,6 +23,10 @@ REFERENCE_FRAME_S = 1 / 30
 
 # Standard deviations of the aspect ratio, which do not scale with the height (reference implementation).
 _ASPECT_STD, _ASPECT_VELOCITY_STD, _ASPECT_MEASURED_STD = 1e-2, 1e-5, 1e-1
+# Variances of (u, v, h) grow with the height squared, that of the aspect ratio a does not.
+_SCALES = np.array([1.0, 1.0, 0.0, 1.0])
+# What is known of an object seen once: a position to twice, a velocity to ten times the usual deviation.
+_FIRST = np.array([4.0, 100.0])[:, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,64 +40,113 @@ class ConstantVelocity:
 
     position_std: float = 1 / 20
     velocity_std: float = 1 / 160
+    # Noise variances are the first of these two times the height squared, plus the second.
+    _process: FloatArray = field(init=False, repr=False, compare=False)
+    _measured: FloatArray = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        weights = np.square([[[self.position_std]], [[self.velocity_std]]])
+        aspects = np.square([[[_ASPECT_STD]], [[_ASPECT_VELOCITY_STD]]])
+        object.__setattr__(self, "_process", np.array([weights * _SCALES, aspects * (1 - _SCALES)]))
+        measured = [self.position_std**2 * _SCALES, _ASPECT_MEASURED_STD**2 * (1 - _SCALES)]
+        object.__setattr__(self, "_measured", np.array(measured))
 
     def initiate(self, xyah: FloatArray) -> FloatArray:
         """Return the (5, N, 4) state of objects seen once, at (N, 4) `xyah`, with unknown velocity."""
         state = np.zeros((5, *xyah.shape))
         state[0] = xyah
-        state[2] = self._variance(xyah[:, 3], 2 * self.position_std, _ASPECT_STD)
-        state[4] = self._variance(xyah[:, 3], 10 * self.velocity_std, _ASPECT_VELOCITY_STD)
+        scale, aspect = self._process
+        state[2::2] = _squared_height(xyah) * (_FIRST * scale) + aspect
         return state
 
-    def predict(self, state: FloatArray, dt_s: float) -> FloatArray:
+    def predict(self, state: FloatArray, dt_s: float, out: FloatArray | None = None) -> FloatArray:
         """Return the state `dt_s` seconds later.
 
         The process noise grows in proportion to the elapsed time, so that a step of one reference frame is
         the paper's step exactly.
+
+        Args:
+            state: (5, N, 4).
+            dt_s: elapsed time.
+            out: where to put the result; may be `state` itself.
         """
         frames = dt_s / REFERENCE_FRAME_S
-        position, velocity, variance, covariance, velocity_variance = state
-        height = position[:, 3]
-        ahead: FloatArray = np.empty_like(state)
-        ahead[0] = position + frames * velocity
-        ahead[1] = velocity
-        ahead[2] = variance + frames * (2 * covariance + frames * velocity_variance)
-        ahead[3] = covariance + frames * velocity_variance
-        ahead[4] = velocity_variance
-        ahead[2] += frames * self._variance(height, self.position_std, _ASPECT_STD)
-        ahead[4] += frames * self._variance(height, self.velocity_std, _ASPECT_VELOCITY_STD)
-        return ahead
+        if out is None:
+            out = state.copy()
+        elif out is not state:
+            out[...] = state
+        scale, aspect = frames * self._process
+        noise = _squared_height(out[0]) * scale
+        noise += aspect
+        # Rows 1 and 4, the velocity and its variance, move rows 0 and 3, the position and the covariance.
+        moved = frames * out[1::3]
+        growth = 2 * out[3]
+        growth += moved[1]
+        growth *= frames
+        out[2] += growth
+        out[::3] += moved
+        out[2::2] += noise
+        return out
 
-    def update(self, state: FloatArray, xyah: FloatArray) -> FloatArray:
-        """Return the state corrected by the measurement `xyah`, (N, 4), row by row."""
-        position, velocity, variance, covariance, velocity_variance = state
-        innovation = xyah - position
-        spread = self.innovation_variance(state)
-        gain, velocity_gain = variance / spread, covariance / spread
-        after: FloatArray = np.empty_like(state)
-        after[0] = position + gain * innovation
-        after[1] = velocity + velocity_gain * innovation
-        after[2] = variance - gain * variance
-        after[3] = covariance - gain * covariance
-        after[4] = velocity_variance - velocity_gain * covariance
-        return after
+    def update(
+        self,
+        state: FloatArray,
+        xyah: FloatArray,
+        *,
+        seen: npt.NDArray[np.bool_] | None = None,
+        spread: FloatArray | None = None,
+        out: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return the state corrected by the measurement `xyah`, (N, 4), row by row.
+
+        Args:
+            state: (5, N, 4).
+            xyah: the measurements.
+            seen: (N,) the rows to correct; the others stay, and what `xyah` has there, finite, is not used.
+                None corrects all.
+            spread: `innovation_variance(state)`, where it is known already.
+            out: where to put the result; may be `state` itself.
+        """
+        if out is None:
+            out = state.copy()
+        elif out is not state:
+            out[...] = state
+        gains = out[2:4] / (self.innovation_variance(out) if spread is None else spread)
+        if seen is not None:
+            gains *= seen[:, None]
+        correction = gains * (xyah - out[0])
+        less = gains * out[3]
+        out[:2] += correction
+        out[2] -= gains[0] * out[2]
+        out[3:] -= less
+        return out
 
     def innovation_variance(self, state: FloatArray) -> FloatArray:
         """Return (N, 4): how far, as a variance, a measurement may lie from the position."""
-        noise = self._variance(state[0, :, 3], self.position_std, _ASPECT_MEASURED_STD)
-        noise += state[2]
-        return noise
+        scale, aspect = self._measured
+        spread: FloatArray = _squared_height(state[0]) * scale
+        spread += aspect
+        spread += state[2]
+        return spread
 
     def gating_distance(self, state: FloatArray, xyah: FloatArray) -> FloatArray:
         """Return the squared Mahalanobis distance of row k of `xyah` to row k of `state` (equation 1)."""
-        innovation = xyah - state[0]
-        distance: FloatArray = (innovation * innovation / self.innovation_variance(state)).sum(axis=1)
-        return distance
+        return squared_distance(state[0].T, self.innovation_variance(state).T, xyah.T)
 
-    @staticmethod
-    def _variance(height: FloatArray, weight: float, aspect_std: float) -> FloatArray:
-        """Return (N, 4) variances of (u, v, a, h): (weight x height)^2, but a constant for the aspect."""
-        variance = np.empty((len(height), 4))
-        variance[:] = np.square(weight * height)[:, None]
-        variance[:, 2] = aspect_std * aspect_std
-        return variance
+
+def squared_distance(position: FloatArray, spread: FloatArray, xyah: FloatArray) -> FloatArray:
+    """Return the squared Mahalanobis distance from a position with a variance `spread` to a measurement.
+
+    Components come first, so that (4, N, 1) and (4, 1, M) give all (N, M) distances and (4, P) twice give P.
+    """
+    innovation = xyah - position
+    innovation *= innovation
+    innovation /= spread
+    distance: FloatArray = np.add.reduce(innovation)
+    return distance
+
+
+def _squared_height(position: FloatArray) -> FloatArray:
+    """Return (N, 1) the squared heights of (N, 4) positions."""
+    height = position[:, 3:]
+    return height * height

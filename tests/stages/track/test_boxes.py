@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.track import boxes
-from stages.track.boxes import paired_iou, touching_pairs, xyah_to_xyxy, xyxy_to_xyah
+from stages.track.boxes import (
+    overlapping_pairs,
+    paired_iou,
+    points_within,
+    touching_pairs,
+    xyah_to_xyxy,
+    xyxy_to_xyah,
+    xyxy_to_xywh,
+)
 
 COORDINATE = st.floats(-500, 500, width=32)
 SIDE = st.floats(1, 300, width=32)
@@ -30,6 +38,7 @@ def table(rows: list[tuple[float, ...]]) -> np.ndarray:
 )
 def test_xyah(xyxy: tuple[float, ...], xyah: tuple[float, ...]) -> None:
     assert xyxy_to_xyah(table([xyxy])).tolist() == [list(xyah)]
+    assert xyxy_to_xywh(table([xyxy])).tolist() == [[*xyah[:2], xyah[2] * xyah[3], xyah[3]]]
     assert xyah_to_xyxy(table([xyah])).tolist() == [list(xyxy)]
 
 
@@ -86,6 +95,46 @@ def test_touching_pairs_are_all_pairs_that_touch(
     with pytest.MonkeyPatch.context() as patch:
         if sweep:
             patch.setattr(boxes, "_DENSE_CELLS", -1)
+            patch.setattr(boxes, "_BLOCK", 7)
         found = list(zip(*(side.tolist() for side in touching_pairs(table(a), table(b))), strict=True))
+        i, j, iou = overlapping_pairs(table(a), table(b))
     assert len(found) == len(set(found))
     assert set(found) == truth
+    rows, columns = (pairs.ravel() for pairs in np.indices((len(a), len(b))))
+    matrix = paired_iou(table(a)[rows], table(b)[columns]).reshape(len(a), len(b))
+    assert len(i) == np.count_nonzero(matrix)
+    np.testing.assert_allclose(iou, matrix[i, j], rtol=1e-12)
+
+
+POINT = st.tuples(COORDINATE, COORDINATE)
+
+
+@CASES
+@given(st.lists(st.tuples(POINT, SIDE, SIDE), max_size=20), st.lists(POINT, max_size=20))
+def test_points_within_are_all_points_within(
+    around: list[tuple[tuple[float, float], float, float]], points: list[tuple[float, float]]
+) -> None:
+    centre = np.array([c for c, _, _ in around], np.float64).reshape(-1, 2)
+    reach = np.array([(rx, ry) for _, rx, ry in around], np.float64).reshape(-1, 2)
+    place = np.array(points, np.float64).reshape(-1, 2)
+    inside = (np.abs(centre[:, None] - place) <= reach[:, None]).all(axis=2)
+    # What lies on the border to the last bit may be in or out.
+    clear = (np.abs(np.abs(centre[:, None] - place) - reach[:, None]) > 1e-9).all(axis=2)
+    found = np.zeros_like(inside)
+    i, j = points_within(centre, reach, place)
+    found[i, j] = True
+    assert len(i) == found.sum()
+    assert (found == inside)[clear].all()
+
+
+def test_work_grows_with_the_pairs_not_with_their_product() -> None:
+    """5,000 points and 5,000 boxes in a row: 25 million cells, about 10,000 pairs."""
+    x = np.arange(5000.0)
+    place = np.stack([10 * x, np.zeros(5000)], axis=1)
+    i, j = points_within(place, np.full((5000, 2), 10.0), place)
+    assert len(i) == 3 * 5000 - 2
+    assert (np.abs(i - j) <= 1).all()
+    corners = np.concatenate([place - 4, place + 4], axis=1)
+    i, j = touching_pairs(corners, corners)
+    assert len(i) == 5000
+    assert (i == j).all()

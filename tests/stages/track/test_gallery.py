@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stages.track import gallery as gallery_module
 from stages.track.gallery import Gallery, unit_rows
 
 
@@ -22,8 +23,12 @@ def filled(budget: int, per_track: list[int], seed: int = 0) -> tuple[Gallery, n
     return gallery, slots, seen
 
 
+@pytest.mark.parametrize("few", [0, 100], ids=["gathered", "in place"])
 @pytest.mark.parametrize("budget", [1, 3, 10, 100])
-def test_distance_is_the_smallest_over_the_latest(budget: int) -> None:
+def test_distance_is_the_smallest_over_the_latest(
+    budget: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery_module, "_FEW", few)
     gallery, slots, seen = filled(budget, [1, 2, 5, 40, 0])
     query = unit_rows(np.random.default_rng(1).standard_normal((5, 8)))
     truth = [
@@ -32,17 +37,31 @@ def test_distance_is_the_smallest_over_the_latest(budget: int) -> None:
     assert gallery.distance(slots, query) == pytest.approx(truth, abs=1e-6)
 
 
-def test_distance_up_to_decides_like_the_exact_distance() -> None:
+@pytest.mark.parametrize("limit", [0.2, 0.4, 0.7, 1.0])
+@pytest.mark.parametrize("pairs", [1, 500])
+def test_within_decides_like_the_distance(pairs: int, limit: float) -> None:
     gallery, slots, _ = filled(30, list(range(40)))
     rng = np.random.default_rng(2)
-    pairs = rng.integers(0, 40, 500)
-    query = unit_rows(rng.standard_normal((500, 8)))
-    enough = rng.uniform(0, 1, 500)
-    exact = gallery.distance(slots[pairs], query)
-    lazy = gallery.distance_up_to(slots[pairs], query, enough)
-    assert ((lazy <= enough) == (exact <= enough)).all()
-    assert lazy[lazy > enough] == pytest.approx(exact[lazy > enough])
-    assert 50 < (lazy <= enough).sum() < 450
+    chosen = slots[rng.integers(0, 40, pairs)]
+    query = unit_rows(rng.standard_normal((pairs, 8)))
+    within = gallery.within(chosen, query, limit)
+    assert within.tolist() == (gallery.distance(chosen, query) <= limit).tolist()
+    assert pairs == 1 or 20 < within.sum() <= 500
+
+
+def test_within_finds_any_of_those_kept() -> None:
+    """One of the latest 30 of 75 embeddings is like the question; the newest and the eight newest are not."""
+    gallery = Gallery(30)
+    slots = gallery.acquire(60)
+    near, far = (
+        np.tile(np.eye(1, 8, dtype=np.float32), (60, 1)),
+        np.tile(np.eye(8, dtype=np.float32)[1], (60, 1)),
+    )
+    gallery.check(near)
+    for k in range(75):
+        alike = np.arange(60) == 74 - k  # slot a saw it a embeddings before the last
+        gallery.add(slots, np.where(alike[:, None], near, far))
+    assert gallery.within(slots, near, 0.2).tolist() == [age < 30 for age in range(60)]
 
 
 def test_a_released_slot_is_used_again_and_empty() -> None:
@@ -66,6 +85,27 @@ def test_the_length_must_stay(length: int) -> None:
     gallery, _, _ = filled(4, [2])
     with pytest.raises(ValueError, match=f"must keep their length: it was 8, now {length}"):
         gallery.check(np.ones((1, length), np.float32))
+
+
+def test_unit_rows_have_length_one_or_none() -> None:
+    rows = np.array([[3.0, 4.0], [0.0, 0.0], [1e-6, 0.0], [1e15, 0.0]])
+    np.testing.assert_allclose(unit_rows(rows), [[0.6, 0.8], [0, 0], [1, 0], [1, 0]], rtol=1e-6)
+    unit = np.array([[0.6, 0.8], [1.0, 0.0]], np.float32)
+    assert unit_rows(unit) is unit
+    assert unit_rows(np.zeros((0, 4))).shape == (0, 4)
+
+
+def test_slots_are_lent_to_one_owner_at_a_time() -> None:
+    rng = np.random.default_rng(4)
+    gallery, owned = Gallery(2), set()
+    for _ in range(300):
+        new = gallery.acquire(int(rng.integers(0, 6))).tolist()
+        assert not owned & set(new)
+        owned |= set(new)
+        back = rng.permutation(sorted(owned))[: rng.integers(0, 7)]
+        gallery.release(back)
+        owned -= set(back.tolist())
+    assert len(owned) <= gallery.capacity < 500
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

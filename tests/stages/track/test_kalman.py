@@ -85,6 +85,56 @@ def test_states_and_covariances_are_those_of_filterpy(
                 assert_equal(state, row, oracle)
 
 
+SIZES = np.array(
+    [[0.0, 0.0, 1.0, 1.5], [3e4, -2e4, 0.01, 8e3], [1e3, 5e2, 8.0, 20.0], [640.0, 360.0, 0.41, 170.0]]
+)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_thousand_steps_of_tracks_of_very_different_size(seed: int) -> None:
+    """Seen at random, at random times; after misses the filter is as far off as it may ever be."""
+    rng = np.random.default_rng(seed)
+    motion = ConstantVelocity(POSITION_STD, VELOCITY_STD)
+    state, oracles = motion.initiate(SIZES), [textbook(xyah) for xyah in SIZES]
+    truth, velocity = SIZES.copy(), np.zeros_like(SIZES)
+    for _ in range(1000):
+        frames = rng.choice([1.0, rng.uniform(0.2, 3), 12.0], p=[0.6, 0.38, 0.02])
+        velocity[:, :2] += rng.normal(0, 0.01, (4, 2)) * SIZES[:, 3:]
+        truth += frames * velocity
+        noise = rng.normal(0, 0.05, (4, 4)) * SIZES[:, [3, 3, 2, 3]]
+        seen = rng.random(4) < 0.8
+        motion.predict(state, frames * REFERENCE_FRAME_S, out=state)
+        motion.update(state, truth + noise, seen=seen, out=state)
+        for row, oracle in enumerate(oracles):
+            step(oracle, frames)
+            if seen[row]:
+                oracle.update((truth + noise)[row])
+            assert_equal(state, row, oracle)
+    assert (state[2] > 0).all()
+
+
+@pytest.mark.parametrize("aliased", [False, True])
+def test_results_go_where_they_should_and_inputs_stay(aliased: bool) -> None:
+    motion = ConstantVelocity()
+    before = motion.predict(motion.initiate(SIZES), 0.3)
+    measured, seen = SIZES + 1.0, np.array([True, False, True, False])
+    predicted, updated = motion.predict(before, 0.1), motion.update(before, measured)
+    spread = motion.innovation_variance(before)
+    np.testing.assert_array_equal(motion.update(before, measured, spread=spread), updated)
+
+    state = before.copy()
+    out = state if aliased else np.full_like(state, np.nan)
+    assert motion.predict(state, 0.1, out=out) is out
+    np.testing.assert_array_equal(out, predicted)
+    state = before.copy()
+    out = state if aliased else np.full_like(state, np.nan)
+    assert motion.update(state, measured, seen=seen, out=out) is out
+    np.testing.assert_array_equal(out[:, seen], updated[:, seen])
+    np.testing.assert_array_equal(out[:, ~seen], before[:, ~seen])
+    if not aliased:
+        np.testing.assert_array_equal(state, before)
+
+
 def test_the_gate_is_the_papers() -> None:
     assert pytest.approx(chi2.ppf(0.95, df=4), abs=5e-5) == GATE
 
