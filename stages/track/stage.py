@@ -2,56 +2,90 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame
 from pipeline.objects import Detections, Tracks
-from pipeline.picture import Picture
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
-from stages.track import appearance
-from stages.track.deepsort import DeepSort, Settings
+from stages.track.affine import identity
+from stages.track.appearance.embedder import Embedder, embedder_of
+from stages.track.boxes import FloatArray
+from stages.track.camera import CameraMotion, Verdict
+from stages.track.methods import Tracker, default_settings, make_tracker
+from stages.track.sightline.tracker import Sightline
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Limit = Annotated[float, Field(gt=0, le=1)]
+Method = Literal["sightline", "deepsort", "sort", "bytetrack", "ocsort", "botsort"]
 
-# From this width on the built-in embedding looks at a picture of half the size: the boxes have pixels enough,
-# and making it takes half the time of a full BGR picture (0.29 against 0.6 ms at 1080p).
-_HALVED_FROM_PX = 1280
+# Methods that tell objects apart by their looks when nothing else is said, and their setting for an
+# embedding's own limit.
+_LIMIT_OF = {"sightline": "look_limit", "deepsort": "max_cosine_distance"}
 
 
 class TrackOptions(Options):
-    """Options of the stage `track`.
+    """Options of the stage `track`. What is left out has the method's own default.
 
     Attributes:
+        method: `sightline` is the most accurate; the others are published methods, for comparison.
         appearance: `builtin` describes each box by its colours and edges when the detector gives no
-            embeddings; `none` goes by motion and overlap alone, which costs no look at the pixels.
+            embeddings; the path of an .onnx file uses that re-identification network; `none` goes by motion
+            and overlap alone, which costs no look at the pixels. When left out `builtin` for `sightline` and
+            `deepsort`, else `none`.
+        camera_motion: follows a camera that moves (shake, pan, tilt, zoom) by optical flow; costs 1 to 2 ms a
+            picture.
         max_age_s: an object that is lost for longer gets a new id.
         n_init: detections in successive pictures that make a track; more of them suppress flicker, fewer
             report an object sooner.
-        max_cosine_distance: how different an object may look and still be the same; when left out 0.2 for
-            the detector's embeddings and 0.05 for the built-in one.
-        max_iou_distance: how little, as 1 - IoU, the boxes of one object may overlap.
-        report_predicted_s: for so long a lost object is still reported where it should be.
         min_score: smallest score of a detection that starts a track; all may continue one.
+        report_predicted_s: for so long a lost object is still reported where it should be.
         max_tracks: bound of the objects followed at one time.
+        max_cosine_distance: `deepsort` only: how different an object may look and still be the same.
+        max_iou_distance: `deepsort` only: how little, as 1 - IoU, the boxes of one object may overlap.
     """
 
-    appearance: Literal["builtin", "none"] = "builtin"
-    max_age_s: Seconds = Settings.max_age_s
-    n_init: Annotated[int, Field(ge=1)] = Settings.n_init
+    method: Method = "sightline"
+    appearance: Literal["builtin", "none"] | Path | None = None
+    camera_motion: bool = False
+    max_age_s: Seconds | None = None
+    n_init: Annotated[int, Field(ge=1)] | None = None
+    min_score: Share | None = None
+    report_predicted_s: Seconds | None = None
+    max_tracks: Annotated[int, Field(ge=1)] | None = None
     max_cosine_distance: Limit | None = None
-    max_iou_distance: Limit = Settings.max_iou_distance
-    report_predicted_s: Seconds = Settings.report_predicted_s
-    min_score: Annotated[float, Field(ge=0, le=1)] = Settings.min_score
-    max_tracks: Annotated[int, Field(ge=1)] = Settings.max_tracks
+    max_iou_distance: Limit | None = None
+
+    @field_validator("appearance")
+    @classmethod
+    def _is_known(cls, appearance: Path | str | None) -> Path | str | None:
+        if isinstance(appearance, Path) and appearance.suffix.lower() != ".onnx":
+            raise ValueError("it is 'builtin', 'none', or the path of an .onnx file")
+        return appearance
+
+    @model_validator(mode="after")
+    def _fits_the_method(self) -> Self:
+        known = default_settings(self.method)
+        for name in self.settings:
+            if name not in known:
+                raise ValueError(f"method '{self.method}' has no setting '{name}'; leave it out")
+        if self.camera_motion and self.method in ("sort", "bytetrack", "ocsort"):
+            raise ValueError(f"method '{self.method}' knows no camera motion; leave camera_motion out")
+        return self
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The method's settings that were given."""
+        own = self.model_dump(exclude={"method", "appearance", "camera_motion"})
+        return {name: value for name, value in own.items() if value is not None}
 
 
 class TrackStage(Stage):
-    """Sets `frame.tracks` from `frame.detections` with DeepSORT; a new run of the stream starts afresh."""
+    """Sets `frame.tracks` from `frame.detections`; a new run of the stream starts afresh."""
 
     Options: ClassVar[type[Options]] = TrackOptions
     needs = frozenset({"detections"})
@@ -60,12 +94,17 @@ class TrackStage(Stage):
 
     def __init__(self, options: TrackOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        self._tracker: DeepSort | None = None
+        appearance = options.appearance
+        if appearance is None:
+            appearance = "builtin" if options.method in _LIMIT_OF else "none"
+        self._embedder: Embedder | None = embedder_of(appearance)
+        self._tracker: Tracker | None = None
+        self._camera: CameraMotion | None = None
         self._run = ""
 
     def open(self, info: StreamInfo) -> None:  # noqa: ARG002
         """Forget all tracks."""
-        self._tracker = None
+        self._begin("")
 
     def process(self, frame: Frame) -> None:
         """Track the frame's detections.
@@ -78,38 +117,54 @@ class TrackStage(Stage):
         if detections is None:
             raise ConfigError("stage 'track' needs detections; put a detector before it, e.g. 'motion'")
         if frame.run != self._run:
-            self._tracker, self._run = None, frame.run
-        builtin = detections.embedding is None and self.options.appearance == "builtin"
-        if self._tracker is None:
-            if not len(detections):
-                frame.tracks = Tracks.empty()
-                return
-            self._tracker = DeepSort(self._settings(builtin))
-        if builtin:
-            detections = _embedded(detections, frame.picture)
+            self._begin(frame.run)
         try:
-            frame.tracks = self._tracker.update(detections, frame.moment.pts_s)
+            camera = self._camera_motion(frame, detections)
+            if self._tracker is None:
+                if not len(detections):
+                    frame.tracks = Tracks.empty()
+                    return
+                self._tracker = make_tracker(self.options.method, **self._settings(detections))
+            frame.tracks = self._track(self._tracker, frame, detections, camera)
         except ValueError as error:
             raise SourceError(f"picture {frame.sequence}: {error}") from error
 
     def close(self) -> None:
         """Forget all tracks."""
+        self._begin("")
+
+    def _begin(self, run: str) -> None:
+        self._run = run
         self._tracker = None
+        self._camera = CameraMotion() if self.options.camera_motion else None
 
-    def _settings(self, builtin: bool) -> Settings:
-        values = self.options.model_dump(exclude={"appearance"})
-        if values["max_cosine_distance"] is None:
-            limit = appearance.MAX_COSINE_DISTANCE if builtin else Settings.max_cosine_distance
-            values["max_cosine_distance"] = limit
-        return Settings(**values)
+    def _settings(self, detections: Detections) -> dict[str, Any]:
+        settings = self.options.settings
+        embedder = self._embedder if detections.embedding is None else None
+        limit = _LIMIT_OF.get(self.options.method)
+        if limit and embedder is not None and embedder.limit is not None:
+            settings.setdefault(limit, embedder.limit)
+        return settings
 
+    def _camera_motion(self, frame: Frame, detections: Detections) -> FloatArray | None:
+        """Return how the camera moved, the identity when it is known to stand, None when nothing is known."""
+        if self._camera is None:
+            return None
+        moved = self._camera.update(frame.picture, frame.moment.pts_s, detections.xyxy)
+        return identity() if self._camera.verdict is Verdict.STILL else moved
 
-def _embedded(detections: Detections, picture: Picture) -> Detections:
-    """Return the detections with embeddings made from the picture."""
-    if not len(detections):
-        return detections
-    halved = picture.width >= _HALVED_FROM_PX
-    bgr = picture.fit(picture.width // 2, picture.height // 2) if halved else picture.bgr()
-    scale = np.array([bgr.shape[1] / picture.width, bgr.shape[0] / picture.height] * 2, np.float32)
-    embedding = appearance.embed(bgr, detections.xyxy * scale)
-    return Detections(detections.xyxy, detections.score, detections.label, embedding)
+    def _track(
+        self, tracker: Tracker, frame: Frame, detections: Detections, camera: FloatArray | None
+    ) -> Tracks:
+        embedder, pts_s = self._embedder, frame.moment.pts_s
+        if embedder is None or detections.embedding is not None:
+            return tracker.update(detections, pts_s, camera=camera)
+        if isinstance(tracker, Sightline):
+            look = embedder.of(frame.picture)
+            return tracker.update(
+                detections, pts_s, camera=camera, embed=lambda rows: look(detections.xyxy[rows])
+            )
+        if len(detections):
+            embedding = embedder.of(frame.picture)(detections.xyxy)
+            detections = Detections(detections.xyxy, detections.score, detections.label, embedding)
+        return tracker.update(detections, pts_s, camera=camera)

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.errors import ConfigError, SourceError
+from pipeline.errors import ConfigError, ModelError, SourceError
 from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Detections
 from pipeline.picture import BgrPicture, Picture
 from pipeline.plugin import StageContext, StreamInfo, load_plugin
+from stages.track.methods import METHODS
 from stages.track.stage import TrackOptions, TrackStage
+from tests.shared_data import shared
 
 BOX = (100, 60, 160, 240)
 
@@ -129,7 +131,7 @@ def test_empty_frames_before_the_first_embedding_change_nothing() -> None:
     """The limit that suits the embeddings is chosen when the first detection comes."""
     looks = np.array([[1.0, 0.0]], np.float32)
     changed = np.array([[0.9, 0.436]], np.float32)  # a cosine distance of 0.1: within 0.2, beyond 0.05
-    tracker = stage(n_init=2)
+    tracker = stage(method="deepsort", n_init=2)
     tracker.process(frame(0, []))
     for k in (1, 2, 3):
         tracker.process(frame(k, [BOX], embedding=looks))
@@ -160,13 +162,72 @@ def test_time_that_stands_still_is_told() -> None:
         {"max_age_s": -1},
         {"max_age_s": float("inf")},
         {"n_init": 0},
-        {"max_cosine_distance": 0},
-        {"max_iou_distance": 1.5},
+        {"method": "deepsort", "max_cosine_distance": 0},
+        {"method": "deepsort", "max_iou_distance": 1.5},
         {"appearance": "network"},
         {"max_tracks": 0},
         {"max_age": 30},
+        {"method": "centertrack"},
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TrackOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_cosine_distance": 0.2}, "method 'sightline' has no setting 'max_cosine_distance'"),
+        ({"method": "sort", "min_score": 0.5}, "method 'sort' has no setting 'min_score'"),
+        ({"method": "ocsort", "camera_motion": True}, "method 'ocsort' knows no camera motion"),
+        ({"appearance": "osnet.pt"}, "'builtin', 'none', or the path of an .onnx file"),
+    ],
+)
+def test_options_that_do_not_fit_each_other_are_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrackOptions(**options)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_follows_an_object(method: str) -> None:
+    tracker = stage(method=method, max_age_s=1.0)
+    for k in range(10):
+        now = frame(k, [(100 + 2 * k, 60, 160 + 2 * k, 240)])
+        tracker.process(now)
+    assert now.tracks is not None
+    assert now.tracks.id.tolist() == [1]
+    assert now.tracks.detection.tolist() == [0]
+
+
+def test_a_network_that_is_missing_is_told() -> None:
+    with pytest.raises(ModelError, match=r"no-such\.onnx"):
+        stage(appearance="no-such.onnx")
+
+
+def test_a_network_tells_people_apart() -> None:
+    """Boxes of two real people, as far as the network can know: it is asked, and its answers are used."""
+    tracker = stage(appearance=str(shared("weights/osnet_x0_25_msmt17.onnx")), n_init=2)
+    boxes = [(100, 60, 160, 240), (200, 60, 260, 240)]
+    for k in range(10):
+        tracker.process(frame(k, boxes, painted((100, RED), (200, BLUE))))
+    for k in range(10, 35):
+        tracker.process(frame(k, [], painted()))
+    back = frame(35, boxes, painted((100, BLUE), (200, RED)))
+    tracker.process(back)
+    assert back.tracks is not None
+    assert dict(zip(back.tracks.detection.tolist(), back.tracks.id.tolist(), strict=True)) == {0: 2, 1: 1}
+
+
+@pytest.mark.parametrize(("camera_motion", "ids"), [(True, [1]), (False, [2])])
+def test_a_camera_that_swings_round(camera_motion: bool, ids: list[int]) -> None:
+    """One object only, so that nothing but the picture tells that the camera moved."""
+    rng = np.random.default_rng(5)
+    world = np.kron(rng.integers(40, 220, (40, 200, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    tracker = stage(camera_motion=camera_motion, appearance="none", n_init=1)
+    for k in range(12):
+        left = 0 if k < 8 else 90 * (k - 7)
+        now = frame(k, [(600 - left, 60, 660 - left, 240)], BgrPicture(world[:300, left : left + 900].copy()))
+        tracker.process(now)
+    assert now.tracks is not None
+    assert now.tracks.id.tolist() == ids

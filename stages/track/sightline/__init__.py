@@ -1,0 +1,1 @@
+"""The default method: one likelihood ratio of motion, overlap and looks, learned from the scene itself."""
