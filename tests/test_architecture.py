@@ -12,7 +12,7 @@ ROOMS = ("pipeline", "stages", "streams")
 GROUND_FLOOR = {
     f"pipeline.{name}" for name in ["errors", "event", "frame", "moment", "objects", "picture", "plugin"]
 }
-HEAVY = {"torch", "ultralytics", "supervision", "matplotlib"}
+HEAVY = {"torch", "ultralytics", "supervision", "matplotlib", "trackeval"}
 
 
 def modules() -> dict[str, Path]:

@@ -15,6 +15,7 @@ import typer
 from pipeline.cli.check import check
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
+from pipeline.cli.extensions import ExtensibleGroup
 from pipeline.cli.listen import listen
 from pipeline.cli.probe import probe
 from pipeline.cli.run import run
@@ -26,6 +27,7 @@ _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 app = typer.Typer(
     name="sightline",
+    cls=ExtensibleGroup,
     help="Real-time video analytics: cameras in; counts, events and annotated pictures out.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -61,14 +63,14 @@ def options(
         log.setFormatter(_WithoutCredentials("%(asctime)s %(name)s %(levelname)s %(message)s"))
         logging.basicConfig(level=logging.DEBUG, handlers=[log])
         logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    elif logging.lastResort:  # Python's own: warnings and worse, to whatever stderr is at that moment
-        logging.lastResort.setFormatter(_WithoutCredentials("warning: %(message)s"))
 
 
 def main() -> None:
     """Run the command line; every error is one plain line on stderr and an exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file's name may be in any encoding
+    if logging.lastResort:  # Python's own: warnings and worse, to whatever stderr is at that moment
+        logging.lastResort.setFormatter(_WithoutCredentials("warning: %(message)s"))
     try:
         app()
     except Exception as error:

@@ -1,0 +1,1 @@
+"""How right the trackers are on MOTChallenge folders: reading, running, scoring, reporting."""
