@@ -13,6 +13,8 @@ from stages.track.sightline.rows import BoolArray
 _DENSE_CELLS = 12_000
 # The grid has at most so many lines in either direction, however far the points are apart.
 _MOST_LINES = 256
+# A line is as high as would make one point a square, and so many columns divide that square.
+_COLUMNS = 4
 
 
 def near_pairs(centre: FloatArray, reach: FloatArray, points: FloatArray) -> tuple[IntArray, IntArray]:
@@ -53,17 +55,17 @@ def _are_within(offset: FloatArray, reach: FloatArray) -> BoolArray:
 def _in_near_cells(centre: FloatArray, reach: FloatArray, points: FloatArray) -> tuple[IntArray, IntArray]:
     """Return all (track, detection) within `reach` and some beyond, ordered by track.
 
-    The grid has about as many cells as points. Points are sorted by line and column, so that those in a
-    track's reach are one run in each line.
+    Points are sorted by line and column of a grid, so that those in a track's reach are one run in each line.
     """
     n, m = centre.shape[1], points.shape[1]
     low = points.min(axis=1, keepdims=True)
     width, height = (points.max(axis=1, keepdims=True) - low).ravel().tolist()
     side = max(math.sqrt(width * height / m), max(width, height) / _MOST_LINES) or 1.0
-    columns, lines = int(width / side) + 1, int(height / side) + 1
+    per_px = np.array([[_COLUMNS / side], [1 / side]])
+    columns, lines = int(width * _COLUMNS / side) + 1, int(height / side) + 1
     place = np.concatenate([points, centre - reach, centre + reach], axis=1)
     place -= low
-    place *= 1 / side
+    place *= per_px
     np.maximum(place, 0.0, out=place)
     np.minimum(place, [[columns - 1.0], [lines - 1.0]], out=place)
     column, line = place.astype(np.intp)

@@ -241,7 +241,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], list[str], int, str]] = {
         ["{folder}", "--set", "patience=2"],
         2,
         "method 'sightline' has no setting 'patience'; known: max_age_s, n_init, min_score, "
-        "report_predicted_s, max_tracks",
+        "report_predicted_s, max_tracks, look_limit",
     ),
     "no network": (
         lambda _: None,
