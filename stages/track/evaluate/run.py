@@ -23,7 +23,7 @@ from stages.track.evaluate.tracking import (
     looking_of,
     run_trackers,
 )
-from stages.track.methods import Tracker, default_settings, make_tracker
+from stages.track.methods import Tracker, make_tracker, settings_for_looks
 
 MakeTracker = Callable[[Embedder | None], Tracker]
 """Makes a fresh tracker; told what will describe its boxes, None when nothing will."""
@@ -145,11 +145,8 @@ def named_methods(names: Sequence[str], settings: Mapping[str, Any] | None = Non
 
 def _maker(name: str, settings: Mapping[str, Any]) -> MakeTracker:
     def make(embedder: Embedder | None) -> Tracker:
-        chosen = dict(settings)
         limit = None if embedder is None else embedder.limit
-        if limit is not None and "max_cosine_distance" in default_settings(name):
-            chosen.setdefault("max_cosine_distance", limit)
-        return make_tracker(name, **chosen)
+        return make_tracker(name, **(settings_for_looks(name, limit) | dict(settings)))
 
     return make
 

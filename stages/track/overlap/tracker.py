@@ -50,7 +50,7 @@ class OverlapTracker:
     def update(self, detections: Detections, pts_s: float, *, camera: FloatArray | None = None) -> Tracks:
         """Take the next frame's detections, also when there are none, and return its confirmed tracks.
 
-        A matched track is reported with its detection's own box, so that row, box and picture agree.
+        A matched track is reported with the filter's box or its detection's own, as the settings say.
         Detections less than 1 px wide or high are passed over.
 
         Args:

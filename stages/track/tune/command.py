@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stages.track.json_file import json_target
+
 if TYPE_CHECKING:
     from stages.track.appearance.embedder import Embedder
     from stages.track.tune.detect import Detected
@@ -95,7 +97,8 @@ def tune(
 
         require_trackeval()
         _must_exist(truth)
-    with _json_target(json_file, [clip, *([str(truth)] if truth else [])]) as write:
+    _refuse_to_overwrite(json_file, [clip, *([str(truth)] if truth else [])])
+    with json_target(json_file) as write:
         stage = detector_named(detector, settings)
         with _bar() as bar:
             seen = detect(
@@ -246,34 +249,11 @@ def _sweep(seen: Detected, method: Method, judge: TrialJudge | None, truth: Path
         )
 
 
-@contextmanager
-def _json_target(path: Path | None, inputs: list[str]) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Make sure that the file can be written before minutes of work; leave none behind when that fails."""
-    import json
+def _refuse_to_overwrite(path: Path | None, inputs: list[str]) -> None:
+    from pipeline.errors import ConfigError
 
-    from pipeline.errors import ConfigError, SinkError
-
-    if path is None:
-        yield lambda _: None
-        return
-    if any(Path(each).exists() and Path(each).resolve() == path.resolve() for each in inputs):
+    if path and any(Path(each).exists() and Path(each).resolve() == path.resolve() for each in inputs):
         raise ConfigError(f"--json {path} is read; the figures would overwrite it")
-    is_new = not path.exists()
-
-    def write(text: str, mode: str) -> None:
-        try:
-            with path.open(mode, encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-    write("", "a")
-    try:
-        yield lambda document: write(json.dumps(document, indent=2) + "\n", "w")
-    except BaseException:
-        if is_new:
-            path.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

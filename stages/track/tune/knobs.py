@@ -7,19 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import ConfigError
-from stages.track.methods import Tracker, default_settings, make_tracker
+from stages.track.methods import (
+    Tracker,
+    default_settings,
+    looks_by_default,
+    make_tracker,
+    settings_for_looks,
+)
 from stages.track.stage import TrackOptions
 from stages.track.tune.recording import Recording
 
 Value = float | int
 
 
-_LOOKING = ("sightline", "deepsort")
-
-
 def usual_appearance(method: str) -> str:
     """Return what the stage `track` describes boxes by for this method when nothing else is said."""
-    return "builtin" if method in _LOOKING else "none"
+    return "builtin" if looks_by_default(method) else "none"
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,7 @@ def method_named(name: str, *, limit: float | None, longest_s: float) -> Method:
         settings = default_settings(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if limit is not None and "max_cosine_distance" in settings:
-        settings["max_cosine_distance"] = limit  # as the stage does
+    settings |= settings_for_looks(name, limit)
     known = settings.keys() & TrackOptions.model_fields.keys()
     knobs = []
     for key, values in _VALUES.items():
