@@ -69,7 +69,7 @@ def looks_by_default(method: str) -> bool:
 def settings_for_looks(method: str, limit: float | None) -> dict[str, float]:
     """Return the method's settings that suit an embedding, whose recommended limit may be unknown.
 
-    `sightline` learns what distances mean; to be told the built-in embedding's limit cost it 2 points of IDF1.
+    `sightline` learns what distances mean; to be told the built-in embedding's limit cost it 2 points IDF1.
     """
     return {"max_cosine_distance": limit} if method == "deepsort" and limit is not None else {}
 
