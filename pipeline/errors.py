@@ -1,5 +1,9 @@
 """Errors by situation: each message is one plain line that says what, where, and what to do."""
 
+from __future__ import annotations
+
+from pipeline.condition import Reason
+
 
 class SightlineError(Exception):
     """Base of every error that a person can act on; shown to users without a traceback."""
@@ -14,7 +18,15 @@ class ModelError(ConfigError):
 
 
 class SourceError(SightlineError):
-    """A source cannot be opened or read: missing, empty, damaged, or of an unknown format."""
+    """A source cannot be opened or read: missing, empty, damaged, or of an unknown format.
+
+    Attributes:
+        reason: what kind of failure it is, for those who decide whether and when to try again.
+    """
+
+    def __init__(self, message: str, reason: Reason = Reason.FAILED) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class StageError(SightlineError):

@@ -54,6 +54,8 @@ class Frame:
         moment: both clocks.
         picture: the pixels.
         gap: what is missing right before this frame, or None.
+        arrived_s: monotonic seconds (`time.monotonic`) at which its data came in, None for recordings; how
+            old it is at each step is counted from here.
         model_hash: hash of the weights that made `detections`, None without weights.
         detections: set by a detector.
         tracks: set by a tracker.
@@ -69,6 +71,7 @@ class Frame:
     moment: Moment
     picture: Picture
     gap: Gap | None = None
+    arrived_s: float | None = None
     model_hash: str | None = None
     detections: Detections | None = None
     tracks: Tracks | None = None

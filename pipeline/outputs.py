@@ -88,7 +88,7 @@ def _written(config: Config, report: Path | None) -> Iterator[tuple[Path, str]]:
 
 
 def _read(stream: StreamConfig) -> list[Path]:
-    path = stream.url.removeprefix("file://")
+    path = stream.url.reveal().removeprefix("file://")
     return [] if "://" in path else [Path(path)]
 
 

@@ -19,9 +19,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.condition import Progress
 from pipeline.errors import ConfigError
 from pipeline.event import Event
 from pipeline.frame import Frame, Gap
+from pipeline.secret import SecretUrl
 
 Kind = Literal["source", "stage", "sink"]
 
@@ -42,7 +44,7 @@ class StreamInfo:
         run: id of the run, see `Frame.run`.
         width: of the upright picture, px.
         height: of the upright picture, px.
-        live: True when pictures come at their own pace, whatever we do.
+        live: True when pictures come at their own pace, whatever we do; a recording on a server is not live.
         codec: short name ("h264"), "" when not encoded.
         container: format of the file or transport ("mov,mp4"), "" when there is none.
         pixel_format: FFmpeg's name ("yuv420p"), "" when unknown.
@@ -72,36 +74,56 @@ class StreamInfo:
 class Source(ABC):
     """Where pictures come from. Used by one thread, except `close`, which any thread may call.
 
-    `live` tells the engine which channel policy to use: a live source's newest frame wins, a file's every
-    frame is kept.
+    An instance is one connection: it ends or fails once, and its keeper makes a new one where `live` says so
+    (see `pipeline.keeper`). It never waits for ever: what it calls has time-outs of its own, so that a
+    keeper which has given it up knows that it will be gone.
+
+    Attributes:
+        live: class attribute, True for what can come back after it ended: cameras, and everything on a
+            network. Whether the pictures set their own pace says `StreamInfo.live` (a recording on a server
+            does not).
+        address: the URL or path in full; `reveal()` it only to open it.
+        url: the same, fit to be shown.
+        options: instance of `Options`.
+        stream: name of the stream.
+        progress: a live source sets `connected` once the peer has answered, and `trouble` while it has
+            reason to believe that no picture will come.
     """
 
     Options: ClassVar[type[Options]] = Options
     live: ClassVar[bool] = False
 
-    def __init__(self, url: str, options: Any, stream: str) -> None:
-        self.url = url
+    def __init__(self, url: SecretUrl | str, options: Any, stream: str) -> None:
+        self.address = url if isinstance(url, SecretUrl) else SecretUrl(url)
+        self.url = str(self.address)
         self.options = options
         self.stream = stream
+        self.progress = Progress()
 
     @abstractmethod
     def open(self) -> StreamInfo:
         """Open the source up to its first picture's format.
 
         Raises:
-            SourceError: what is wrong with which file, and what to do.
+            SourceError: what is wrong with which file, and what to do; with the `Reason`, if it is live.
         """
 
     @abstractmethod
     def read(self) -> Iterator[Frame | Gap]:
         """Yield frames in order of media time, and a `Gap` wherever media is missing (also at the end).
 
+        Media time begins anew, about 0, with each instance; the engine lays the runs of a live stream one
+        after the other. A live source that returns was closed by its peer.
+
         Raises:
             SourceError: if nothing more can be read although more should be there.
         """
 
     def close(self) -> None:
-        """Free everything; safe in every state and more than once. Makes `read` end soon."""
+        """Free everything; safe in every state and more than once. Makes `open` and `read` end soon.
+
+        Returns at once, also while another thread is inside them.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.problems import without_credentials
 from pipeline.errors import SightlineError, SinkError
 from pipeline.stream import State, Stream
 
@@ -45,7 +44,7 @@ def stream_report(stream: Stream) -> dict[str, Any]:
     return {
         "state": str(stream.state),
         "error": str(stream.error) if stream.error else None,
-        "source": without_credentials(info.url if info else stream.config.url),
+        "source": info.url if info else str(stream.config.url),
         "width": info.width if info else None,
         "height": info.height if info else None,
         "frames": {"captured": entry.captured, "finished": entry.finished, "dropped": entry.dropped},

@@ -13,13 +13,13 @@ from functools import partial
 
 from pipeline.bus import Bus
 from pipeline.channel import Channel, Policy
-from pipeline.config.problems import without_credentials
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SightlineError, SinkError, SourceError, StageError
 from pipeline.event import Event, Producer
 from pipeline.frame import Frame, Gap
 from pipeline.ledger import Ledger
 from pipeline.plugin import Sink, Source, Stage, StageContext, StreamInfo
+from pipeline.secret import without_credentials
 from pipeline.stopwatch import Stopwatch
 from pipeline.tally import Tally
 

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("pipeline", "stages", "streams")
 GROUND_FLOOR = {
-    f"pipeline.{name}" for name in ["errors", "event", "frame", "moment", "objects", "picture", "plugin"]
+    f"pipeline.{name}"
+    for name in ["condition", "errors", "event", "frame", "moment", "objects", "picture", "plugin", "secret"]
 }
 HEAVY = {"torch", "ultralytics", "supervision", "matplotlib", "trackeval"}
 

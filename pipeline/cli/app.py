@@ -97,13 +97,13 @@ def _let_go_of_stdout() -> None:
 
 class _WithoutCredentials(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        from pipeline.config.problems import without_credentials
+        from pipeline.secret import without_credentials
 
         return without_credentials(super().format(record))
 
 
 def _complain(line: str) -> None:
-    from pipeline.config.problems import without_credentials
+    from pipeline.secret import without_credentials
 
     with suppress(OSError):  # a terminal that has gone
         print(f"error: {without_credentials(line)}", file=sys.stderr)  # noqa: T201 - the command's own voice

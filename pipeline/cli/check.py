@@ -15,14 +15,13 @@ def check(config: ConfigPath, source: Sources, setting: Sets) -> None:
     Example: sightline check my.yaml --set stages.motion.width=480
     """
     from pipeline.config.load import load_config
-    from pipeline.config.problems import without_credentials
     from pipeline.outputs import refuse_overwriting
 
     checked = load_config(config, sources=source, sets=setting)
     refuse_overwriting(checked, checked.out / "report.json")
     for stream in checked.streams:
         stages = " > ".join(stage.name for stage in stream.stages) or "no stages"
-        typer.echo(f"{stream.name}: {without_credentials(stream.url)} > {stages}")
+        typer.echo(f"{stream.name}: {stream.url} > {stages}")
     sinks = ", ".join(sink.name for sink in checked.sinks) or "none"
     typer.echo(f"sinks: {sinks}; results in {checked.out}")
     typer.echo("not looked at: what only a run opens (sources, weights, the network)")

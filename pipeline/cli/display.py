@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.config.problems import without_credentials
 from pipeline.engine import Engine
+from pipeline.secret import without_credentials
 from pipeline.stream import State, Stream
 
 _LINE_EVERY_S = 5.0

@@ -64,7 +64,7 @@ def compare(stream: StreamConfig, events: Path) -> list[Comparison]:
     for stage in stream.stages:
         options: Any = stage.options
         for line, settings in options.lines.items() if stage.name == "count" else ():
-            true = truth(stream.url, settings.start, settings.end, settings.anchor)
+            true = truth(stream.url.reveal(), settings.start, settings.end, settings.anchor)
             for side in ("to_right", "to_left"):
                 direction = getattr(settings.directions, side)
                 true_s = tuple(crossing.t_s for crossing in true if crossing.direction == side)

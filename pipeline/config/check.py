@@ -29,6 +29,7 @@ from pipeline.config.tree import Tree
 from pipeline.config.wording import problems_of, unknown_part, unknown_source
 from pipeline.errors import SightlineError
 from pipeline.plugin import Kind, Options, scheme_of
+from pipeline.secret import SecretUrl
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -98,7 +99,7 @@ class _Checker:
         if stream is None or source is None:
             return None
         url, reader = source
-        return StreamConfig(name, url, reader, stream.policy, stages, hash_of(stages))
+        return StreamConfig(name, SecretUrl(url), reader, stream.policy, stages, hash_of(stages))
 
     def _source(self, path: KeyPath) -> tuple[str, PluginConfig] | None:
         settings = self._tree.get(path)
@@ -190,4 +191,4 @@ def _not_an_entry(kind: Kind, entry: object) -> str:
 
 
 def _everything(stream: StreamConfig) -> list[object]:
-    return [stream.name, stream.url, stream.source, stream.policy, stream.stages]
+    return [stream.name, str(stream.url), stream.source, stream.policy, stream.stages]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pipeline.errors import ConfigError
+from pipeline.secret import without_credentials
 
 KeyPath = tuple[str | int, ...]
 
 _LONGEST_SHOWN = 60
-_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 _PLAIN_KEY = re.compile(r"[\w-]+")
 
 
@@ -84,11 +84,6 @@ def shown(value: object) -> str:
         case _:
             text = without_credentials(repr(value))
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 4]} ..."
-
-
-def without_credentials(text: str) -> str:
-    """Return `text` with the user and password of every URL in it hidden."""
-    return _CREDENTIALS.sub("***@", text)
 
 
 def listed(words: Iterable[str], last: str = ", ") -> str:

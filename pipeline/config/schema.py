@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from pipeline.channel import Policy
 from pipeline.config.problems import shown
 from pipeline.errors import ConfigError
 from pipeline.plugin import Kind, Options
+from pipeline.secret import SecretUrl
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -86,7 +87,7 @@ class StreamConfig:
 
     Attributes:
         name: letters, digits, "_" and "-".
-        url: URL or path, "~" expanded; may hold credentials, so it is not in `repr`.
+        url: URL or path, "~" expanded.
         source: what reads it, and its options.
         policy: what happens to frames that come too fast; None: as the source is, live or not.
         stages: in the order of processing.
@@ -95,7 +96,7 @@ class StreamConfig:
     """
 
     name: str
-    url: str = field(repr=False)
+    url: SecretUrl
     source: PluginConfig
     policy: Policy | None
     stages: tuple[PluginConfig, ...]

@@ -19,11 +19,11 @@ from pipeline.config.problems import (
     listed,
     shown,
     suggestion,
-    without_credentials,
 )
 from pipeline.config.schema import STREAM_NAME
 from pipeline.config.tree import Tree
 from pipeline.plugin import scheme_of
+from pipeline.secret import without_credentials
 
 
 def apply_sources(tree: Tree, sources: Sequence[str]) -> list[Problem]:

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime
 from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.secret import SecretUrl
 from streams.sources.decode import PictureMaker
 from streams.sources.fingerprint import fingerprint
 from streams.sources.media_file import Lost, MediaFile, Threads
@@ -47,9 +48,9 @@ class FileSource(Source):
     Options = FileOptions
     options: FileOptions
 
-    def __init__(self, url: str, options: FileOptions, stream: str) -> None:
+    def __init__(self, url: SecretUrl | str, options: FileOptions, stream: str) -> None:
         super().__init__(url, options, stream)
-        self._path = Path(url.removeprefix("file://"))
+        self._path = Path(self.address.reveal().removeprefix("file://"))
         self._closed = False
         self._file: MediaFile | None = None
 

@@ -15,6 +15,7 @@ from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.picture import Picture
 from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.secret import SecretUrl
 from streams.sources.decode import PictureMaker
 from streams.sources.fingerprint import fingerprint
 from streams.sources.media_file import Lost, MediaFile
@@ -46,9 +47,9 @@ class ImagesSource(Source):
     Options = ImagesOptions
     options: ImagesOptions
 
-    def __init__(self, url: str, options: ImagesOptions, stream: str) -> None:
+    def __init__(self, url: SecretUrl | str, options: ImagesOptions, stream: str) -> None:
         super().__init__(url, options, stream)
-        self._pattern = url.removeprefix("images://")
+        self._pattern = self.address.reveal().removeprefix("images://")
         self._closed = False
         self._paths: list[Path] = []
 

@@ -15,6 +15,7 @@ from pipeline.frame import Frame, Gap
 from pipeline.moment import Clock, Moment
 from pipeline.picture import BgrPicture
 from pipeline.plugin import Options, Sink, Source, Stage, StageContext, StreamInfo
+from pipeline.secret import SecretUrl
 
 RATE_HZ = 10.0
 
@@ -40,7 +41,7 @@ class ScriptSource(Source):
 
     Options = ScriptOptions
 
-    def __init__(self, url: str, options: ScriptOptions, stream: str) -> None:
+    def __init__(self, url: SecretUrl | str, options: ScriptOptions, stream: str) -> None:
         super().__init__(url, options, stream)
         self.closed = threading.Event()
 
@@ -171,7 +172,7 @@ def stream_config(
     options = ScriptOptions(script=tuple(script), open_error=open_error, close_error=close_error)
     return StreamConfig(
         name=name,
-        url="script://",
+        url=SecretUrl("script://"),
         source=PluginConfig("source", "script", LiveSource if live else ScriptSource, options),
         policy=policy,
         stages=tuple(PluginConfig("stage", f"work{i}", WorkStage, stage) for i, stage in enumerate(stages)),

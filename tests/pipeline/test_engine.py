@@ -13,6 +13,7 @@ from pipeline.engine import Engine
 from pipeline.errors import ConfigError, SightlineError, SinkError, SourceError
 from pipeline.plugin import Options, Sink, SinkContext, StageContext, StreamInfo
 from pipeline.report import write_report
+from pipeline.secret import SecretUrl
 from tests.pipeline.parts import WorkOptions, WorkStage, stream_config
 
 
@@ -182,7 +183,7 @@ def test_a_report_holds_any_file_name(tmp_path: Path) -> None:
 
 
 def test_the_report_shows_no_password(tmp_path: Path) -> None:
-    secret = replace(stream_config(), url="script://admin:secret@camera/1")
+    secret = replace(stream_config(), url=SecretUrl("script://admin:secret@camera/1"))
     report, _ = run(tmp_path, secret)
     assert "secret" not in json.dumps(report)
     assert "camera" in json.dumps(report)

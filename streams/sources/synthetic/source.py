@@ -13,6 +13,7 @@ from pipeline.frame import Frame, Gap
 from pipeline.moment import Clock, Moment
 from pipeline.picture import BgrPicture
 from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.secret import SecretUrl
 from streams.sources.synthetic.parameters import parse_url
 from streams.sources.synthetic.render import StreetRenderer
 from streams.sources.synthetic.street import Street
@@ -40,9 +41,9 @@ class SyntheticSource(Source):
 
     Options = SyntheticOptions
 
-    def __init__(self, url: str, options: Any, stream: str) -> None:
+    def __init__(self, url: SecretUrl | str, options: Any, stream: str) -> None:
         super().__init__(url, options, stream)
-        self._parameters = parse_url(url)
+        self._parameters = parse_url(self.address.reveal())
         self._street = Street(self._parameters)
         self._renderer: StreetRenderer | None = None
         self._closed = threading.Event()

@@ -27,7 +27,12 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert config.bus is not None
     assert (config.bus.events, config.bus.frames) == ("tcp://127.0.0.1:5577", "ipc:///tmp/frames")
     gate, yard = config.streams
-    assert (gate.name, gate.url, gate.source.name, gate.policy) == ("gate", "video.mp4", "file", None)
+    assert (gate.name, gate.url.reveal(), gate.source.name, gate.policy) == (
+        "gate",
+        "video.mp4",
+        "file",
+        None,
+    )
     assert [stage.name for stage in gate.stages] == ["motion", "track", "count"]
     assert all(type(stage.options) is stage.plugin.Options for stage in gate.stages)
     assert (yard.source.name, yard.policy) == ("rtsp", "latest")
@@ -44,7 +49,7 @@ def test_keys_without_a_value_are_as_good_as_absent(tmp_path: Path) -> None:
 def test_home_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     config = load(tmp_path, "streams: {a: {source: ~/x.mp4}}\nout: ~/out\n")
-    assert (config.streams[0].url, config.out) == ("/home/me/x.mp4", Path("/home/me/out"))
+    assert (config.streams[0].url.reveal(), config.out) == ("/home/me/x.mp4", Path("/home/me/out"))
 
 
 def test_a_folder_is_read_as_images(tmp_path: Path) -> None:
@@ -54,7 +59,7 @@ def test_a_folder_is_read_as_images(tmp_path: Path) -> None:
 
 def test_credentials_are_not_in_the_repr(tmp_path: Path) -> None:
     config = load(tmp_path, GOOD)
-    assert "secret" in config.streams[1].url
+    assert "secret" in config.streams[1].url.reveal()
     assert "secret" not in repr(config)
 
 
@@ -68,7 +73,12 @@ def test_later_layers_win(tmp_path: Path) -> None:
         {"env": env, "sets": sets, "sources": ["gate=cli.mp4"], "out": Path("cli")},
     ]
     configs = [load(tmp_path, GOOD, **layer) for layer in layers]
-    assert [config.streams[0].url for config in configs] == ["video.mp4", "env.mp4", "set.mp4", "cli.mp4"]
+    assert [config.streams[0].url.reveal() for config in configs] == [
+        "video.mp4",
+        "env.mp4",
+        "set.mp4",
+        "cli.mp4",
+    ]
     assert [str(config.out) for config in configs] == ["results", "env", "set", "cli"]
 
 

@@ -38,7 +38,10 @@ Streams = dict[str, tuple[str, list[str]]]
 )
 def test_what_is_read(text: str, sources: list[str], streams: Streams, tmp_path: Path) -> None:
     config = load(tmp_path, text, sources=sources)
-    got = {stream.name: (stream.url, [stage.name for stage in stream.stages]) for stream in config.streams}
+    got = {
+        stream.name: (stream.url.reveal(), [stage.name for stage in stream.stages])
+        for stream in config.streams
+    }
     assert got == streams
     assert list(got) == list(streams)
 
@@ -55,7 +58,7 @@ def test_source_options_stay_while_the_scheme_does(
 ) -> None:
     text = "streams: {gate: {source: {url: 'rtsp://cam/1', timeout_s: 2}}}\n"
     (stream,) = load(tmp_path, text, sources=[name + url]).streams
-    assert stream.url == url
+    assert stream.url.reveal() == url
     assert getattr(stream.source.options, "timeout_s", None) == timeout_s
 
 
