@@ -11,13 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.blame import blaming
 from pipeline.bus import Bus
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError, SightlineError, SinkError
+from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
 from pipeline.plugin import SinkContext
 from pipeline.report import run_report
-from pipeline.stream import NamedSink, State, Stream, blaming
+from pipeline.stream import State, Stream
 
 logger = logging.getLogger(__name__)
 

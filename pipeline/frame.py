@@ -35,6 +35,19 @@ class Gap:
     detail: str = ""
 
 
+def joined(first: Gap | None, second: Gap | None) -> Gap | None:
+    """Return two gaps with no frame between them as one; None stands for no gap."""
+    if first is None or second is None:
+        return first or second
+    known = first.seconds is not None and second.seconds is not None
+    return Gap(
+        first.cause if first.cause == second.cause else f"{first.cause}, {second.cause}",
+        first.after_s,
+        (first.seconds or 0.0) + (second.seconds or 0.0) if known else None,
+        first.detail if first.detail == second.detail else f"{first.detail}; {second.detail}".strip("; "),
+    )
+
+
 class Overlay(Protocol):
     """Something that can paint what a frame contains; must not depend on later frames."""
 

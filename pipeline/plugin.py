@@ -82,6 +82,8 @@ class Source(ABC):
         live: class attribute, True for what can come back after it ended: cameras, and everything on a
             network. Whether the pictures set their own pace says `StreamInfo.live` (a recording on a server
             does not).
+        patient: class attribute, True for what has pictures when it has them, such as a folder that grows:
+            it is never given up for its silence.
         address: the URL or path in full; `reveal()` it only to open it.
         url: the same, fit to be shown.
         options: instance of `Options`.
@@ -92,6 +94,7 @@ class Source(ABC):
 
     Options: ClassVar[type[Options]] = Options
     live: ClassVar[bool] = False
+    patient: ClassVar[bool] = False
 
     def __init__(self, url: SecretUrl | str, options: Any, stream: str) -> None:
         self.address = url if isinstance(url, SecretUrl) else SecretUrl(url)

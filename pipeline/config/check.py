@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
 from pipeline.config.catalogue import Catalogue
 from pipeline.config.problems import (
@@ -45,6 +46,7 @@ class _TopLevel(Options):
 class _Stream(Options):
     source: Any
     policy: Policy | None = None
+    keeper: KeeperOptions = KeeperOptions()
     stages: tuple[Any, ...] | None = None
 
 
@@ -99,7 +101,9 @@ class _Checker:
         if stream is None or source is None:
             return None
         url, reader = source
-        return StreamConfig(name, SecretUrl(url), reader, stream.policy, stages, hash_of(stages))
+        return StreamConfig(
+            name, SecretUrl(url), reader, stream.policy, stages, hash_of(stages), stream.keeper
+        )
 
     def _source(self, path: KeyPath) -> tuple[str, PluginConfig] | None:
         settings = self._tree.get(path)
@@ -191,4 +195,4 @@ def _not_an_entry(kind: Kind, entry: object) -> str:
 
 
 def _everything(stream: StreamConfig) -> list[object]:
-    return [stream.name, str(stream.url), stream.source, stream.policy, stream.stages]
+    return [stream.name, str(stream.url), stream.source, stream.policy, stream.stages, stream.keeper]

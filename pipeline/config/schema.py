@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from pydantic import AfterValidator, model_validator
 from pydantic_core import to_jsonable_python
 
 from pipeline.address import check_address
+from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
 from pipeline.config.problems import shown
 from pipeline.errors import ConfigError
@@ -89,6 +90,7 @@ class StreamConfig:
         name: letters, digits, "_" and "-".
         url: URL or path, "~" expanded.
         source: what reads it, and its options.
+        keeper: how patient the engine is with a live source.
         policy: what happens to frames that come too fast; None: as the source is, live or not.
         stages: in the order of processing.
         config_hash: of `stages` with all defaults filled in, and of nothing else: streams that are
@@ -101,6 +103,7 @@ class StreamConfig:
     policy: Policy | None
     stages: tuple[PluginConfig, ...]
     config_hash: str
+    keeper: KeeperOptions = field(default_factory=KeeperOptions)
 
 
 @dataclass(frozen=True, slots=True)
