@@ -20,6 +20,7 @@ from pipeline.config.problems import (
 from pipeline.config.schema import (
     BusConfig,
     Config,
+    HostPort,
     PathText,
     PluginConfig,
     StreamConfig,
@@ -40,6 +41,7 @@ class _TopLevel(Options):
     stages: tuple[Any, ...] = ()
     sinks: tuple[Any, ...] = ()
     bus: BusConfig | None = None
+    metrics: HostPort | None = None
     out: PathText = "out"
 
 
@@ -85,8 +87,9 @@ class _Checker:
             streams=whole,
             sinks=sinks,
             bus=top.bus,
+            metrics=top.metrics,
             out=Path(out),
-            hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, out]),
+            hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, top.metrics, out]),
             path=path,
         )
 
