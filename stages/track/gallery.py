@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.track.boxes import FloatArray, IntArray
+from stages.track.kernels import replaceable
 
 F32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -23,6 +24,7 @@ _UNIT = 1e-6
 _SHORTEST = np.float32(1e-12)
 
 
+@replaceable
 def unit_rows(embedding: npt.NDArray[np.floating]) -> F32Array:
     """Scale each row of (N, D) to length 1; rows without length stay 0 and resemble nothing.
 
