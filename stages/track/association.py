@@ -21,6 +21,7 @@ from stages.track.boxes import (
     xyxy_to_xywh,
 )
 from stages.track.gallery import F32Array, Gallery, unit_rows
+from stages.track.kernels import replaceable
 from stages.track.kalman import squared_distance
 from stages.track.population import BoolArray, Population
 
@@ -240,6 +241,7 @@ class _Overlaps:
         return self.exact(t, d) <= self.limit
 
 
+@replaceable
 def gated_pairs(position: FloatArray, spread: FloatArray, xyah: FloatArray) -> tuple[IntArray, IntArray]:
     """Return all (track, detection) within the Mahalanobis gate, in no promised order (equation 1).
 

@@ -5,10 +5,10 @@ def match_pairs(row_names, column_names, costs, double limit):
     """Twin of `assignment.match_pairs`; what is contested goes to its search, component by component."""
     cdef const Py_ssize_t[:] rows = row_names, columns = column_names
     cdef const double[:] cost = costs
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     cdef Py_ssize_t p, r, c, left, kept, n = 0, m = 0, pairs = 0, sure, total = cost.shape[0]
-    cdef double top = limit + MATCH_MARGIN
+    cdef double top = limit + model.match_margin
     for p in range(total):
         if cost[p] <= limit:
             n, m = max(n, rows[p] + 1), max(m, columns[p] + 1)

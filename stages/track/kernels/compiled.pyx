@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
-from numpy import asarray, empty, float32, int64, intp, zeros
+from numpy import asarray, empty, float32, float64, int64, intp, zeros
 
 cdef extern from *:
     """
@@ -81,8 +81,10 @@ cdef void *scratch(size_t size) except NULL:
     return memory
 
 
+include "model.pxi"
 include "motion.pxi"
 include "pairs.pxi"
 include "assignment.pxi"
 include "looks.pxi"
 include "lifecycle.pxi"
+include "deepsort.pxi"

@@ -14,10 +14,10 @@ cdef int take_score_terms(object given, double *terms) except -1:
 cdef inline double strengthened(double evidence, double score, const double *terms) noexcept:
     """Twin of `sightline.evidence.strengthen`, of one track."""
     cdef double said
-    if not evidence < EVIDENCE_FULL:
-        return EVIDENCE_MOST
-    said = min(max(ratio_of(score, terms) * terms[5], SCORE_AGAINST), SCORE_FOR)
-    return min(evidence + (EVIDENCE_HIT + said), EVIDENCE_MOST)
+    if not evidence < model.evidence_full:
+        return model.evidence_most
+    said = min(max(ratio_of(score, terms) * terms[5], model.score_against), model.score_for)
+    return min(evidence + (model.evidence_hit + said), model.evidence_most)
 
 
 def overdue(
@@ -41,11 +41,11 @@ cdef void correct_row(double[:, :] number, Py_ssize_t i, const double[:, :] tabl
     """Twin of `sightline.motion.correct`, of one row."""
     cdef double x = table[0, k] - number[X, i], y = table[1, k] - number[Y, i]
     cdef double size = table[2, k] - number[LOG_HEIGHT, i], aspect = table[3, k] - number[LOG_ASPECT, i]
-    cdef double noise = number[NOISE, i], size_noise = MEASURED_SIZE * MEASURED_SIZE
+    cdef double noise = number[NOISE, i], size_noise = model.measured_size * model.measured_size
     cdef double variance = number[VARIANCE, i], size_variance = number[HEIGHT_VARIANCE, i]
     cdef double covariance = number[COVARIANCE, i]
     cdef double off = (y * y + x * x) / (variance + noise), off_size = size * size / (size_variance + size_noise)
-    cdef double distrust = max((off + off_size + TAIL) * (1 / (TAIL + 3)), 1.0)
+    cdef double distrust = max((off + off_size + model.tail) * (1 / (model.tail + 3)), 1.0)
     cdef double sum = noise * distrust + variance, size_sum = size_noise * distrust + size_variance
     cdef double gain = variance / sum, size_gain = size_variance / size_sum, velocity_gain = covariance / sum
     cdef double shown
@@ -60,15 +60,15 @@ cdef void correct_row(double[:, :] number, Py_ssize_t i, const double[:, :] tabl
     number[X, i] += gain * x
     number[Y, i] += gain * y
     number[LOG_HEIGHT, i] += size_gain * size
-    number[LOG_ASPECT, i] += ASPECT_GAIN * aspect
+    number[LOG_ASPECT, i] += model.aspect_gain * aspect
     number[HEIGHT, i] = exp(number[LOG_HEIGHT, i])
-    number[NOISE, i] = number[HEIGHT, i] * (number[HEIGHT, i] * (MEASURED * MEASURED))
+    number[NOISE, i] = number[HEIGHT, i] * (number[HEIGHT, i] * (model.measured * model.measured))
     number[RESTLESS, i] = max(
-        number[RESTLESS, i] * (1 - RESTLESS_GAIN)
-        + min(RESTLESS_GAIN / 2 * off, RESTLESS_GAIN * RESTLESS_INNOVATION),
+        number[RESTLESS, i] * (1 - model.restless_gain)
+        + min(model.restless_gain / 2 * off, model.restless_gain * model.restless_innovation),
         1.0,
     )
-    shown = (1 - SHOWN_DETECTION) * 2 * SHOWN_HALF / (off + 2 * SHOWN_HALF)
+    shown = (1 - model.shown_detection) * 2 * model.shown_half / (off + 2 * model.shown_half)
     box_of(number, i, box)
     for side in range(4):
         number[SHOWN + side, i] = (box[side] - table[4 + side, k]) * shown + table[4 + side, k]
@@ -89,8 +89,8 @@ def absorb(
     cdef Py_ssize_t p, i, k
     cdef double score
     cdef double terms[6]
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     take_score_terms(given, terms)
     for p in range(hit.shape[0]):
         i, k = hit[p], seen[p]
@@ -100,21 +100,21 @@ def absorb(
         number[SEEN_S, i] = pts_s
         number[SCORE, i] = score
         number[SCORES, i] += score
-        number[LEAD, i] *= VOTE_DECAY
+        number[LEAD, i] *= model.vote_decay
         count[HITS, i] += 1
         count[DETECTION, i] = row[k]
         if not count[CONFIRMED, i]:
-            count[CONFIRMED, i] = number[EVIDENCE, i] >= EVIDENCE_CONFIRMED and count[HITS, i] >= n_init
+            count[CONFIRMED, i] = number[EVIDENCE, i] >= model.evidence_confirmed and count[HITS, i] >= n_init
 
 
 def weaken(double[:, :] number, const double[:] absent_s, double limit_s):
     """Twin of `sightline.lifecycle.weaken`."""
     cdef Py_ssize_t i
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     for i in range(number.shape[1]):
         if absent_s[i] != 0.0 and absent_s[i] <= limit_s:
-            number[EVIDENCE, i] = max(number[EVIDENCE, i] - EVIDENCE_MISS, EVIDENCE_LEAST)
+            number[EVIDENCE, i] = max(number[EVIDENCE, i] - model.evidence_miss, model.evidence_least)
 
 
 def newborn(const double[:, :] measured, double pts_s, given):
@@ -122,8 +122,8 @@ def newborn(const double[:, :] measured, double pts_s, given):
     cdef Py_ssize_t k, column, n = measured.shape[1]
     cdef double height, score
     cdef double terms[6]
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     take_score_terms(given, terms)
     result = zeros((NUMBERS, n))
     cdef double[:, ::1] number = result
@@ -133,9 +133,9 @@ def newborn(const double[:, :] measured, double pts_s, given):
             number[SHOWN + column, k] = measured[4 + column, k]
         height, score = exp(measured[2, k]), measured[9, k]
         number[HEIGHT, k] = height
-        number[NOISE, k] = number[VARIANCE, k] = (MEASURED * height) * (MEASURED * height)
-        number[VELOCITY_VARIANCE, k] = (UNKNOWN_VELOCITY * height) * (UNKNOWN_VELOCITY * height)
-        number[HEIGHT_VARIANCE, k] = MEASURED_SIZE * MEASURED_SIZE
+        number[NOISE, k] = number[VARIANCE, k] = (model.measured * height) * (model.measured * height)
+        number[VELOCITY_VARIANCE, k] = (model.unknown_velocity * height) * (model.unknown_velocity * height)
+        number[HEIGHT_VARIANCE, k] = model.measured_size * model.measured_size
         number[RESTLESS, k] = 1.0
         number[EVIDENCE, k] = strengthened(0.0, score, terms)
         number[SEEN_S, k] = pts_s
@@ -147,10 +147,10 @@ def shown(const double[:, :] number, const int64_t[:, :] count, const double[:] 
     """Twin of `sightline.lifecycle.shown`."""
     cdef Py_ssize_t i, k, side, n = 0
     cdef double box[4]
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     for i in range(number.shape[1]):
-        n += absent_s[i] <= limit_s and count[CONFIRMED, i] > 0 and number[EVIDENCE, i] >= EVIDENCE_HIDDEN
+        n += absent_s[i] <= limit_s and count[CONFIRMED, i] > 0 and number[EVIDENCE, i] >= model.evidence_hidden
     rows, xyxy = empty(n, intp), empty((n, 4), float32)
     whole, real = empty((2, n), int64), empty((2, n), float32)
     cdef Py_ssize_t[::1] row = rows
@@ -158,7 +158,7 @@ def shown(const double[:, :] number, const int64_t[:, :] count, const double[:] 
     cdef int64_t[:, ::1] id_and_detection = whole
     k = 0
     for i in range(number.shape[1]):
-        if absent_s[i] <= limit_s and count[CONFIRMED, i] > 0 and number[EVIDENCE, i] >= EVIDENCE_HIDDEN:
+        if absent_s[i] <= limit_s and count[CONFIRMED, i] > 0 and number[EVIDENCE, i] >= model.evidence_hidden:
             row[k], id_and_detection[0, k], id_and_detection[1, k] = i, count[ID, i], count[DETECTION, i]
             score_and_missed[0, k], score_and_missed[1, k] = number[SCORE, i], absent_s[i]
             if absent_s[i] != 0.0:

@@ -10,8 +10,8 @@ def unit_rows(embedding):
     """Twin of `gallery.unit_rows`."""
     cdef Py_ssize_t n, length, i, k
     cdef float power, least = 1.0, most = 1.0, norm
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     array = asarray(embedding, float32)
     cdef const float[:, :] rows = array
     n, length = rows.shape[0], rows.shape[1]
@@ -22,12 +22,12 @@ def unit_rows(embedding):
         if not power < INFINITY:
             raise ValueError("embeddings must be finite")
         least, most = min(least, power), max(most, power)
-    if most - least < UNIT:
+    if most - least < model.unit:
         return array
     result = empty((n, length), float32)
     cdef float[:, ::1] unit = result
     for i in range(n):
-        norm = max(<float>sqrt(dot(rows, i, rows, i)), <float>SHORTEST)
+        norm = max(<float>sqrt(dot(rows, i, rows, i)), <float>model.shortest)
         for k in range(length):
             unit[i, k] = rows[i, k] / norm
     return result
@@ -81,14 +81,14 @@ def look_ratio(
     cdef Py_ssize_t k
     cdef double distance
     cdef double terms[5]
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     take_terms(given, terms)
     result = empty(slots.shape[0])
     cdef double[::1] ratio = result
     for k in range(slots.shape[0]):
         distance = distance_of(mean, scale, slots[k], unit, k)
-        ratio[k] = min(max(ratio_of(distance, terms), MOST_AGAINST), MOST_FOR)
+        ratio[k] = min(max(ratio_of(distance, terms), model.most_against), model.most_for)
         if distance == 1.0 and (scale[slots[k]] == 0.0 or is_blank(unit, k)):
             ratio[k] = 0.0
     return result
@@ -105,12 +105,12 @@ def smooth_looks(
     """Twin of `sightline.looks.smooth_looks`."""
     cdef Py_ssize_t k, i, slot
     cdef float share, length
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     for k in range(slots.shape[0]):
         slot = slots[k]
         looks[slot] += 1
-        share = 1.0 if scale[slot] == 0.0 else max(1.0 / looks[slot], LEAST_SHARE) * trust[k]
+        share = 1.0 if scale[slot] == 0.0 else max(1.0 / looks[slot], model.least_share) * trust[k]
         if mean.strides[1] == sizeof(float) and unit.strides[1] == sizeof(float):
             sl_smooth(&mean[slot, 0], &unit[k, 0], share, unit.shape[1])
         else:

@@ -3,6 +3,7 @@
 # Below this many cells comparing everything with everything is quicker than a grid.
 cdef enum:
     DENSE_CELLS = 2000
+    SWEPT_CELLS = 40000
     MOST_LINES = 256
     COLUMNS = 4
 
@@ -39,13 +40,35 @@ cdef inline Py_ssize_t cell_of(double place, Py_ssize_t cells) noexcept:
     return <Py_ssize_t>place if place < cells else cells - 1
 
 
-cdef int pairs_in_grid(
-    PairList *found, const double[:, :] centre, const double[:] reach, const double[:, :] points
+cdef int find_pairs(
+    PairList *found,
+    const double[:, :] centre,
+    const double[:] reach_x,
+    const double[:] reach_y,
+    const double[:, :] points,
 ) except -1:
-    """Add all pairs within reach; points are sorted by line and column of a grid, as `_in_near_cells` does."""
+    """Add all pairs whose points are within reach in x and in y, ordered by the first."""
+    cdef Py_ssize_t n = centre.shape[1], m = points.shape[1], i, k
+    if n * m > DENSE_CELLS:
+        return pairs_in_grid(found, centre, reach_x, reach_y, points)
+    for i in range(n):
+        for k in range(m):
+            if fabs(centre[0, i] - points[0, k]) <= reach_x[i] and fabs(centre[1, i] - points[1, k]) <= reach_y[i]:
+                add_pair(found, i, k)
+    return 0
+
+
+cdef int pairs_in_grid(
+    PairList *found,
+    const double[:, :] centre,
+    const double[:] reach_x,
+    const double[:] reach_y,
+    const double[:, :] points,
+) except -1:
+    """The same for many; points are sorted by line and column of a grid, as `_in_near_cells` does."""
     cdef Py_ssize_t n = centre.shape[1], m = points.shape[1], i, k, line, lines, columns, cell
     cdef Py_ssize_t first_column, last_column
-    cdef double low_x = INFINITY, low_y = INFINITY, high_x = -INFINITY, high_y = -INFINITY, x, y, r, side
+    cdef double low_x = INFINITY, low_y = INFINITY, high_x = -INFINITY, high_y = -INFINITY, x, y, rx, ry, side
     for k in range(m):
         low_x, high_x = min(low_x, points[0, k]), max(high_x, points[0, k])
         low_y, high_y = min(low_y, points[1, k]), max(high_y, points[1, k])
@@ -76,16 +99,16 @@ cdef int pairs_in_grid(
             i = starts[cells[k]]
             order[i], sorted_x[i], sorted_y[i] = k, points[0, k], points[1, k]
         for i in range(n):
-            x, y, r = centre[0, i], centre[1, i], reach[i]
+            x, y, rx, ry = centre[0, i], centre[1, i], reach_x[i], reach_y[i]
             # A little further than the reach, which rounding must not narrow.
-            first_column = cell_of((x - r - low_x) * per_x - 1e-6, columns)
-            last_column = cell_of((x + r - low_x) * per_x + 1e-6, columns)
+            first_column = cell_of((x - rx - low_x) * per_x - 1e-6, columns)
+            last_column = cell_of((x + rx - low_x) * per_x + 1e-6, columns)
             for line in range(
-                cell_of((y - r - low_y) * per_y - 1e-6, lines), cell_of((y + r - low_y) * per_y + 1e-6, lines) + 1
+                cell_of((y - ry - low_y) * per_y - 1e-6, lines), cell_of((y + ry - low_y) * per_y + 1e-6, lines) + 1
             ):
                 cell = line * columns
                 for k in range(starts[cell + first_column], starts[cell + last_column + 1]):
-                    if fabs(x - sorted_x[k]) <= r and fabs(y - sorted_y[k]) <= r:
+                    if fabs(x - sorted_x[k]) <= rx and fabs(y - sorted_y[k]) <= ry:
                         add_pair(found, i, order[k])
     finally:
         free(starts)
@@ -96,17 +119,9 @@ cdef int pairs_in_grid(
 
 def near_pairs(const double[:, :] centre, const double[:] reach, const double[:, :] points):
     """Twin of `sightline.candidates.near_pairs`."""
-    cdef Py_ssize_t n = centre.shape[1], m = points.shape[1], i, k
     cdef PairList found = PairList(NULL, NULL, 0, 0)
     try:
-        if n * m > DENSE_CELLS:
-            pairs_in_grid(&found, centre, reach, points)
-        else:
-            for i in range(n):
-                for k in range(m):
-                    if fabs(centre[0, i] - points[0, k]) <= reach[i]:
-                        if fabs(centre[1, i] - points[1, k]) <= reach[i]:
-                            add_pair(&found, i, k)
+        find_pairs(&found, centre, reach, reach, points)
         return index_array(found.first, found.count), index_array(found.second, found.count)
     finally:
         free(found.first)
@@ -133,19 +148,19 @@ def pair_ratio(
     """Twin of `sightline.pairs.pair_ratio`, with `sightline.motion.log_ratio` in it."""
     cdef Py_ssize_t p, i, k, n = track.shape[0]
     cdef double x, y, size, centre, shared, sum
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     result = empty(n)
     cdef double[::1] ratio = result
     for p in range(n):
         i, k = track[p], detection[p]
         x, y, size = table[0, k] - expected[0, i], table[1, k] - expected[1, i], table[2, k] - expected[2, i]
-        centre = CENTRE_POWER * log(y * y + x * x + expected[3, i])
-        sum = expected[5, i] - (centre + SIZE_POWER * log(size * size + expected[4, i]))
+        centre = model.centre_power * log(y * y + x * x + expected[3, i])
+        sum = expected[5, i] - (centre + model.size_power * log(size * size + expected[4, i]))
         shared = shared_area(expected, 6, i, table, 4, k)
-        sum += (shared / (expected[10, i] + table[8, k] - shared) - OVERLAP_NEUTRAL) * overlap_weight
+        sum += (shared / (expected[10, i] + table[8, k] - shared) - model.overlap_neutral) * overlap_weight
         if table[9, k] < min_score:
-            sum -= WEAK
+            sum -= model.weak
         ratio[p] = sum
     return result
 
@@ -167,8 +182,8 @@ def undisputed(
 ):
     """Twin of `sightline.pairs.undisputed`."""
     cdef Py_ssize_t pairs = ratio.shape[0], p, i, k, count = 0
-    if not numbers_are_known:
-        learn_numbers()
+    if not model.is_known:
+        learn_model()
     cdef double *best = <double *>scratch(2 * (n + m) * sizeof(double))
     cdef double *rival = best + n + m
     cdef double value
@@ -178,15 +193,15 @@ def undisputed(
     for i in range(2 * (n + m)):
         best[i] = -INFINITY
     for p in range(pairs):
-        if ratio[p] > SURE - MARGIN:
+        if ratio[p] > model.sure - model.margin:
             i, k = track[p], n + detection[p]
             rank(ratio[p], &best[i], &rival[i])
             rank(ratio[p], &best[k], &rival[k])
     for p in range(pairs):
         value = ratio[p]
-        if value > SURE:
+        if value > model.sure:
             i, k = track[p], n + detection[p]
-            if value == best[i] and value == best[k] and value - rival[i] > MARGIN and value - rival[k] > MARGIN:
+            if value == best[i] and value == best[k] and value - rival[i] > model.margin and value - rival[k] > model.margin:
                 clear[count] = p
                 count += 1
     free(best)
