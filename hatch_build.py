@@ -6,6 +6,7 @@ same: the numpy functions that the kernels stand for do the work, slower. `sight
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import sys
 import sysconfig
@@ -36,7 +37,7 @@ class KernelsHook(BuildHookInterface[Any]):
         try:
             built = compile_kernels(Path(self.root), Path(self._folder))
         except (Exception, SystemExit) as error:  # a compiler fails in many ways, some of which end programs
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
             say(f"kernels are NOT compiled, numpy does their work, slower ({reason})")
             beside_source.unlink(missing_ok=True)  # an older one would not fit its source
             return
@@ -45,8 +46,8 @@ class KernelsHook(BuildHookInterface[Any]):
             shutil.copy2(built, beside_source)
         else:
             build_data["force_include"][str(built)] = str(SOURCE.with_name(name))
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what the compiler left."""
@@ -58,7 +59,9 @@ def compile_kernels(root: Path, folder: Path) -> Path:
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
 
-    extension = Extension(MODULE, [str(root / SOURCE)], extra_compile_args=FLAGS)
+    known_by = runpy.run_path(str(root / SOURCE.with_name("source.py")))["digest"]((root / SOURCE).parent)
+    macros = [("SIGHTLINE_SOURCE", f"{known_by}L")]
+    extension = Extension(MODULE, [str(root / SOURCE)], define_macros=macros, extra_compile_args=FLAGS)
     modules = cythonize([extension], build_dir=str(folder), quiet=True, force=True)
     command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
     command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "objects")

@@ -21,8 +21,8 @@ from stages.track.boxes import (
     xyxy_to_xywh,
 )
 from stages.track.gallery import F32Array, Gallery, unit_rows
-from stages.track.kernels import replaceable
 from stages.track.kalman import squared_distance
+from stages.track.kernels import replaceable
 from stages.track.population import BoolArray, Population
 
 GATE = 9.4877

@@ -162,7 +162,8 @@ def append_looks(
 @replaceable
 def unlike_newest(newest: F32Array, slots: IntArray, embedding: F32Array, limit: float) -> IntArray:
     """Return which rows of `embedding` are further than `limit` from the newest in their slots."""
-    return (np.vecdot(newest.take(slots, axis=0), embedding) < 1 - limit).nonzero()[0]
+    likeness: F32Array = np.vecdot(newest.take(slots, axis=0), embedding)
+    return (likeness < 1 - limit).nonzero()[0]
 
 
 @replaceable

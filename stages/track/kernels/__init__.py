@@ -1,6 +1,6 @@
 """The tracker's hot functions, compiled: one twin for each numpy function that is marked `@replaceable`.
 
-The numpy functions are the reference and what runs where nothing was compiled. A twin has the same name,
+The numpy functions are the reference, and what runs where nothing was compiled. A twin has the same name,
 arguments and meaning; its last bits may differ. `SIGHTLINE_PURE=1` in the environment keeps numpy.
 
 Twins hold the GIL: each runs for microseconds, and to give it up so often would cost more than it frees.
@@ -14,24 +14,28 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+from stages.track.kernels.source import digest
 
-PURE = os.environ.get("SIGHTLINE_PURE", "").lower() not in ("", "0", "no", "false")
-"""Whether numpy was asked for."""
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 REFERENCE: dict[str, Callable[..., Any]] = {}
 """Twins' names and the numpy functions that they stand for."""
 
 
-def _load() -> ModuleType | None:
+def _choose() -> tuple[ModuleType | None, str]:
+    """Return the compiled kernels, or None, and say which of both it is and why."""
+    if os.environ.get("SIGHTLINE_PURE", "").lower() not in ("", "0", "no", "false"):
+        return None, "numpy, as SIGHTLINE_PURE asks for"
     try:
         from stages.track.kernels import compiled
     except ImportError:
-        return None
-    return compiled
+        return None, "numpy: nothing was compiled at install; with a C compiler there, install again"
+    if digest(Path(__file__).parent) not in (None, compiled.SOURCE):
+        return None, "numpy: the source was changed after it was compiled; pip install -e . compiles it again"
+    return compiled, "compiled"
 
 
-_compiled = None if PURE else _load()
+_compiled, _reason = _choose()
 
 
 def replaceable(function: _Function) -> _Function:
@@ -41,18 +45,11 @@ def replaceable(function: _Function) -> _Function:
     return twin
 
 
+def are_compiled() -> bool:
+    """Whether the twins are in use."""
+    return _compiled is not None
+
+
 def describe() -> str:
-    """Say which of both is in use, and why."""
-    if _compiled is not None:
-        stale = "; older than its source, build it again: pip install -e ." if _is_stale(_compiled) else ""
-        return f"compiled (Cython){stale}"
-    if PURE:
-        return "numpy, as SIGHTLINE_PURE asks for"
-    return "numpy: nothing was compiled at install; with a C compiler and Python's headers, install again"
-
-
-def _is_stale(compiled: ModuleType) -> bool:
-    """Whether a source was changed after the extension was built; installed wheels have no sources."""
-    built = Path(compiled.__file__ or "")
-    sources = [*built.parent.glob("*.pyx"), *built.parent.glob("*.pxi")]
-    return any(source.stat().st_mtime > built.stat().st_mtime for source in sources)
+    """Say which of both is in use, and why: for `sightline doctor`."""
+    return _reason

@@ -36,6 +36,12 @@ cdef extern from *:
     void sl_smooth(float *mean, const float *unit, float share, Py_ssize_t n) noexcept nogil
     float sl_dot(const char *a, Py_ssize_t step_a, const char *b, Py_ssize_t step_b, Py_ssize_t n) noexcept nogil
 
+cdef extern from *:
+    long SIGHTLINE_SOURCE
+
+SOURCE = SIGHTLINE_SOURCE
+"""Which state of these files this was compiled from (source.py)."""
+
 # Columns of sightline's rows (sightline/rows.py).
 cdef enum:
     X = 0

@@ -182,9 +182,9 @@ def smooth_looks(
     unit: F32Array,
     trust: FloatArray,
 ) -> None:
-    """Smooth row k of `unit` into row `slots[k]` of `mean`, with weight `trust[k]`, 0..1; each once, in place.
+    """Smooth row k of `unit` into row `slots[k]` of `mean`, with weight `trust[k]`, 0..1, in place.
 
-    `looks` counts them; `scale` is 1 / length of the rows.
+    Each slot comes once. `looks` counts them; `scale` is 1 / length of the rows.
     """
     counted = looks[slots]
     counted += 1

@@ -1,4 +1,4 @@
-"""What speaks for each pair of a track and a detection: motion and overlap; and which pairs are sure by it."""
+"""What speaks for each pair of a track and a detection: motion and overlap; and which pairs are sure."""
 
 from __future__ import annotations
 
