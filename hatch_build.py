@@ -49,7 +49,7 @@ class KernelsHook(BuildHookInterface[Any]):
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+    def finalize(self, *_: object) -> None:
         """Remove what the compiler left."""
         shutil.rmtree(getattr(self, "_folder", ""), ignore_errors=True)
 
