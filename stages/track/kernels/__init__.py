@@ -27,7 +27,7 @@ def _choose() -> tuple[ModuleType | None, str]:
     if os.environ.get("SIGHTLINE_PURE", "").lower() not in ("", "0", "no", "false"):
         return None, "numpy, as SIGHTLINE_PURE asks for"
     try:
-        from stages.track.kernels import compiled
+        import stages.track.kernels.compiled as compiled
     except ImportError:
         return None, "numpy: nothing was compiled at install; with a C compiler there, install again"
     if digest(Path(__file__).parent) not in (None, compiled.SOURCE):
