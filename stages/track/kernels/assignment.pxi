@@ -4,7 +4,7 @@
 def match_pairs(row_names, column_names, costs, double limit):
     """Twin of `assignment.match_pairs`; what is contested goes to its search, component by component."""
     cdef const Py_ssize_t[:] rows = row_names, columns = column_names
-    cdef const double[:] cost = costs
+    cdef const double[:] cost = asarray(costs, float64)
     if not model.is_known:
         learn_model()
     cdef Py_ssize_t p, r, c, left, kept, n = 0, m = 0, pairs = 0, sure, total = cost.shape[0]
