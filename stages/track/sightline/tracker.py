@@ -161,18 +161,18 @@ class Sightline:
         absent_s, ended = lifecycle.overdue(rows.number, rows.count, pts_s, tentative_s, confirmed_s)
         if not len(ended):
             return absent_s
-        hits = rows.count[HITS, ended]
-        short = (rows.count[CONFIRMED, ended] == 0) & (hits <= _SHORT_HITS)
-        self._scores.of_false.learn((rows.number[SCORES, ended] / hits)[short])
+        short = ended[(rows.count[CONFIRMED, ended] == 0) & (rows.count[HITS, ended] <= _SHORT_HITS)]
+        if len(short):
+            self._scores.of_false.learn(rows.number[SCORES, short] / rows.count[HITS, short])
         stays = np.ones(len(rows), np.bool_)
         stays[ended] = False
-        self._keep(stays)
-        remaining_s: FloatArray = absent_s[stays]
-        return remaining_s
+        kept = stays.nonzero()[0]
+        self._keep(kept, ended)
+        return absent_s.take(kept)
 
-    def _keep(self, stays: BoolArray) -> None:
-        self._looks.release(self._rows.count[SLOT, ~stays])
-        self._rows.keep(np.flatnonzero(stays))
+    def _keep(self, kept: IntArray, ended: IntArray) -> None:
+        self._looks.release(self._rows.count[SLOT].take(ended))
+        self._rows.keep(kept)
 
     def _correct(
         self, measured: Measured, looks: FrameLooks | None, found: Association, hit: IntArray, pts_s: float
@@ -254,8 +254,9 @@ class Sightline:
         absent_s = np.concatenate([absent_s, np.zeros(len(born))])
         if len(self._rows) > self.settings.max_tracks:
             stays = self._most_valuable()
-            self._keep(stays)
-            absent_s = absent_s[stays]
+            kept = stays.nonzero()[0]
+            self._keep(kept, (~stays).nonzero()[0])
+            absent_s = absent_s.take(kept)
         return absent_s
 
     def _most_valuable(self) -> BoolArray:
