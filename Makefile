@@ -45,17 +45,24 @@ $(BIN)/python:
 	@echo "making $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.base: pyproject.toml | $(BIN)/python
+SAY_KERNELS = $(BIN)/python -c 'from stages.track import kernels; print("tracker kernels:", kernels.describe())'
+# Compiled while sightline is installed, so a change of theirs asks for another install.
+KERNELS := hatch_build.py $(wildcard stages/track/kernels/*.pyx stages/track/kernels/*.pxi)
+
+$(VENV)/.base: pyproject.toml $(KERNELS) | $(BIN)/python
 	@echo "installing sightline (about 225 MB to download, 760 MB on disk)"
 	$(PIP) install --progress-bar on -e .
+	@$(SAY_KERNELS)
 	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(BIN)/python
+$(VENV)/.test: pyproject.toml $(KERNELS) | $(BIN)/python
 	@echo "installing sightline with all that the tests need (torch among it: about 6 GB, a few minutes)"
 	$(PIP) install --progress-bar on -e ".[test]"
+	@$(SAY_KERNELS)
 	@touch $@ $(VENV)/.base
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
+$(VENV)/.dev: pyproject.toml $(KERNELS) | $(BIN)/python
 	@echo "installing sightline with the tools for working on it (torch among it: about 6 GB, a few minutes)"
 	$(PIP) install --progress-bar on -e ".[dev]"
+	@$(SAY_KERNELS)
 	@touch $@ $(VENV)/.test $(VENV)/.base

@@ -97,3 +97,8 @@ def test_heavy_packages_are_imported_only_when_used(module: str) -> None:
 def test_a_file_holds_one_idea(module: str) -> None:
     lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
     assert lines <= 400, f"{module} has {lines} lines"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("stages/**/*.p[yx][xi]")), ids=lambda path: path.name)
+def test_so_does_a_file_that_is_compiled(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400

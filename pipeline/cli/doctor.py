@@ -8,6 +8,8 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
@@ -45,6 +47,7 @@ def examine() -> dict[str, dict[str, str]]:
             "motion, hog": "OpenCV on the CPU, one thread",
             "onnx": _found(_onnx),
             "yolo": _found(_torch),
+            **_facts(),
         },
         "plug-ins": _plugins(),
     }
@@ -129,6 +132,16 @@ def _torch() -> str:
     if torch.cuda.is_available():
         return f"torch {torch.__version__} on {torch.cuda.get_device_name(0)}, half precision"
     return f"torch {torch.__version__} on the CPU (no usable CUDA device)"
+
+
+def _facts() -> dict[str, str]:
+    """Return what packages say of their own parts: entry points of the group `sightline.facts`."""
+    entries = sorted(entry_points(group="sightline.facts"), key=lambda entry: entry.name)
+    return {entry.name: _found(partial(_said_by, entry)) for entry in entries}
+
+
+def _said_by(entry: EntryPoint) -> str:
+    return str(entry.load()())
 
 
 def _plugins() -> dict[str, str]:

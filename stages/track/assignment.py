@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from stages.track.boxes import FloatArray, IntArray
+from stages.track.kernels import replaceable
 
 # A pair at the limit is still better than none; the reference implementation's margin.
 _MARGIN = 1e-5
@@ -15,6 +16,7 @@ _MARGIN = 1e-5
 _SMALL = 2_500
 
 
+@replaceable
 def match_pairs(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) -> IntArray:
     """Choose the pairs of the best one-to-one matching.
 
@@ -64,6 +66,14 @@ def _sparse(r: IntArray, n: int, c: IntArray, m: int, gain: FloatArray) -> IntAr
         column_free[c.take(sure)] = False
         pairs = pairs[row_free.take(part[0]) & column_free.take(part[1])]
     return np.sort(np.concatenate(chosen))
+
+
+def with_contested(
+    sure: IntArray, contested: IntArray, rows: IntArray, columns: IntArray, gain: FloatArray
+) -> IntArray:
+    """Return the sure pairs and the best matching of the contested ones, in no promised order."""
+    best = _components(rows.take(contested), columns.take(contested), gain.take(contested))
+    return np.concatenate([sure, *(contested.take(part) for part in best)])
 
 
 def _undisputed(rows: IntArray, columns: IntArray, gain: FloatArray) -> IntArray:

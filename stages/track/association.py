@@ -22,6 +22,7 @@ from stages.track.boxes import (
 )
 from stages.track.gallery import F32Array, Gallery, unit_rows
 from stages.track.kalman import squared_distance
+from stages.track.kernels import replaceable
 from stages.track.population import BoolArray, Population
 
 GATE = 9.4877
@@ -240,6 +241,7 @@ class _Overlaps:
         return self.exact(t, d) <= self.limit
 
 
+@replaceable
 def gated_pairs(position: FloatArray, spread: FloatArray, xyah: FloatArray) -> tuple[IntArray, IntArray]:
     """Return all (track, detection) within the Mahalanobis gate, in no promised order (equation 1).
 

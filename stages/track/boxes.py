@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from stages.track.kernels import replaceable
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
@@ -39,6 +41,7 @@ def xyxy_to_xywh(xyxy: npt.NDArray[np.floating]) -> FloatArray:
     return xywh
 
 
+@replaceable
 def xyah_to_xyxy(xyah: FloatArray) -> FloatArray:
     """Convert (N, 4) centre, aspect and height to (N, 4) corners; negative sizes become 0."""
     half = np.maximum(xyah[:, 2:], 0.0)
@@ -102,6 +105,7 @@ def touching_pairs(
     return order_a.take(i.take(pairs)), order_b.take(j.take(pairs))
 
 
+@replaceable
 def overlapping_pairs(
     a_xyxy: npt.NDArray[np.floating], b_xyxy: npt.NDArray[np.floating]
 ) -> tuple[IntArray, IntArray, FloatArray]:

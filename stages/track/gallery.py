@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.track.boxes import FloatArray, IntArray
+from stages.track.kernels import replaceable
 
 F32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -23,6 +24,7 @@ _UNIT = 1e-6
 _SHORTEST = np.float32(1e-12)
 
 
+@replaceable
 def unit_rows(embedding: npt.NDArray[np.floating]) -> F32Array:
     """Scale each row of (N, D) to length 1; rows without length stay 0 and resemble nothing.
 
@@ -98,31 +100,14 @@ class Gallery:
 
     def add(self, slots: IntArray, embedding: F32Array) -> None:
         """Append row k of `embedding`, (N, D) checked unit rows, to the gallery of `slots[k]`, each once."""
-        added = self._added.take(slots)
-        self._newest[slots] = embedding
-        self._ring[slots, added % self.budget] = embedding
-        added += 1
-        self._added[slots] = added
+        append_looks(self._newest, self._ring, self._added, slots, embedding)
 
     def distance(self, slots: IntArray, embedding: F32Array) -> FloatArray:
         """Return the smallest cosine distance of row k of `embedding` to the gallery of `slots[k]`.
 
         (P,), in 0..2; 1 where the gallery is empty (paper, equation 3).
         """
-        distance = np.ones(len(slots))
-        added = self._added.take(slots)
-        if len(slots) <= _FEW:
-            for pair, (slot, depth) in enumerate(zip(slots.tolist(), added.tolist(), strict=True)):
-                if depth:
-                    distance[pair] -= np.dot(self._ring[slot, :depth], embedding[pair]).max()
-            return distance
-        depth = min(int(added.max(initial=0)), self.budget)
-        pairs = max(_BLOCK // max(depth, 1), 1)
-        for begin in range(0, len(slots) if depth else 0, pairs):
-            block = slice(begin, begin + pairs)
-            galleries = self._ring[slots[block], :depth]
-            distance[block] = _nearest(galleries, added[block], embedding[block])
-        return distance
+        return gallery_distance(self._ring, self._added, slots, embedding)
 
     def within(self, slots: IntArray, embedding: F32Array, limit: float) -> BoolArray:
         """Return whether `distance` of row k of `embedding` to the gallery of `slots[k]` is at most `limit`.
@@ -130,10 +115,11 @@ class Gallery:
         An object mostly looks like it just did, so its newest embeddings answer that for most without
         reading whole galleries.
         """
-        near: BoolArray = np.vecdot(self._newest.take(slots, axis=0), embedding) >= 1 - limit
-        if np.count_nonzero(near) == len(near):
+        near = np.ones(len(slots), np.bool_)
+        far = unlike_newest(self._newest, slots, embedding, limit)
+        if not len(far):
             return near
-        far = (~near).nonzero()[0]
+        near[far] = False
         if len(far) > _MANY:
             near[far] = self._distance_to_newest(slots.take(far), embedding.take(far, axis=0)) <= limit
             far = (~near).nonzero()[0]
@@ -159,6 +145,44 @@ class Gallery:
             [self._stack[: self._spare], fresh, np.zeros(before - self._spare, np.intp)]
         )
         self._spare += len(fresh)
+
+
+@replaceable
+def append_looks(
+    newest: F32Array, ring: F32Array, added: IntArray, slots: IntArray, embedding: F32Array
+) -> None:
+    """Put row k of `embedding` into the ring `slots[k]` and make it the newest there; each once, in place."""
+    counted = added.take(slots)
+    newest[slots] = embedding
+    ring[slots, counted % ring.shape[1]] = embedding
+    counted += 1
+    added[slots] = counted
+
+
+@replaceable
+def unlike_newest(newest: F32Array, slots: IntArray, embedding: F32Array, limit: float) -> IntArray:
+    """Return which rows of `embedding` are further than `limit` from the newest in their slots."""
+    likeness: F32Array = np.vecdot(newest.take(slots, axis=0), embedding)
+    return (likeness < 1 - limit).nonzero()[0]
+
+
+@replaceable
+def gallery_distance(ring: F32Array, added: IntArray, slots: IntArray, embedding: F32Array) -> FloatArray:
+    """Return (P,) the smallest cosine distance of row k of `embedding` to what is in the ring `slots[k]`."""
+    distance, budget = np.ones(len(slots)), ring.shape[1]
+    counted = added.take(slots)
+    if len(slots) <= _FEW:
+        for pair, (slot, depth) in enumerate(zip(slots.tolist(), counted.tolist(), strict=True)):
+            if depth:
+                distance[pair] -= np.dot(ring[slot, :depth], embedding[pair]).max()
+        return distance
+    depth = min(int(counted.max(initial=0)), budget)
+    pairs = max(_BLOCK // max(depth, 1), 1)
+    for begin in range(0, len(slots) if depth else 0, pairs):
+        block = slice(begin, begin + pairs)
+        galleries = ring[slots[block], :depth]
+        distance[block] = _nearest(galleries, counted[block], embedding[block])
+    return distance
 
 
 def _nearest(galleries: F32Array, added: IntArray, embedding: F32Array) -> FloatArray:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.track.boxes import FloatArray
+from stages.track.kernels import replaceable
 
 REFERENCE_FRAME_S = 1 / 30
 """The frame time for which the paper's noises were chosen; velocities are per reference frame."""
@@ -75,17 +76,7 @@ class ConstantVelocity:
             out = state.copy()
         elif out is not state:
             out[...] = state
-        scale, aspect = frames * self._process
-        noise = _squared_height(out[0]) * scale
-        noise += aspect
-        # Rows 1 and 4, the velocity and its variance, move rows 0 and 3, the position and the covariance.
-        moved = frames * out[1::3]
-        growth = 2 * out[3]
-        growth += moved[1]
-        growth *= frames
-        out[2] += growth
-        out[::3] += moved
-        out[2::2] += noise
+        advance(out, self._process, frames)
         return out
 
     def update(
@@ -111,27 +102,72 @@ class ConstantVelocity:
             out = state.copy()
         elif out is not state:
             out[...] = state
-        gains = out[2:4] / (self.innovation_variance(out) if spread is None else spread)
-        if seen is not None:
-            gains *= seen[:, None]
-        correction = gains * (xyah - out[0])
-        less = gains * out[3]
-        out[:2] += correction
-        out[2] -= gains[0] * out[2]
-        out[3:] -= less
+        rows = None if seen is None else seen.view(np.uint8)
+        amend(out, xyah, self.innovation_variance(out) if spread is None else spread, rows)
         return out
 
     def innovation_variance(self, state: FloatArray) -> FloatArray:
         """Return (N, 4): how far, as a variance, a measurement may lie from the position."""
-        scale, aspect = self._measured
-        spread: FloatArray = _squared_height(state[0]) * scale
-        spread += aspect
-        spread += state[2]
-        return spread
+        return spread_of(state, self._measured)
 
     def gating_distance(self, state: FloatArray, xyah: FloatArray) -> FloatArray:
         """Return the squared Mahalanobis distance of row k of `xyah` to row k of `state` (equation 1)."""
         return squared_distance(state[0].T, self.innovation_variance(state).T, xyah.T)
+
+
+@replaceable
+def advance(state: FloatArray, process: FloatArray, frames: float) -> None:
+    """Move (5, N, 4) states on by so many reference frames, in place.
+
+    `process`, (2, 2, 1, 4): the noise variances of position and velocity in one frame are the first times the
+    height squared plus the second.
+    """
+    scale, aspect = frames * process
+    noise = _squared_height(state[0]) * scale
+    noise += aspect
+    # Rows 1 and 4, the velocity and its variance, move rows 0 and 3, the position and the covariance.
+    moved = frames * state[1::3]
+    growth = 2 * state[3]
+    growth += moved[1]
+    growth *= frames
+    state[2] += growth
+    state[::3] += moved
+    state[2::2] += noise
+
+
+@replaceable
+def amend(
+    state: FloatArray, xyah: FloatArray, spread: FloatArray, seen: npt.NDArray[np.uint8] | None
+) -> None:
+    """Correct (5, N, 4) states by (N, 4) measurements, in place.
+
+    Args:
+        state: what to correct.
+        xyah: the measurements.
+        spread: (N, 4) innovation variances.
+        seen: (N,) 1 for the rows to correct and 0 for others, or None for all.
+    """
+    gains = state[2:4] / spread
+    if seen is not None:
+        gains *= seen[:, None]
+    correction = gains * (xyah - state[0])
+    less = gains * state[3]
+    state[:2] += correction
+    state[2] -= gains[0] * state[2]
+    state[3:] -= less
+
+
+@replaceable
+def spread_of(state: FloatArray, measured: FloatArray) -> FloatArray:
+    """Return the (N, 4) innovation variances of (5, N, 4) states.
+
+    `measured`, (2, 4): the variances of measurements are the first times the height squared plus the second.
+    """
+    scale, aspect = measured
+    spread: FloatArray = _squared_height(state[0]) * scale
+    spread += aspect
+    spread += state[2]
+    return spread
 
 
 def squared_distance(position: FloatArray, spread: FloatArray, xyah: FloatArray) -> FloatArray:

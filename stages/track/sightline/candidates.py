@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from stages.track.boxes import FloatArray, IntArray
+from stages.track.kernels import replaceable
 from stages.track.sightline.rows import BoolArray
 
 # Below this many cells comparing everything with everything is quicker than a grid.
@@ -17,6 +18,7 @@ _MOST_LINES = 256
 _COLUMNS = 4
 
 
+@replaceable
 def near_pairs(centre: FloatArray, reach: FloatArray, points: FloatArray) -> tuple[IntArray, IntArray]:
     """Return all (track, detection) whose points lie within `reach` of the centre in both x and y.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from stages.track.boxes import FloatArray, IntArray
 from stages.track.sightline.rows import BoolArray
-from stages.track.sightline.statistics import Normal, log_ratio
+from stages.track.sightline.statistics import Normal, Terms, log_ratio, terms_of
 
 CONFIRMED, CONFIRMED_AT_ONCE, HIDDEN = 3.0, 0.0, -1.0
 """From here on a track is reported; below, it is no longer."""
@@ -32,23 +32,41 @@ class Scores:
         self.of_objects = Normal(*_OBJECT, _OPINION, _MEMORY)
         self.of_false = Normal(*_FALSE, _OPINION, _MEMORY)
 
-    def log_odds(self, score: FloatArray) -> FloatArray:
-        """Return (K,): what each score says for an object; nothing before anything was learned."""
+    def terms(self) -> ScoreTerms | None:
+        """Return what `log_odds_of` needs; None before anything was learned."""
         learned = min(self.of_objects.samples, self.of_false.samples)
         if not learned or self.of_objects.mean <= self.of_false.mean:
-            return np.zeros(len(score))
-        ratio = log_ratio(score, self.of_false, self.of_objects, _FLOOR)
-        ratio *= -learned / (learned + _HALF_LEARNED)
-        np.maximum(ratio, _SCORE_AGAINST, out=ratio)
-        return np.minimum(ratio, _SCORE_FOR, out=ratio)
+            return None
+        return terms_of(self.of_false, self.of_objects, _FLOOR), -learned / (learned + _HALF_LEARNED)
 
-    def strengthen(self, evidence: FloatArray, score: FloatArray) -> None:
-        """Add to the evidence of tracks that were detected with these scores, in place."""
-        doubtful = (evidence < _FULL).nonzero()[0]
-        stronger = after_hit(evidence[doubtful], self.log_odds(score[doubtful])) if len(doubtful) else None
-        evidence.fill(_MOST)
-        if stronger is not None:
-            evidence[doubtful] = stronger
+    def log_odds(self, score: FloatArray) -> FloatArray:
+        """Return (K,): what each score says for an object; nothing before anything was learned."""
+        return log_odds_of(score, self.terms())
+
+
+ScoreTerms = tuple[Terms, float]
+"""What the scores of objects and of false detections are like, and how much that counts."""
+
+
+def log_odds_of(score: FloatArray, terms: ScoreTerms | None) -> FloatArray:
+    """Return (K,): what each score says for an object; nothing without terms."""
+    if terms is None:
+        return np.zeros(len(score))
+    ratio = log_ratio(score, terms[0])
+    ratio *= terms[1]
+    np.maximum(ratio, _SCORE_AGAINST, out=ratio)
+    return np.minimum(ratio, _SCORE_FOR, out=ratio)
+
+
+def strengthen(evidence: FloatArray, score: FloatArray, terms: ScoreTerms | None) -> None:
+    """Add to the evidence of tracks that were detected with these scores, in place."""
+    doubtful = (evidence < _FULL).nonzero()[0]
+    stronger = None
+    if len(doubtful):
+        stronger = after_hit(evidence[doubtful], log_odds_of(score[doubtful], terms))
+    evidence.fill(_MOST)
+    if stronger is not None:
+        evidence[doubtful] = stronger
 
 
 def after_hit(evidence: FloatArray, score_log_odds: FloatArray) -> FloatArray:

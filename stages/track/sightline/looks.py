@@ -15,7 +15,8 @@ import numpy as np
 from pipeline.objects import F32Array
 from stages.track.boxes import FloatArray, IntArray
 from stages.track.gallery import unit_rows
-from stages.track.sightline.statistics import Normal, log_ratio
+from stages.track.kernels import replaceable
+from stages.track.sightline.statistics import Normal, Terms, log_ratio, terms_of
 
 MOST_FOR, MOST_AGAINST = 6.0, -6.0
 """Bounds of the log ratio of looks: no likeness outweighs everything else."""
@@ -125,23 +126,15 @@ class Looks:
 
     def distance(self, slots: IntArray, unit: F32Array) -> FloatArray:
         """Return (P,): the cosine distance of row k of `unit`, (P, D), to what `slots[k]` looks like."""
-        distance: FloatArray = np.vecdot(self._mean.take(slots, axis=0), unit) * self._scale[slots]
-        return np.subtract(1.0, distance, out=distance)
+        return look_distance(self._mean, self._scale, slots, unit)
 
     def log_ratio(self, slots: IntArray, unit: F32Array) -> FloatArray:
         """Return (P,): what the looks say for row k of `unit` being the object of `slots[k]`.
 
         0 where either has no looks.
         """
-        distance = self.distance(slots, unit)
-        ratio = log_ratio(distance, self._same, self._different, _FLOOR)
-        np.maximum(ratio, MOST_AGAINST, out=ratio)
-        np.minimum(ratio, MOST_FOR, out=ratio)
-        unlike = (distance == 1.0).nonzero()[0]
-        if len(unlike):  # no looks at all, or nothing in common
-            has_none = (self._scale[slots[unlike]] == 0.0) | ~unit[unlike].any(axis=1)
-            ratio[unlike[has_none]] = 0.0
-        return ratio
+        terms = terms_of(self._same, self._different, _FLOOR)
+        return look_ratio(self._mean, self._scale, slots, unit, terms)
 
     def learn(self, slots: IntArray, unit: F32Array) -> None:
         """Learn from K sure and simultaneous matches what the same and different objects look like."""
@@ -151,16 +144,58 @@ class Looks:
 
     def add(self, slots: IntArray, unit: F32Array, trust: FloatArray) -> None:
         """Smooth row k of `unit` into what `slots[k]` looks like, with weight `trust[k]`, 0..1; each once."""
-        looks = self._looks[slots]
-        looks += 1
-        self._looks[slots] = looks
-        share = np.maximum(1 / looks, _LEAST_SHARE)
-        share *= trust
-        share[self._scale[slots] == 0.0] = 1.0
-        mean = self._mean.take(slots, axis=0)
-        step = unit - mean
-        step *= share.astype(np.float32)[:, None]
-        mean += step
-        self._mean[slots] = mean
-        length = np.sqrt(np.vecdot(mean, mean))
-        self._scale[slots] = np.divide(1.0, length, out=np.zeros(len(length)), where=length > 1e-6)
+        smooth_looks(self._mean, self._scale, self._looks, slots, unit, trust)
+
+
+@replaceable
+def look_distance(mean: F32Array, scale: FloatArray, slots: IntArray, unit: F32Array) -> FloatArray:
+    """Return (P,): the cosine distance of row k of `unit`, (P, D), to row `slots[k]` of `mean`.
+
+    `scale` is 1 / length of those rows, 0 where there are no looks.
+    """
+    distance: FloatArray = np.vecdot(mean.take(slots, axis=0), unit) * scale[slots]
+    return np.subtract(1.0, distance, out=distance)
+
+
+@replaceable
+def look_ratio(
+    mean: F32Array, scale: FloatArray, slots: IntArray, unit: F32Array, terms: Terms
+) -> FloatArray:
+    """Return (P,): what the looks say for row k of `unit` being the object of `slots[k]`; 0 without looks."""
+    distance = look_distance(mean, scale, slots, unit)
+    ratio = log_ratio(distance, terms)
+    np.maximum(ratio, MOST_AGAINST, out=ratio)
+    np.minimum(ratio, MOST_FOR, out=ratio)
+    unlike = (distance == 1.0).nonzero()[0]
+    if len(unlike):  # no looks at all, or nothing in common
+        has_none = (scale[slots[unlike]] == 0.0) | ~unit[unlike].any(axis=1)
+        ratio[unlike[has_none]] = 0.0
+    return ratio
+
+
+@replaceable
+def smooth_looks(
+    mean: F32Array,
+    scale: FloatArray,
+    looks: IntArray,
+    slots: IntArray,
+    unit: F32Array,
+    trust: FloatArray,
+) -> None:
+    """Smooth row k of `unit` into row `slots[k]` of `mean`, with weight `trust[k]`, 0..1, in place.
+
+    Each slot comes once. `looks` counts them; `scale` is 1 / length of the rows.
+    """
+    counted = looks[slots]
+    counted += 1
+    looks[slots] = counted
+    share = np.maximum(1 / counted, _LEAST_SHARE)
+    share *= trust
+    share[scale[slots] == 0.0] = 1.0
+    part = mean.take(slots, axis=0)
+    step = unit - part
+    step *= share.astype(np.float32)[:, None]
+    part += step
+    mean[slots] = part
+    length = np.sqrt(np.vecdot(part, part))
+    scale[slots] = np.divide(1.0, length, out=np.zeros(len(length)), where=length > 1e-6)

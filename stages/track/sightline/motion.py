@@ -17,6 +17,7 @@ import math
 import numpy as np
 
 from stages.track.boxes import FloatArray, IntArray
+from stages.track.kernels import replaceable
 from stages.track.sightline.rows import (
     COVARIANCE,
     HEIGHT,
@@ -72,6 +73,7 @@ def initiate(measured: FloatArray) -> FloatArray:
     return number
 
 
+@replaceable
 def predict(number: FloatArray, dt_s: float) -> None:
     """Move the rows `dt_s` seconds on, in place."""
     position, variance, size_variance = number[X:LOG_HEIGHT], number[VARIANCE], number[HEIGHT_VARIANCE]
@@ -94,62 +96,68 @@ def predict(number: FloatArray, dt_s: float) -> None:
     size_variance += dt_s * _SIZE_DRIFT**2
 
 
-class Expectation:
-    """Where the N tracks expect their detections, prepared for many pairs.
+def expectation(number: FloatArray, log_odds: FloatArray) -> FloatArray:
+    """Return (6, N): where the N tracks expect their detections, prepared for many pairs.
+
+    The rows are x, y and log height; the variances of centre and log height, times the degrees of freedom;
+    and what is the same in all pairs of a track.
 
     Args:
         number: (NUMBERS, N) predicted rows.
         log_odds: (N,) that each is detected at all.
     """
+    expected = np.empty((6, number.shape[1]))
+    expected[:3] = number[: LOG_HEIGHT + 1]
+    spread, constant = expected[3:5], expected[5]
+    np.add(number[VARIANCE], number[NOISE], out=expected[3])
+    np.add(number[HEIGHT_VARIANCE], _MEASURED_SIZE**2, out=expected[4])
+    spread *= _TAIL
+    np.multiply(expected[3], expected[4], out=constant)
+    np.log(constant, out=constant)
+    constant *= _TAIL / 2
+    constant += _CONSTANT
+    constant += log_odds
+    # The density of others is given per square of one height.
+    constant += expected[LOG_HEIGHT]
+    constant += expected[LOG_HEIGHT]
+    return expected
 
-    def __init__(self, number: FloatArray, log_odds: FloatArray) -> None:
-        # x, y, log height; the variances of centre and log height, times the degrees of freedom; the
-        # constant.
-        row = np.empty((6, number.shape[1]))
-        row[:3] = number[: LOG_HEIGHT + 1]
-        spread, constant = row[3:5], row[5]
-        np.add(number[VARIANCE], number[NOISE], out=row[3])
-        np.add(number[HEIGHT_VARIANCE], _MEASURED_SIZE**2, out=row[4])
-        spread *= _TAIL
-        np.multiply(row[3], row[4], out=constant)
-        np.log(constant, out=constant)
-        constant *= _TAIL / 2
-        constant += _CONSTANT
-        constant += log_odds
-        # The density of others is given per square of one height.
-        constant += row[LOG_HEIGHT]
-        constant += row[LOG_HEIGHT]
-        self._row = row
 
-    def reach(self, tracks: IntArray, bonus: float) -> FloatArray:
-        """Return (K,) px: further from a track's centre, in x or y, no pair with `bonus` has a gain."""
-        spread, size_spread, constant = self._row[3:].take(tracks, axis=1)
-        best = constant - _SIZE_POWER * np.log(size_spread)
-        best += bonus
-        best *= 1 / _CENTRE_POWER
-        best -= np.log(spread)
-        np.minimum(best, _FURTHEST, out=best)
-        np.maximum(best, 0.0, out=best)
-        within: FloatArray = np.sqrt(np.expm1(best) * spread)
-        return within
+@replaceable
+def reach(expected: FloatArray, tracks: IntArray, bonus: float) -> FloatArray:
+    """Return (K,) px: further from a track's centre, in x or y, no pair with `bonus` has a gain.
 
-    def log_ratio(self, track: IntArray, measured: FloatArray) -> FloatArray:
-        """Return (P,): the log likelihood ratio of "it is this track" against "it is something else".
+    Args:
+        expected: (6 or more, N), as `expectation` returns it.
+        tracks: (K,) of the N.
+        bonus: what else may speak for a pair.
+    """
+    spread, size_spread, constant = expected[3:6].take(tracks, axis=1)
+    best = constant - _SIZE_POWER * np.log(size_spread)
+    best += bonus
+    best *= 1 / _CENTRE_POWER
+    best -= np.log(spread)
+    np.minimum(best, _FURTHEST, out=best)
+    np.maximum(best, 0.0, out=best)
+    within: FloatArray = np.sqrt(np.expm1(best) * spread)
+    return within
 
-        Args:
-            track: (P,) rows.
-            measured: (4, P) detections: x, y, log height, log aspect.
-        """
-        row = self._row.take(track, axis=1)
-        squared = measured[:3] - row[:3]
-        squared *= squared
-        centre_and_size, centre = squared[1:], squared[1]
-        centre += squared[0]
-        centre_and_size += row[3:5]
-        np.log(centre_and_size, out=centre_and_size)
-        ratio: FloatArray = row[5]
-        ratio -= _POWERS @ centre_and_size
-        return ratio
+
+def log_ratio(expected: FloatArray, measured: FloatArray) -> FloatArray:
+    """Return (P,): the log likelihood ratio of "it is this track" against "it is something else".
+
+    Args:
+        expected: (6, P) of the pairs' tracks, as `expectation` returns it.
+        measured: (4, P) their detections: x, y, log height, log aspect.
+    """
+    squared = measured[:3] - expected[:3]
+    squared *= squared
+    centre_and_size, centre = squared[1:], squared[1]
+    centre += squared[0]
+    centre_and_size += expected[3:5]
+    np.log(centre_and_size, out=centre_and_size)
+    ratio: FloatArray = expected[5] - _POWERS @ centre_and_size
+    return ratio
 
 
 def correct(number: FloatArray, measured: FloatArray, corners: FloatArray) -> None:

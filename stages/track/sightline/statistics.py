@@ -44,26 +44,36 @@ class Normal:
         self.variance += share * (spread + (1 - share) * step * step - self.variance)
 
 
-def log_ratio(values: FloatArray, low: Normal, high: Normal, floor: float) -> FloatArray:
-    """Return (K,): the log likelihood of each value under `low` against that under `high`.
+Terms = tuple[float, float, float, float, float]
+"""What `log_ratio` needs of two distributions: means, 1 / (2 variances), and the constant."""
 
-    `low` is the hypothesis of small values. What is beyond either mean counts as at the mean: a value that is
-    smaller than small is not evidence against `low`.
+
+def terms_of(low: Normal, high: Normal, floor: float) -> Terms:
+    """Return the terms of two hypotheses, that of small values first.
 
     Args:
-        values: (K,).
         low: has the smaller mean.
         high: has the larger.
         floor: standard deviation that is always there.
     """
     below, above = low.variance + floor * floor, high.variance + floor * floor
-    under_low, ratio = values - low.mean, values - high.mean
+    return low.mean, high.mean, 1 / (2 * below), 1 / (2 * above), 0.5 * math.log(above / below)
+
+
+def log_ratio(values: FloatArray, terms: Terms) -> FloatArray:
+    """Return (K,): the log likelihood of each value under the first hypothesis against that under the second.
+
+    The first is the hypothesis of small values. What is beyond either mean counts as at the mean: a value
+    that is smaller than small is not evidence against it.
+    """
+    low, high, per_below, per_above, constant = terms
+    under_low, ratio = values - low, values - high
     np.maximum(under_low, 0.0, out=under_low)
     np.minimum(ratio, 0.0, out=ratio)
     under_low *= under_low
-    under_low *= 1 / (2 * below)
+    under_low *= per_below
     ratio *= ratio
-    ratio *= 1 / (2 * above)
+    ratio *= per_above
     ratio -= under_low
-    ratio += 0.5 * math.log(above / below)
+    ratio += constant
     return ratio

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.objects import Detections, F32Array, StrArray, Tracks
 from stages.track.affine import checked_camera
 from stages.track.boxes import FloatArray, IntArray
-from stages.track.sightline import evidence, motion
+from stages.track.sightline import evidence, lifecycle, motion
 from stages.track.sightline.association import Association
 from stages.track.sightline.evidence import Scores
 from stages.track.sightline.frame import Measured
@@ -25,7 +25,6 @@ from stages.track.sightline.rows import (
     SCORE,
     SCORES,
     SEEN_S,
-    SHOWN,
     SLOT,
     BoolArray,
     Rows,
@@ -46,8 +45,6 @@ _NOTICED_S = 0.1
 _FIRST_LOOKS, _COVERED, _UNCOVERED = 10, 0.5, 0.7
 # The scene's statistics are learned so often, from tracks with at least and at most so many detections.
 _LEARN_EVERY_S, _LONG_HITS, _SHORT_HITS = 0.1, 10, 2
-# Each detection shrinks the earlier votes for a label to this share: the memory is about 20 detections.
-_VOTE_DECAY = 0.95
 
 
 class Sightline:
@@ -157,106 +154,84 @@ class Sightline:
     def _forget(self, pts_s: float, dt_s: float) -> FloatArray:
         """End the tracks that were missed for too long; return (N,) for how many seconds the others were."""
         rows = self._rows
-        absent_s: FloatArray = pts_s - rows.number[SEEN_S]
         # Nobody is missed for as long as no frame came, unless that was for long.
         step_s = dt_s if dt_s <= _LONGEST_STEP_S else 0.0
         tentative_s = _TENTATIVE_S + step_s + _ROUNDING_S
         confirmed_s = max(self.settings.max_age_s, step_s) + _ROUNDING_S
-        late = (absent_s > min(tentative_s, confirmed_s)).nonzero()[0]
-        if not len(late):
-            return absent_s
-        limit_s = np.where(rows.count[CONFIRMED, late], confirmed_s, tentative_s)
-        ended = late[absent_s[late] > limit_s]
+        absent_s, ended = lifecycle.overdue(rows.number, rows.count, pts_s, tentative_s, confirmed_s)
         if not len(ended):
             return absent_s
-        hits = rows.count[HITS, ended]
-        short = (rows.count[CONFIRMED, ended] == 0) & (hits <= _SHORT_HITS)
-        self._scores.of_false.learn((rows.number[SCORES, ended] / hits)[short])
+        short = ended[(rows.count[CONFIRMED, ended] == 0) & (rows.count[HITS, ended] <= _SHORT_HITS)]
+        if len(short):
+            self._scores.of_false.learn(rows.number[SCORES, short] / rows.count[HITS, short])
         stays = np.ones(len(rows), np.bool_)
         stays[ended] = False
-        self._keep(stays)
-        remaining_s: FloatArray = absent_s[stays]
-        return remaining_s
+        kept = stays.nonzero()[0]
+        self._keep(kept, ended)
+        return absent_s.take(kept)
 
-    def _keep(self, stays: BoolArray) -> None:
-        self._looks.release(self._rows.count[SLOT, ~stays])
-        self._rows.keep(np.flatnonzero(stays))
+    def _keep(self, kept: IntArray, ended: IntArray) -> None:
+        self._looks.release(self._rows.count[SLOT].take(ended))
+        self._rows.keep(kept)
 
     def _correct(
         self, measured: Measured, looks: FrameLooks | None, found: Association, hit: IntArray, pts_s: float
     ) -> None:
         """Update the tracks that were detected."""
-        rows = self._rows
-        seen = found.detection_of[hit]
-        number, hits = rows.number.take(hit, axis=1), rows.count[HITS, hit]
-        table = measured.table.take(seen, axis=1)
-        vector, corners, score = table[:4], table[4:8], table[9]
-        motion.correct(number, vector, corners)
-        self._scores.strengthen(number[EVIDENCE], score)
-        number[SEEN_S] = pts_s
-        number[SCORE] = score
-        number[SCORES] += score
-        hits += 1
-        rows.count[HITS, hit] = hits
-        rows.count[DETECTION, hit] = measured.row[seen]
-        confirmed = rows.count[CONFIRMED, hit] > 0
-        if np.count_nonzero(confirmed) < len(hit):
-            confirmed |= (number[EVIDENCE] >= evidence.CONFIRMED) & (hits >= self.settings.n_init)
-            rows.count[CONFIRMED, hit] = confirmed
-        number[LEAD] *= _VOTE_DECAY
+        rows, seen = self._rows, found.detection_of.take(hit)
+        n_init, terms = self.settings.n_init, self._scores.terms()
+        lifecycle.absorb(
+            rows.number, rows.count, hit, measured.table, seen, measured.row, pts_s, n_init, terms
+        )
         if found.one_label:
-            number[LEAD] += score
+            rows.number[LEAD, hit] += rows.number[SCORE, hit]
         else:
-            self._vote(hit, number, measured.label[seen])
-        rows.number[:, hit] = number
+            self._vote(hit, measured.label[seen])
         if looks is not None:
-            self._look(looks, found, hit, hits, confirmed, pts_s)
+            self._look(looks, found, hit, pts_s)
         if pts_s >= self._learn_at_s:
             self._learn_at_s = pts_s + _LEARN_EVERY_S - _ROUNDING_S
-            self._scores.of_objects.learn(score[confirmed & (hits >= _LONG_HITS)])
+            known = rows.count[CONFIRMED, hit] > 0
+            known &= rows.count[HITS, hit] >= _LONG_HITS
+            self._scores.of_objects.learn(rows.number[SCORE, hit[known]])
 
-    def _vote(self, hit: IntArray, number: FloatArray, label: StrArray) -> None:
+    def _vote(self, hit: IntArray, label: StrArray) -> None:
         """Let each detection vote for its track's label.
 
         A majority vote in constant memory (Boyer and Moore, 1981) with scores as weights and older votes
         fading: another label takes over once it outweighs the lead of the present one.
         """
-        same = self._rows.label[hit] == label
-        number[LEAD] += np.where(same, number[SCORE], -number[SCORE])
-        lost = (number[LEAD] < 0).nonzero()[0]
-        np.abs(number[LEAD], out=number[LEAD])
+        number = self._rows.number
+        score, same = number[SCORE, hit], self._rows.label[hit] == label
+        lead = number[LEAD, hit] + np.where(same, score, -score)
+        lost = (lead < 0).nonzero()[0]
+        number[LEAD, hit] = np.abs(lead)
         self._rows.relabel(hit[lost], label[lost])
 
-    def _look(
-        self,
-        looks: FrameLooks,
-        found: Association,
-        hit: IntArray,
-        hits: IntArray,
-        confirmed: BoolArray,
-        pts_s: float,
-    ) -> None:
+    def _look(self, looks: FrameLooks, found: Association, hit: IntArray, pts_s: float) -> None:
         """Look at the matched tracks that are new, and now and then at all, and learn what likeness tells."""
-        is_new = hits <= _FIRST_LOOKS
+        count = self._rows.count
+        is_new = count[HITS].take(hit) <= _FIRST_LOOKS
         all_due = pts_s >= self._learn_at_s or not self._looks.has_learned
-        due = np.arange(len(hit)) if all_due else is_new.nonzero()[0]
-        if not len(due):
+        track = hit if all_due else hit[is_new]
+        if not len(track):
             return
-        track = hit[due]
-        slots, unit = self._rows.count[SLOT, track], looks.of(found.detection_of[track])
+        slots, unit = count[SLOT].take(track), looks.of(found.detection_of.take(track))
         trust = 1 - found.cover(track)
         if all_due:
-            known = (~is_new & confirmed & (trust > _UNCOVERED)).nonzero()[0]
-            self._looks.learn(slots[known], unit[known])
+            is_known = trust > _UNCOVERED
+            is_known &= count[CONFIRMED].take(track) > 0
+            is_known &= ~is_new
+            known = is_known.nonzero()[0]
+            self._looks.learn(slots.take(known), unit.take(known, axis=0))
         clear = (trust > 1 - _COVERED).nonzero()[0]
-        self._looks.add(slots[clear], unit[clear], trust[clear])
+        if len(clear) < len(track):
+            slots, unit, trust = slots.take(clear), unit.take(clear, axis=0), trust.take(clear)
+        self._looks.add(slots, unit, trust)
 
     def _miss(self, absent_s: FloatArray, dt_s: float) -> None:
         """Count it against the tracks that were not detected, while it is news."""
-        lost = absent_s.nonzero()[0]
-        if len(lost):
-            missed = lost[absent_s[lost] <= max(_NOTICED_S, dt_s) + _ROUNDING_S]
-            evidence.after_miss(self._rows.number[EVIDENCE], missed)
+        lifecycle.weaken(self._rows.number, absent_s, max(_NOTICED_S, dt_s) + _ROUNDING_S)
 
     def _begin(
         self, measured: Measured, looks: FrameLooks | None, free: IntArray, pts_s: float, absent_s: FloatArray
@@ -265,12 +240,7 @@ class Sightline:
         born = free[measured.score[free] >= self.settings.min_score]
         if not len(born):
             return absent_s
-        score = measured.score[born]
-        number = motion.initiate(measured.vector[:, born])
-        number[EVIDENCE] = evidence.after_hit(np.zeros(len(born)), self._scores.log_odds(score))
-        number[SEEN_S] = pts_s
-        number[SCORE] = number[SCORES] = number[LEAD] = score
-        number[SHOWN : SHOWN + 4] = measured.corners[:, born]
+        number = lifecycle.newborn(measured.table.take(born, axis=1), pts_s, self._scores.terms())
         count = np.zeros((COUNTS, len(born)), np.int64)
         count[ID] = np.arange(self._next_id, self._next_id + len(born))
         self._next_id += len(born)
@@ -284,8 +254,9 @@ class Sightline:
         absent_s = np.concatenate([absent_s, np.zeros(len(born))])
         if len(self._rows) > self.settings.max_tracks:
             stays = self._most_valuable()
-            self._keep(stays)
-            absent_s = absent_s[stays]
+            kept = stays.nonzero()[0]
+            self._keep(kept, (~stays).nonzero()[0])
+            absent_s = absent_s.take(kept)
         return absent_s
 
     def _most_valuable(self) -> BoolArray:
@@ -297,22 +268,10 @@ class Sightline:
         return stays
 
     def _report(self, absent_s: FloatArray) -> Tracks:
-        rows = self._rows
-        shown = absent_s <= self.settings.report_predicted_s + _ROUNDING_S
-        shown &= rows.count[CONFIRMED] > 0
-        shown &= rows.number[EVIDENCE] >= evidence.HIDDEN
-        row = shown.nonzero()[0]
-        number, missed_s = rows.number[SCORE:].take(row, axis=1), absent_s[row]
-        score, corners, detection = number[0], number[1:], rows.count[DETECTION, row]
-        missed = missed_s.nonzero()[0]
-        if len(missed):
-            corners[:, missed] = motion.corners_of(rows.number.take(row[missed], axis=1))
-            detection[missed] = -1
+        rows, limit_s = self._rows, self.settings.report_predicted_s + _ROUNDING_S
+        row, id_, xyxy, score, detection, missed_s = lifecycle.shown(
+            rows.number, rows.count, absent_s, limit_s
+        )
         return Tracks.unchecked(
-            id=rows.count[ID, row],
-            xyxy=corners.T.astype(np.float32, order="C"),
-            score=score.astype(np.float32),
-            label=rows.label[row],
-            detection=detection,
-            missed_s=missed_s.astype(np.float32),
+            id=id_, xyxy=xyxy, score=score, label=rows.label[row], detection=detection, missed_s=missed_s
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.track.sightline import evidence
-from stages.track.sightline.evidence import Scores, after_hit, after_miss
+from stages.track.sightline.evidence import Scores, after_hit, after_miss, strengthen
 from tests.stages.track.sightline.scenes import EMPTY, all_ids, box, follow, ids, seen
 
 
@@ -47,7 +47,7 @@ def test_tracks_are_strengthened_as_if_one_by_one() -> None:
     rng, scores = np.random.default_rng(1), taught(0.8, 0.4)
     before, score = rng.uniform(-5, 10, 200), rng.uniform(0, 1, 200)
     after = before.copy()
-    scores.strengthen(after, score)
+    strengthen(after, score, scores.terms())
     slow = [after_hit(before[k : k + 1], scores.log_odds(score[k : k + 1]))[0] for k in range(200)]
     np.testing.assert_allclose(after, slow, rtol=1e-12)
 

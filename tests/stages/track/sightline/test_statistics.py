@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.track.sightline.statistics import Normal, log_ratio
+from stages.track.sightline.statistics import Normal, log_ratio, terms_of
 
 
 def pooled(opinion: tuple[float, float, float], samples: np.ndarray) -> tuple[float, float]:
@@ -79,8 +79,9 @@ NORMAL = st.tuples(st.floats(-1, 1), st.floats(0.02, 1))
 @given(low=NORMAL, gap=st.floats(0.01, 2), above=st.floats(0.02, 1), floor=st.floats(0, 0.2))
 def test_a_larger_value_never_speaks_more_for_the_small_hypothesis(low, gap, above, floor) -> None:
     small, large = Normal(*low, 1, 1), Normal(low[0] + gap, above, 1, 1)
-    between = log_ratio(np.linspace(small.mean, large.mean, 50), small, large, floor)
-    everywhere = log_ratio(np.linspace(small.mean - 3, large.mean + 3, 500), small, large, floor)
+    terms = terms_of(small, large, floor)
+    between = log_ratio(np.linspace(small.mean, large.mean, 50), terms)
+    everywhere = log_ratio(np.linspace(small.mean - 3, large.mean + 3, 500), terms)
     assert (np.diff(between) < 0).all()
     assert (np.diff(everywhere) <= 1e-12).all()
 
@@ -93,5 +94,5 @@ def test_between_the_means_it_is_the_ratio_of_the_densities() -> None:
         return -(((x - mean) / deviation) ** 2) / 2 - math.log(deviation)
 
     np.testing.assert_allclose(
-        log_ratio(x, low, high, 0.0), log_density(0.2, 0.1) - log_density(0.6, 0.2), rtol=1e-12
+        log_ratio(x, terms_of(low, high, 0.0)), log_density(0.2, 0.1) - log_density(0.6, 0.2), rtol=1e-12
     )
