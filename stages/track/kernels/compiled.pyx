@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True, initializedcheck=False
 """Compiled twins of the tracker's hot numpy functions; each names the function that it stands for.
 
 The numpy functions say what the equations mean. Numbers of the model are theirs: they are read at the first
