@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -88,7 +89,7 @@ class ScreenSource(Source):
             monitors = [Region(m["left"], m["top"], m["width"], m["height"]) for m in self._screen.monitors]
             self._region = _region(self.url, self._wanted, monitors)
         except BaseException:
-            self._screen.close()
+            _let_go(self._screen)
             raise
         return StreamInfo(
             stream=self.stream,
@@ -127,19 +128,17 @@ class ScreenSource(Source):
                 done = (self._clock.monotonic_s() - start_s) * self.options.rate_hz
                 turn = max(turn + 1, math.ceil(done - 1e-6))
         finally:
-            screen.close()
+            _let_go(screen)
 
     def close(self) -> None:
         """End `read` before its next picture; from any thread, in every state."""
         self._closed.set()
 
     def _grab(self, screen: MSS) -> U8Array:
-        from mss import ScreenShotError
-
         region = self._region
         try:
             shot = screen.grab(region._asdict())
-        except (ScreenShotError, OSError) as error:
+        except Exception as error:  # mss asserts that there is an answer
             raise SourceError(
                 f"{self.url}: the screen can no longer be read ({_line(error)}); the display is gone, or "
                 "its monitors have changed",
@@ -194,6 +193,13 @@ def _connected(url: str, display: str | None) -> MSS:
         ) from None
 
 
+def _let_go(screen: MSS) -> None:
+    from mss import ScreenShotError
+
+    with contextlib.suppress(ScreenShotError):  # says that the display is gone, which is why it is closed
+        screen.close()
+
+
 def _region(url: str, wanted: int | Region, monitors: list[Region]) -> Region:
     """Return what to take; `monitors` has the whole desktop first."""
     listed = ", ".join(
@@ -218,4 +224,4 @@ def _region(url: str, wanted: int | Region, monitors: list[Region]) -> Region:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return " ".join(str(error).split()).rstrip(".") or "no answer"
