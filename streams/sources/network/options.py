@@ -21,7 +21,7 @@ class NetworkOptions(Options):
         transport: how RTSP carries its media. TCP loses nothing and passes firewalls; UDP does not wait for
             what is lost.
         timeout_s: longest silence on a connection before it counts as dead, seconds. It must be longer than
-            the time between two pictures. HLS waits at least 20 s, as its segments come that seldom.
+            the time between two pictures. Over HTTP it is at least 20 s, as segments of HLS come that seldom.
         live: whether it is a live stream (True) or a recording on a server (False); found out by itself when
             left out.
         clock: where the time of day comes from. "auto" believes the camera (RTCP sender reports) as long as
