@@ -1,0 +1,46 @@
+"""The process in which yt-dlp runs: a request comes by stdin, the answer goes by stdout, both JSON.
+
+A page can answer for ever, or with gigabytes, and yt-dlp stays in memory with a thousand sites once it is
+imported; a process has bounds and an end.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from pipeline.condition import Reason
+from pipeline.errors import SourceError
+from streams.sources.youtube.extract import Request, extract
+
+_MOST_BYTES = 1 << 30
+
+
+def answer(text: str) -> dict[str, Any]:
+    """Return the answer to a request, or `reason` and `message` of its failure."""
+    try:
+        return extract(Request(**json.loads(text)))
+    except SourceError as error:
+        return {"reason": error.reason.name, "message": str(error)}
+    except MemoryError:
+        return {"reason": Reason.REJECTED.name, "message": "the page is too large"}
+
+
+def _bound_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
+
+
+def main() -> None:
+    """Answer the one request; whatever else is printed does not reach the answer."""
+    out, sys.stdout = sys.stdout, sys.stderr
+    _bound_memory()
+    json.dump(answer(sys.stdin.read()), out)
+
+
+if __name__ == "__main__":
+    main()
