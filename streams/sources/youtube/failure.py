@@ -22,15 +22,18 @@ _BY_CLASS = {
 # In the order in which they are tried: what sites say has no codes.
 _BY_WORDS = (
     (r"not currently live|will begin in|premieres in|live event (?:will|has)|offline", Reason.NO_DATA),
-    (r"private|sign in|log ?in|members|age|not a bot|cookies", Reason.FORBIDDEN),
+    (r"\b(?:private|sign in|log ?in|members|age|not a bot|cookies)\b", Reason.FORBIDDEN),
+    (r"no video formats|no video could be found|no formats|requested format", Reason.NO_VIDEO),
     (r"unavailable|not available|removed|deleted|does not exist|no longer", Reason.NOT_FOUND),
-    (r"no video formats|no video could be found|no formats", Reason.NO_VIDEO),
     (r"not a valid URL|unsupported url|unsupported url scheme", Reason.NOT_MEDIA),
 )
 _REPORT = re.compile(
-    r"[;,.]?\s*(?:please report this issue|confirm you are on the latest|see\s+https?://).*", re.I | re.S
+    r"[;,.]?\s*(?:please report this issue|use --list-formats|confirm you are on the latest|see\s+https?://).*",
+    re.I | re.S,
 )
-_PREFIX = re.compile(r"^(?:ERROR:\s*)?(?:\[[^\]]*\]\s*)*(?:ERROR:\s*)?")
+_PREFIX = re.compile(
+    r"^(?:ERROR:\s*)?(?:\[[^\]]*\]\s*(?:\S+:\s+)?)*"
+)  # with the page's id, which may hold its query
 _CAUSE = re.compile(r"\s*\(caused by .*\)", re.S)
 _LINK = re.compile(r"(\w+://)(?:[^\s/'\"<>@]*@)?([^\s/'\"<>?#]+)[^\s'\"<>)]*")
 _LONGEST = 300
@@ -45,7 +48,7 @@ def plain(text: str) -> str:
     """Return yt-dlp's message as one short line; of links only the host stays, as the rest may be signed."""
     for pattern in (_REPORT, _CAUSE, _PREFIX):
         text = pattern.sub("", text)
-    text = " ".join(_LINK.sub(r"\1\2/...", text).split()).rstrip(".;: ")
+    text = " ".join(_LINK.sub(r"\1\2", text).split()).rstrip(".;: ")
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 
