@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
 from pipeline.config.catalogue import Catalogue
 from pipeline.config.problems import (
@@ -19,6 +20,7 @@ from pipeline.config.problems import (
 from pipeline.config.schema import (
     BusConfig,
     Config,
+    HostPort,
     PathText,
     PluginConfig,
     StreamConfig,
@@ -39,12 +41,14 @@ class _TopLevel(Options):
     stages: tuple[Any, ...] = ()
     sinks: tuple[Any, ...] = ()
     bus: BusConfig | None = None
+    metrics: HostPort | None = None
     out: PathText = "out"
 
 
 class _Stream(Options):
     source: Any
     policy: Policy | None = None
+    keeper: KeeperOptions = KeeperOptions()
     stages: tuple[Any, ...] | None = None
 
 
@@ -83,8 +87,9 @@ class _Checker:
             streams=whole,
             sinks=sinks,
             bus=top.bus,
+            metrics=top.metrics,
             out=Path(out),
-            hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, out]),
+            hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, top.metrics, out]),
             path=path,
         )
 
@@ -99,7 +104,9 @@ class _Checker:
         if stream is None or source is None:
             return None
         url, reader = source
-        return StreamConfig(name, SecretUrl(url), reader, stream.policy, stages, hash_of(stages))
+        return StreamConfig(
+            name, SecretUrl(url), reader, stream.policy, stages, hash_of(stages), stream.keeper
+        )
 
     def _source(self, path: KeyPath) -> tuple[str, PluginConfig] | None:
         settings = self._tree.get(path)
@@ -191,4 +198,4 @@ def _not_an_entry(kind: Kind, entry: object) -> str:
 
 
 def _everything(stream: StreamConfig) -> list[object]:
-    return [stream.name, str(stream.url), stream.source, stream.policy, stream.stages]
+    return [stream.name, str(stream.url), stream.source, stream.policy, stream.stages, stream.keeper]
