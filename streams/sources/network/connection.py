@@ -1,0 +1,257 @@
+"""An open connection to a media URL and its video track: packets in, good pictures out."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import av
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pipeline.condition import Reason
+from pipeline.errors import SourceError
+from streams.sources.network.failures import open_failure, read_failure
+from streams.sources.network.hardware import Decoder
+from streams.sources.network.options import Hwaccel
+from streams.sources.network.protocols import Opening
+
+PLAYLISTS = ("hls", "dash")
+# FFmpeg's parser gives a picture out when the next one begins, where it must look for the border itself.
+_PARSED = ("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video")
+_HOLDING = ("rtsp", "mpegts", "h264", "hevc")
+_ARRIVALS = 64
+_PICTURE_TYPE_I = 1
+_PRODUCER_TIME = struct.Struct("<q")
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A good picture.
+
+    Attributes:
+        frame: as decoded.
+        arrived_s: when its data began to come in, monotonic seconds.
+        camera_ns: UTC of its capture by the camera's clock, None when not told.
+    """
+
+    frame: VideoFrame
+    arrived_s: float
+    camera_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Packets that gave no good picture.
+
+    Attributes:
+        reason: one line for a person; "" while only the next key frame is waited for.
+    """
+
+    reason: str
+
+
+class Connection:
+    """One open URL. Used by one thread, except `close`.
+
+    Args:
+        name: what messages begin with.
+        opening: how to open it.
+        hwaccel: how to decode.
+        wait_for_key: see `NetworkOptions`.
+        monotonic_s: the clock of arrivals.
+
+    Raises:
+        SourceError: what is wrong, with its reason.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        opening: Opening,
+        *,
+        hwaccel: Hwaccel = "none",
+        wait_for_key: bool = True,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._wait_for_key = wait_for_key
+        self._monotonic_s = monotonic_s
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._skipping = True
+        self._recovering = True
+        self._arrivals: dict[int, float] = {}
+        self._camera: tuple[int, int] | None = None
+        self.container = _opened(name, opening)
+        try:
+            self.stream = _video_track(name, self.container)
+            self.is_recording = _is_recording(self.container)
+            self.format = self.container.format.name
+            self._silence_s = opening.silence_s
+            self.tick_s = float(self.stream.time_base or 0)
+            self._holds = self.format in _HOLDING and self.stream.codec_context.name in _PARSED
+            self._decoder = Decoder(name, self.stream, hwaccel)
+        except BaseException:
+            self.container.close()
+            raise
+
+    @property
+    def stopped(self) -> bool:
+        """True once `close` was called."""
+        return self._stopped
+
+    def expect(self, *, recording: bool) -> None:
+        """Say what it is after all, before the first picture is read."""
+        self.is_recording = recording
+
+    def close(self) -> None:
+        """Free the connection now, or, while the reading thread is inside FFmpeg, as soon as it comes out."""
+        self._stopped = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._decoder.close()
+                self.container.close()
+            finally:
+                self._lock.release()
+
+    def items(self) -> Iterator[Shot | Damage]:
+        """Yield every good picture, and a `Damage` for each packet that gave none.
+
+        Ends when the peer ends the stream, and after `close`.
+
+        Raises:
+            SourceError: if the connection breaks or falls silent.
+        """
+        packets = self.container.demux()
+        while True:
+            asked_s = self._monotonic_s()
+            try:
+                step = self._step(packets, asked_s)
+            except (av.FFmpegError, OSError) as error:
+                if self._stopped:
+                    return
+                raise read_failure(self.name, error, self._silence_s) from None
+            except IndexError:  # PyAV 18's last act, if a track has appeared while reading; ours is flushed
+                return
+            if step is None:
+                return
+            yield from step
+
+    def _step(self, packets: Iterator[Packet[Stream]], asked_s: float) -> list[Shot | Damage] | None:
+        """Read and decode one packet; None at the end. The lock keeps `close` out of FFmpeg meanwhile."""
+        step: list[Shot | Damage] | None = None
+        try:
+            with self._lock:
+                packet = None if self._stopped else next(packets, None)
+                if packet is not None:
+                    step = self._taken(packet, asked_s)
+        finally:
+            if self._stopped:
+                self.close()
+        return step
+
+    def _taken(self, packet: Packet[Stream], asked_s: float) -> list[Shot | Damage]:
+        if packet.stream is not self.stream:
+            return []
+        if packet.size == 0:  # the last act: what the decoder still holds
+            return self._decoded(None) if not self._skipping else []
+        self._note_times(packet, asked_s)
+        if packet.is_corrupt and not self.is_recording:
+            return self._damaged("packets were lost on the way")
+        if self._skipping:
+            if not packet.is_keyframe:
+                return [Damage("")]
+            self._skipping = False
+            self._recovering = True
+            self._decoder.flush()  # so that nothing is built on pictures of before
+        return self._decoded(packet)
+
+    def _decoded(self, packet: Packet[Stream] | None) -> list[Shot | Damage]:
+        try:
+            frames = self._decoder.decode(packet)
+        except av.FFmpegError as error:
+            return self._damaged(f"damaged: {error.strerror}")
+        taken: list[Shot | Damage] = []
+        for frame in frames:
+            if not frame.is_corrupt:
+                self._recovering = False
+                taken.append(self._shot(frame))
+            elif self._recovering and frame.pict_type != _PICTURE_TYPE_I:
+                taken.append(Damage(""))  # refreshed bit by bit, or led by pictures of before the key frame
+            else:
+                return taken + self._damaged("damaged: errors in the picture's data")
+        return taken
+
+    def _damaged(self, reason: str) -> list[Shot | Damage]:
+        self._skipping = self._skipping or (self._wait_for_key and not self.is_recording)
+        return [Damage(reason)]
+
+    def _note_times(self, packet: Packet[Stream], asked_s: float) -> None:
+        if packet.pts is None:
+            return
+        while len(self._arrivals) >= _ARRIVALS:
+            del self._arrivals[next(iter(self._arrivals))]
+        # Held back by the parser, a picture's data began to come in when the one before it was handed out.
+        self._arrivals[packet.pts] = asked_s if self._holds else self._monotonic_s()
+        if packet.has_sidedata("prft"):
+            microseconds: int = _PRODUCER_TIME.unpack_from(bytes(packet.get_sidedata("prft")))[0]
+            self._camera = (microseconds * 1000, packet.pts)
+
+    def _shot(self, frame: VideoFrame) -> Shot:
+        ticks = frame.pts
+        arrived_s = None if ticks is None else self._arrivals.pop(ticks, None)
+        camera_ns = None
+        if self._camera is not None and ticks is not None:
+            camera_ns = self._camera[0] + round((ticks - self._camera[1]) * self.tick_s * 1e9)
+        return Shot(frame, self._monotonic_s() if arrived_s is None else arrived_s, camera_ns)
+
+
+def _opened(name: str, opening: Opening) -> InputContainer:
+    started_s = time.monotonic()
+    try:
+        return av.open(
+            opening.url,
+            format=opening.format,
+            options=dict(opening.options),
+            # At a time-out FFmpeg hands out what it held, and only the next read tells: half of it, twice.
+            timeout=(opening.timeout_s, opening.silence_s / 2),
+            metadata_errors="replace",
+        )
+    except (av.FFmpegError, OSError) as error:
+        raise open_failure(name, error, opening, time.monotonic() - started_s) from None
+
+
+def _video_track(name: str, container: InputContainer) -> VideoStream:
+    if container.format.name == "tty":
+        raise SourceError(f"{name}: is a text, not a video; check the URL", Reason.NOT_MEDIA)
+    if not container.streams.video:
+        only = ", ".join(sorted({track.type for track in container.streams})) or "nothing"
+        raise SourceError(f"{name}: has no video track (only {only}); is it the right URL?", Reason.NO_VIDEO)
+    for track in container.streams.video:
+        # PyAV leaves out the decoder's context where FFmpeg has no decoder, which its stubs do not say.
+        if track.codec_context is not None:
+            track.codec_context.thread_type = "NONE"
+            track.codec_context.flags |= Flags.low_delay | Flags.output_corrupt
+            if track.codec_context.name == "mjpeg":
+                track.codec_context.options = {"err_detect": "explode"}
+            return track
+    raise SourceError(
+        f"{name}: FFmpeg has no decoder for its video codec; set the camera to H.264", Reason.UNKNOWN_CODEC
+    )
+
+
+def _is_recording(container: InputContainer) -> bool:
+    """Tell whether the stream has an end: a playlist that says so, a file with a size or a length."""
+    if container.format.name == "mpjpeg":
+        return False
+    if container.duration:
+        return True
+    return container.format.name not in ("rtsp", *PLAYLISTS) and container.size > 0
