@@ -224,6 +224,9 @@ class FaultProxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for pair in pairs:  # a task that was cancelled before its first step has closed nothing
+            self._pairs.discard(pair)
+            pair.close()
 
     def _resume(self) -> None:
         self._silent = False

@@ -127,10 +127,12 @@ def require_rtsp_server() -> None:
 class RtspServer:
     """Serves mounts on a free port of loopback; use it as a context manager.
 
-    Args:
+    Attributes:
         mounts: what each path shows, e.g. `{"/cam": pattern()}`.
-        user: asked for by Digest authentication, with `password`; None lets everybody in.
+        user: asked for by Digest authentication, with `password`; None lets everybody in. Changes count from
+            the next `restart` on.
         password: of that user.
+        port: where it listens, 0 before it was started.
     """
 
     def __init__(self, mounts: Mapping[str, Mount], *, user: str | None = None, password: str = "") -> None:
@@ -138,7 +140,7 @@ class RtspServer:
         self.mounts = dict(mounts)
         self.port = 0
         self.bind_s = 2.0  # how long it tries to get its port
-        self._user, self._password = user, password
+        self.user, self.password = user, password
         self._child: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the server
         self._lock = threading.Lock()
@@ -175,8 +177,9 @@ class RtspServer:
         self._running().send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Undo `stall`."""
-        self._running().send_signal(signal.SIGCONT)
+        """Undo `stall`; does nothing when it was not stalled, or is not running."""
+        if self._child is not None:
+            self._child.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it as a power cut would, except that the kernel still closes its sockets."""
@@ -208,7 +211,7 @@ class RtspServer:
 
     def _start(self) -> None:
         setting = {
-            "port": self.port, "mounts": self.mounts, "user": self._user, "password": self._password,
+            "port": self.port, "mounts": self.mounts, "user": self.user, "password": self.password,
             "bind_s": self.bind_s,
         }  # fmt: skip
         child = self._child = subprocess.Popen(
