@@ -74,8 +74,9 @@ class Engine:
         if self.config.bus:
             self._bus = Bus(self.config.bus.events, self.config.bus.frames)
         # Streams first: a missing package or missing weights should leave no empty folder behind.
+        served: dict[str, list[NamedSink]] = {stream.name: [] for stream in self.config.streams}
         self.streams = [
-            Stream(stream, self._sinks, self._bus, self._stream_ended, self._clock)
+            Stream(stream, served[stream.name], self._bus, self._stream_ended, self._clock)
             for stream in self.config.streams
         ]
         self._claims.enter_context(claimed(self.config.out))
@@ -84,7 +85,11 @@ class Engine:
         context = SinkContext(self.config.out)
         for sink in self.config.sinks:
             with blaming(SinkError, f"sink '{sink.name}' cannot be made"):
-                self._sinks.append((sink.name, sink.plugin(sink.options, context)))
+                made: NamedSink = (sink.name, sink.plugin(sink.options, context))
+            self._sinks.append(made)
+            for name, sinks in served.items():
+                if sink.serves(name):
+                    sinks.append(made)
 
     def __enter__(self) -> Self:
         return self

@@ -225,8 +225,8 @@ class Keeper:
         """Note that a connection is lost, and wait for the next try."""
         if reader.watch.played_s(self._clock()) >= _STEADY_S:
             self._backoff.succeeded()
-        if self._last is not None:
-            self._gap = joined(self._gap, Gap(str(reason), self._last[0], None, detail))
+        if self._last is not None and self._gap is None:  # what fails later does not begin the gap
+            self._gap = Gap(str(reason), self._last[0], None, detail)
         self._back_off(reason, detail)
 
     def _back_off(self, reason: Reason, detail: str) -> None:

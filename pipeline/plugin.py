@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.condition import Progress
 from pipeline.errors import ConfigError
@@ -198,14 +198,28 @@ class SinkContext:
     folder: Path
 
 
+class SinkOptions(Options):
+    """Base of every sink's options.
+
+    Attributes:
+        streams: names of the streams whose results it takes; None for all.
+    """
+
+    streams: tuple[str, ...] | None = Field(default=None, min_length=1)
+
+    def serve(self, stream: str) -> bool:
+        """Whether results of this stream are taken."""
+        return self.streams is None or stream in self.streams
+
+
 class Sink:
-    """Where results go. One instance serves all streams.
+    """Where results go. One instance serves all streams, or those that its option `streams` names.
 
     `open_stream`, `on_event`, `on_frame` and `close_stream` of one stream come from that stream's output
     thread, those of different streams at the same time: state is kept per stream, or guarded by a lock.
     """
 
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[Options]] = SinkOptions
 
     def __init__(self, options: Any, context: SinkContext) -> None:
         self.options = options

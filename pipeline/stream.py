@@ -96,6 +96,7 @@ class Stream:
         self._stopping = False
         self._pending: Gap | None = None
         self._news: tuple[object, ...] = ()
+        self._run_id = ""
         self._opened: Future[StreamInfo | None] = Future()
         context = StageContext(config.name, config.config_hash)
         self._stages: list[NamedStage] = []
@@ -256,6 +257,7 @@ class Stream:
             self._leave()
 
     def _source_opened(self, info: StreamInfo) -> None:
+        self._run_id = info.run
         if not self._opened.done():
             # Only an open source knows whether it is a camera or a recording on a server.
             self._to_compute.policy = self.config.policy or ("latest" if info.live else "every")
@@ -303,8 +305,7 @@ class Stream:
         name = self.config.name
         span_s = self.media_span_s
         moment = Moment(span_s[1] if span_s else 0.0, time.time_ns(), Clock.ARRIVAL, 0)
-        info = self.info
-        run = info.run if info else ""
+        run = self._run_id
         return Event(
             id=event_id(moment, name, run, kind, str(moment.time_ns)),
             kind=kind,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pipeline.backoff import KeeperOptions
 from pipeline.condition import Progress, Reason, SourceState
 
-_STALLED_SHARE = 0.5
-"""From this share of the patience on, a source that shows nothing new is called stalled."""
+_STALLED_S, _STALLED_SHARE = 1.5, 0.5
+"""A source that shows nothing new for so long, or for this share of the patience, is called stalled."""
 _INTERVALS = 3.0
-"""A source slower than its patience may take so many of its own intervals."""
+"""A slow source may take so many of its own intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,8 @@ class Watch:
 
     def _of_playing(self, idle_s: float, trouble: tuple[Reason, str] | None) -> Verdict:
         patience_s = max(self._options.stall_s, _INTERVALS * self._interval_s)
-        if self._patient or idle_s <= _STALLED_SHARE * patience_s:
+        unusual_s = min(max(_STALLED_S, _INTERVALS * self._interval_s), _STALLED_SHARE * patience_s)
+        if self._patient or idle_s <= unusual_s:
             return Verdict(SourceState.PLAYING, None, trouble)
         late = trouble or (Reason.NO_DATA, "no new picture came")
         give_up = self._late(idle_s, patience_s, late, "")

@@ -16,6 +16,7 @@ from pipeline.config.problems import (
     listed,
     shown,
     spelled,
+    suggestion,
 )
 from pipeline.config.schema import (
     BusConfig,
@@ -79,6 +80,7 @@ class _Checker:
         sinks = self._plugins("sink", ("sinks",))
         names = self._tree.get(("streams",))
         streams = [self._stream(name, stages) for name in names] if isinstance(names, dict) else []
+        self._check_served(sinks, list(names) if isinstance(names, dict) else [])
         whole = tuple(stream for stream in streams if stream is not None)
         out = self._path(top.out, ("out",)) if top else None
         if top is None or out is None or len(whole) < len(streams):
@@ -92,6 +94,15 @@ class _Checker:
             hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, top.metrics, out]),
             path=path,
         )
+
+    def _check_served(self, sinks: tuple[PluginConfig, ...], names: list[str]) -> None:
+        """Note every stream that a sink is to serve and that there is not."""
+        for number, sink in enumerate(sinks):
+            for name in getattr(sink.options, "streams", None) or ():
+                if name not in names:
+                    near = suggestion(name, names) or f"; streams: {listed(names)}"
+                    path: KeyPath = ("sinks", number, sink.name, "streams")
+                    self._add(path, f"there is no stream {shown(name)}{near}")
 
     def _stream(self, name: str, default: tuple[PluginConfig, ...]) -> StreamConfig | None:
         path: KeyPath = ("streams", name)

@@ -17,7 +17,7 @@ from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
 from pipeline.config.problems import shown
 from pipeline.errors import ConfigError
-from pipeline.plugin import Kind, Options
+from pipeline.plugin import Kind, Options, SinkOptions
 from pipeline.secret import SecretUrl
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -93,6 +93,10 @@ class PluginConfig:
     name: str
     plugin: type[Any]
     options: Options
+
+    def serves(self, stream: str) -> bool:
+        """Whether a sink takes the results of this stream."""
+        return not isinstance(self.options, SinkOptions) or self.options.serve(stream)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from pydantic import Field
 from pipeline.errors import SinkError
 from pipeline.frame import Frame
 from pipeline.picture import U8Array
-from pipeline.plugin import Options, Sink, SinkContext, StreamInfo
+from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.textfile import writing
 
 TICKS_PER_S = 90_000
@@ -44,7 +44,7 @@ Preset = Literal[
 ]
 
 
-class VideoOptions(Options):
+class VideoOptions(SinkOptions):
     """Options of the video sink.
 
     Attributes:
