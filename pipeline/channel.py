@@ -30,8 +30,11 @@ class Channel(Generic[Item]):
     Policy "every" makes the producer wait (files: lose nothing). Policy "latest" drops the oldest waiting
     item (live: the newest wins). A single item larger than `capacity_bytes` passes when nothing else waits.
 
+    Attributes:
+        policy: what happens when the channel is full; may be changed while nothing waits.
+
     Args:
-        policy: what happens when the channel is full.
+        policy: the first one.
         capacity_items: how many items may wait.
         capacity_bytes: how many bytes may wait.
         weigh: bytes of an item.
@@ -53,7 +56,7 @@ class Channel(Generic[Item]):
     ) -> None:
         if capacity_items < 1 or capacity_bytes < 1:
             raise ValueError(f"a channel needs room, got {capacity_items} items, {capacity_bytes} bytes")
-        self._policy = policy
+        self.policy: Policy = policy
         self._capacity_items = capacity_items
         self._capacity_bytes = capacity_bytes
         self._weigh = weigh
@@ -70,7 +73,7 @@ class Channel(Generic[Item]):
         size = self._weigh(item)
         with self._changed:
             while not self._closed and not self._has_room(size):
-                if self._policy == "latest":
+                if self.policy == "latest":
                     self._drop_oldest(item)
                 else:
                     self._producer_waits = True
@@ -79,11 +82,19 @@ class Channel(Generic[Item]):
             self._producer_waits = False
             if self._closed:
                 return False
-            self._items.append((item, size))
-            self._bytes += size
-            self._put += 1
-            self._most_waiting = max(self._most_waiting, len(self._items))
-            self._changed.notify_all()
+            self._append(item, size)
+            return True
+
+    def put_beyond(self, item: Item, most: int) -> bool:
+        """Hand over an item without waiting and without regard to the capacity, if fewer than `most` wait.
+
+        For news that must neither hold up its producer nor drive out what waits. False: not taken.
+        """
+        size = self._weigh(item)
+        with self._changed:
+            if self._closed or len(self._items) >= most:
+                return False
+            self._append(item, size)
             return True
 
     def take(self, most: int = 1, *, fill: bool = False) -> list[Item]:
@@ -124,6 +135,13 @@ class Channel(Generic[Item]):
             return ChannelStatistics(
                 self._put, self._taken, self._dropped, len(self._items), self._bytes, self._most_waiting
             )
+
+    def _append(self, item: Item, size: int) -> None:
+        self._items.append((item, size))
+        self._bytes += size
+        self._put += 1
+        self._most_waiting = max(self._most_waiting, len(self._items))
+        self._changed.notify_all()
 
     def _has_room(self, size: int) -> bool:
         if not self._items:

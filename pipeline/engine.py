@@ -11,13 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.blame import blaming
 from pipeline.bus import Bus
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError, SightlineError, SinkError
+from pipeline.metrics import MetricsServer
+from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
 from pipeline.plugin import SinkContext
 from pipeline.report import run_report
-from pipeline.stream import NamedSink, State, Stream, blaming
+from pipeline.stream import State, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ class Engine:
 
     Attributes:
         streams: in the order of the configuration.
+        metrics: the server that Prometheus asks, None without.
         error: what went wrong outside of any stream, None so far.
 
     Args:
@@ -56,6 +60,7 @@ class Engine:
         self._left = len(config.streams)
         self._lock = threading.Lock()
         self._bus: Bus | None = None
+        self.metrics: MetricsServer | None = None
         self._sinks: list[NamedSink] = []
         self.streams: list[Stream] = []
         try:
@@ -69,15 +74,22 @@ class Engine:
         if self.config.bus:
             self._bus = Bus(self.config.bus.events, self.config.bus.frames)
         # Streams first: a missing package or missing weights should leave no empty folder behind.
+        served: dict[str, list[NamedSink]] = {stream.name: [] for stream in self.config.streams}
         self.streams = [
-            Stream(stream, self._sinks, self._bus, self._stream_ended, self._clock)
+            Stream(stream, served[stream.name], self._bus, self._stream_ended, self._clock)
             for stream in self.config.streams
         ]
         self._claims.enter_context(claimed(self.config.out))
+        if self.config.metrics:
+            self.metrics = MetricsServer(self.config.metrics, self.streams)
         context = SinkContext(self.config.out)
         for sink in self.config.sinks:
             with blaming(SinkError, f"sink '{sink.name}' cannot be made"):
-                self._sinks.append((sink.name, sink.plugin(sink.options, context)))
+                made: NamedSink = (sink.name, sink.plugin(sink.options, context))
+            self._sinks.append(made)
+            for name, sinks in served.items():
+                if sink.serves(name):
+                    sinks.append(made)
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +135,8 @@ class Engine:
             self._close(f"sink '{name}'", sink.close)
         if self._bus:
             self._close("the bus", self._bus.close)
+        if self.metrics:
+            self._close("the metrics", self.metrics.close)
         self._claims.close()
 
     def _close(self, part: str, close: Callable[[], None]) -> None:

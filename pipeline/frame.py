@@ -35,6 +35,19 @@ class Gap:
     detail: str = ""
 
 
+def joined(first: Gap | None, second: Gap | None) -> Gap | None:
+    """Return two gaps with no frame between them as one; None stands for no gap."""
+    if first is None or second is None:
+        return first or second
+    known = first.seconds is not None and second.seconds is not None
+    return Gap(
+        first.cause if first.cause == second.cause else f"{first.cause}, {second.cause}",
+        first.after_s,
+        (first.seconds or 0.0) + (second.seconds or 0.0) if known else None,
+        first.detail if first.detail == second.detail else f"{first.detail}; {second.detail}".strip("; "),
+    )
+
+
 class Overlay(Protocol):
     """Something that can paint what a frame contains; must not depend on later frames."""
 
@@ -49,7 +62,7 @@ class Frame:
     Attributes:
         stream: name of the stream.
         run: id of the uninterrupted run this frame belongs to: new at each connect of a live source, a
-            digest of the content for files.
+            digest of the content for files. Media time goes on from run to run.
         sequence: number of the frame within the run, from 0; together with stream and run its identity.
         moment: both clocks.
         picture: the pixels.
@@ -80,6 +93,14 @@ class Frame:
     events: list[Event] = field(default_factory=list)
     overlay: Overlay | None = None
     _drawn: U8Array | None = field(default=None, repr=False)
+
+    def follows(self, earlier: Frame | None) -> bool:
+        """Whether what was known at `earlier` still holds: media time goes on, if perhaps in another run.
+
+        The runs of a camera lie on one media clock, so that objects and counts survive a short break. Where
+        the clock itself began anew, they do not.
+        """
+        return earlier is not None and (earlier.run == self.run or earlier.moment.pts_s < self.moment.pts_s)
 
     def drawn(self) -> U8Array:
         """Return the annotated picture, (H, W, 3) uint8 BGR, read-only.

@@ -79,8 +79,8 @@ def _locked(handle: int) -> bool:
 
 
 def _written(config: Config, report: Path | None) -> Iterator[tuple[Path, str]]:
-    names = [stream.name for stream in config.streams]
     for sink in config.sinks:
+        names = [stream.name for stream in config.streams if sink.serves(stream.name)]
         for file in sink.plugin.files(sink.options, names):
             yield config.out / file, f"sink '{sink.name}'"
     if report is not None:

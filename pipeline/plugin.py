@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.condition import Progress
 from pipeline.errors import ConfigError
@@ -82,6 +82,8 @@ class Source(ABC):
         live: class attribute, True for what can come back after it ended: cameras, and everything on a
             network. Whether the pictures set their own pace says `StreamInfo.live` (a recording on a server
             does not).
+        patient: class attribute, True for what has pictures when it has them, such as a folder that grows:
+            it is never given up for its silence.
         address: the URL or path in full; `reveal()` it only to open it.
         url: the same, fit to be shown.
         options: instance of `Options`.
@@ -92,6 +94,7 @@ class Source(ABC):
 
     Options: ClassVar[type[Options]] = Options
     live: ClassVar[bool] = False
+    patient: ClassVar[bool] = False
 
     def __init__(self, url: SecretUrl | str, options: Any, stream: str) -> None:
         self.address = url if isinstance(url, SecretUrl) else SecretUrl(url)
@@ -161,7 +164,7 @@ class Stage:
         self.context = context
 
     def open(self, info: StreamInfo) -> None:
-        """Prepare for pictures of this size; called once before the first frame.
+        """Prepare for pictures of this size; called before the first frame, and again when the size changes.
 
         Raises:
             ConfigError: if the options do not fit the stream (a line outside the picture).
@@ -177,7 +180,7 @@ class Stage:
             self.process(frame)
 
     def finish(self) -> Sequence[Event]:
-        """Return what becomes certain only because the stream has ended."""
+        """Return what becomes certain only because the stream has ended, or goes on in another size."""
         return ()
 
     def close(self) -> None:
@@ -195,14 +198,28 @@ class SinkContext:
     folder: Path
 
 
+class SinkOptions(Options):
+    """Base of every sink's options.
+
+    Attributes:
+        streams: names of the streams whose results it takes; None for all.
+    """
+
+    streams: tuple[str, ...] | None = Field(default=None, min_length=1)
+
+    def serve(self, stream: str) -> bool:
+        """Whether results of this stream are taken."""
+        return self.streams is None or stream in self.streams
+
+
 class Sink:
-    """Where results go. One instance serves all streams.
+    """Where results go. One instance serves all streams, or those that its option `streams` names.
 
     `open_stream`, `on_event`, `on_frame` and `close_stream` of one stream come from that stream's output
     thread, those of different streams at the same time: state is kept per stream, or guarded by a lock.
     """
 
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[Options]] = SinkOptions
 
     def __init__(self, options: Any, context: SinkContext) -> None:
         self.options = options
@@ -217,16 +234,22 @@ class Sink:
         return ()
 
     def open_stream(self, info: StreamInfo) -> None:
-        """Prepare for a stream. Raises SinkError when it cannot be served."""
+        """Prepare for a stream. Raises SinkError when it cannot be served.
+
+        Called again, after `close_stream`, when a camera comes back with pictures of another size.
+        """
 
     def on_event(self, event: Event) -> None:
-        """Take an event; it comes before the frame at which it became known."""
+        """Take an event; it comes before the frame at which it became known.
+
+        Events of a live stream's source may come before `open_stream`: that a camera cannot be had is news.
+        """
 
     def on_frame(self, frame: Frame) -> None:
         """Take a finished frame. `frame.drawn()` costs something: call it only if it is used."""
 
     def close_stream(self, stream: str) -> None:
-        """Finish what belongs to one stream; called once per opened stream, also after a failure."""
+        """Finish what belongs to one stream; called once for each `open_stream`, also after a failure."""
 
     def close(self) -> None:
         """Finish everything; safe in every state and more than once."""

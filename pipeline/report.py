@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -30,10 +31,13 @@ _PACKAGES = (
 def stream_report(stream: Stream) -> dict[str, Any]:
     """Describe one stream as it stands.
 
-    Keys: `state`, `error` (one line or null), `source`, `width`, `height`, `frames` (`captured`, `finished`,
-    `dropped`: stage -> cause -> n), `counts` (line -> direction -> label -> n), `events`, `gaps` (`count` and
-    the latest), `seconds` (wall, of this stream), `media_seconds`, `fps` (finished frames per wall second),
-    `ms_per_frame` (busy time by step, per frame that it handled; steps of different threads overlap),
+    Keys: `state`, `error` (one line or null), `source`, `connection` (of a live source: `state`, `reason`,
+    `detail`, `connections`, `failures`, `next_try_s` in so many seconds; null for files), `width`, `height`,
+    `frames` (`captured`, `finished`, `dropped`: stage -> cause -> n), `counts` (line -> direction -> label ->
+    n), `events`, `gaps` (`count` and the latest), `seconds` (wall, of this stream), `media_seconds`, `fps`
+    (finished frames per wall second), `ms_per_frame` (busy time by step, per frame that it handled; steps of
+    different threads overlap),
+    `age_ms` (of live frames once a step has done with them: `p50`, `p99`, `latest`, since their arrival),
     `config_hash`.
     """
     entry = stream.ledger.entry()
@@ -45,6 +49,7 @@ def stream_report(stream: Stream) -> dict[str, Any]:
         "state": str(stream.state),
         "error": str(stream.error) if stream.error else None,
         "source": info.url if info else str(stream.config.url),
+        "connection": _connection(stream),
         "width": info.width if info else None,
         "height": info.height if info else None,
         "frames": {"captured": entry.captured, "finished": entry.finished, "dropped": entry.dropped},
@@ -55,7 +60,23 @@ def stream_report(stream: Stream) -> dict[str, Any]:
         "media_seconds": round(last_s - first_s, 6),
         "fps": round(entry.finished / seconds, 2) if seconds > 0 else 0.0,
         "ms_per_frame": stream.stopwatch.per_frame_ms(),
+        "age_ms": stream.ages.summary_ms(),
         "config_hash": stream.config.config_hash,
+    }
+
+
+def _connection(stream: Stream) -> dict[str, Any] | None:
+    status = stream.source
+    if status is None:
+        return None
+    next_try_s = None if status.next_try_s is None else max(0.0, status.next_try_s - time.monotonic())
+    return {
+        "state": str(status.state),
+        "reason": None if status.reason is None else str(status.reason),
+        "detail": status.detail,
+        "connections": status.connections,
+        "failures": status.failures,
+        "next_try_s": None if next_try_s is None else round(next_try_s, 1),
     }
 
 

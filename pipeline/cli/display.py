@@ -13,11 +13,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.condition import SourceState
 from pipeline.engine import Engine
+from pipeline.keeper import SourceStatus
 from pipeline.secret import without_credentials
 from pipeline.stream import State, Stream
 
 _LINE_EVERY_S = 5.0
+_NEWS = {SourceState.PLAYING, SourceState.STALLED, SourceState.BACKING_OFF, SourceState.REFUSED}
 _TABLE_COLUMNS = 80
 """A terminal with fewer columns would cut the table's cells short."""
 
@@ -48,6 +51,7 @@ class Display:
         self._live: Live | None = None
         self._stop_asked = False
         self._told: set[str] = set()
+        self._news: dict[str, tuple[object, ...]] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -71,6 +75,7 @@ class Display:
         """Show the present state."""
         self.tell_errors()
         with self._whoever_reads():
+            self._tell_news()
             if self._stop_asked and not self._quiet:
                 self._stop_asked = False
                 self._console.show_cursor()  # for when the process ends in the midst of the live table
@@ -90,6 +95,19 @@ class Display:
                 self._told.add(name)
                 with self._whoever_reads():
                     self._print(error_line(name, str(stream.error)))
+
+    def _tell_news(self) -> None:
+        """Say when a camera is lost, why, and when it is back; a failure that repeats is said once."""
+        if self._quiet:
+            return
+        for stream in self._engine.streams:
+            status, name = stream.source, stream.config.name
+            if status is None or status.state not in _NEWS:
+                continue
+            news = (status.state is SourceState.PLAYING, status.reason)
+            if self._news.get(name, (True, None)) != news:
+                self._news[name] = news
+                self._print(news_line(name, status, time.monotonic()))
 
     @contextmanager
     def _whoever_reads(self) -> Iterator[None]:
@@ -123,13 +141,30 @@ class Display:
         rate = f"{entry.finished / seconds:.0f}" if seconds > 0 else "-"
         return (
             stream.config.name,
-            str(stream.state),
+            _state(stream),
             _done(stream),
             str(entry.finished),
             rate,
             str(lost),
             counts_text(stream.tally.counts()) or "-",
         )
+
+
+def _state(stream: Stream) -> str:
+    """Return a live stream's source state while it runs; "playing" is what a person wants to read."""
+    status = stream.source
+    is_at_work = stream.state in (State.OPENING, State.RUNNING)
+    return str(status.state) if status and is_at_work else str(stream.state)
+
+
+def news_line(stream: str, status: SourceStatus, now_s: float) -> str:
+    """Return what is said of a live source whose state is news."""
+    if status.state is SourceState.PLAYING:
+        return f"stream '{stream}': playing" + (f", but {status.detail}" if status.detail else "")
+    again = ""
+    if status.next_try_s is not None:
+        again = f"; next try in {max(0.0, status.next_try_s - now_s):.0f} s, and so on for ever"
+    return f"warning: stream '{stream}': {status.state}: {status.detail or status.reason}{again}"
 
 
 def _done(stream: Stream) -> str:

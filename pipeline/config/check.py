@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
 from pipeline.config.catalogue import Catalogue
 from pipeline.config.problems import (
@@ -15,10 +16,12 @@ from pipeline.config.problems import (
     listed,
     shown,
     spelled,
+    suggestion,
 )
 from pipeline.config.schema import (
     BusConfig,
     Config,
+    HostPort,
     PathText,
     PluginConfig,
     StreamConfig,
@@ -39,12 +42,14 @@ class _TopLevel(Options):
     stages: tuple[Any, ...] = ()
     sinks: tuple[Any, ...] = ()
     bus: BusConfig | None = None
+    metrics: HostPort | None = None
     out: PathText = "out"
 
 
 class _Stream(Options):
     source: Any
     policy: Policy | None = None
+    keeper: KeeperOptions = KeeperOptions()
     stages: tuple[Any, ...] | None = None
 
 
@@ -75,6 +80,7 @@ class _Checker:
         sinks = self._plugins("sink", ("sinks",))
         names = self._tree.get(("streams",))
         streams = [self._stream(name, stages) for name in names] if isinstance(names, dict) else []
+        self._check_served(sinks, list(names) if isinstance(names, dict) else [])
         whole = tuple(stream for stream in streams if stream is not None)
         out = self._path(top.out, ("out",)) if top else None
         if top is None or out is None or len(whole) < len(streams):
@@ -83,10 +89,20 @@ class _Checker:
             streams=whole,
             sinks=sinks,
             bus=top.bus,
+            metrics=top.metrics,
             out=Path(out),
-            hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, out]),
+            hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, top.metrics, out]),
             path=path,
         )
+
+    def _check_served(self, sinks: tuple[PluginConfig, ...], names: list[str]) -> None:
+        """Note every stream that a sink is to serve and that there is not."""
+        for number, sink in enumerate(sinks):
+            for name in getattr(sink.options, "streams", None) or ():
+                if name not in names:
+                    near = suggestion(name, names) or f"; streams: {listed(names)}"
+                    path: KeyPath = ("sinks", number, sink.name, "streams")
+                    self._add(path, f"there is no stream {shown(name)}{near}")
 
     def _stream(self, name: str, default: tuple[PluginConfig, ...]) -> StreamConfig | None:
         path: KeyPath = ("streams", name)
@@ -99,7 +115,9 @@ class _Checker:
         if stream is None or source is None:
             return None
         url, reader = source
-        return StreamConfig(name, SecretUrl(url), reader, stream.policy, stages, hash_of(stages))
+        return StreamConfig(
+            name, SecretUrl(url), reader, stream.policy, stages, hash_of(stages), stream.keeper
+        )
 
     def _source(self, path: KeyPath) -> tuple[str, PluginConfig] | None:
         settings = self._tree.get(path)
@@ -191,4 +209,4 @@ def _not_an_entry(kind: Kind, entry: object) -> str:
 
 
 def _everything(stream: StreamConfig) -> list[object]:
-    return [stream.name, str(stream.url), stream.source, stream.policy, stream.stages]
+    return [stream.name, str(stream.url), stream.source, stream.policy, stream.stages, stream.keeper]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_core import to_jsonable_python
 
-from pipeline.address import check_address
+from pipeline.address import check_address, split_host_port
+from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
 from pipeline.config.problems import shown
 from pipeline.errors import ConfigError
-from pipeline.plugin import Kind, Options
+from pipeline.plugin import Kind, Options, SinkOptions
 from pipeline.secret import SecretUrl
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -27,6 +28,18 @@ def _endpoint(text: str) -> str:
         return check_address(text)
     except ConfigError as error:  # pydantic adds where it was written to a ValueError only
         raise ValueError(str(error)) from None
+
+
+def _host_port(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str):
+        try:
+            host, port = split_host_port(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return value
 
 
 def _stream_name(text: str) -> str:
@@ -41,6 +54,7 @@ def _path_text(text: str) -> str:
     return text
 
 
+HostPort = Annotated[str, BeforeValidator(_host_port)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 PathText = Annotated[str, AfterValidator(_path_text)]
 StreamName = Annotated[str, AfterValidator(_stream_name)]
@@ -80,6 +94,10 @@ class PluginConfig:
     plugin: type[Any]
     options: Options
 
+    def serves(self, stream: str) -> bool:
+        """Whether a sink takes the results of this stream."""
+        return not isinstance(self.options, SinkOptions) or self.options.serve(stream)
+
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
@@ -89,6 +107,7 @@ class StreamConfig:
         name: letters, digits, "_" and "-".
         url: URL or path, "~" expanded.
         source: what reads it, and its options.
+        keeper: how patient the engine is with a live source.
         policy: what happens to frames that come too fast; None: as the source is, live or not.
         stages: in the order of processing.
         config_hash: of `stages` with all defaults filled in, and of nothing else: streams that are
@@ -101,6 +120,7 @@ class StreamConfig:
     policy: Policy | None
     stages: tuple[PluginConfig, ...]
     config_hash: str
+    keeper: KeeperOptions = field(default_factory=KeeperOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +134,7 @@ class Config:
         out: folder of the results.
         hash: of everything effective; comments and the order of keys do not matter.
         path: the file it was read from.
+        metrics: "host:port" at which Prometheus may ask, None for not at all.
     """
 
     streams: tuple[StreamConfig, ...]
@@ -122,6 +143,7 @@ class Config:
     out: Path
     hash: str
     path: Path
+    metrics: str | None = None
 
 
 def hash_of(settings: object) -> str:

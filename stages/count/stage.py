@@ -152,12 +152,15 @@ class CountStage(Stage):
         self._seen_labels: set[str] = set()
 
     def open(self, info: StreamInfo) -> None:
-        """Lay the lines into the picture, with nothing counted yet.
+        """Lay the lines into the picture. What was counted in pictures of another size stays counted.
 
         Raises:
             ConfigError: if a line lies outside the picture or is shorter than `SHORTEST_LINE_PX`.
         """
+        totals = {line.name: line.totals for line in self._lines}
         self._lines = [self._laid(name, line, info) for name, line in self.options.lines.items()]
+        for line in self._lines:
+            line.totals.update(totals.get(line.name, {}))
         self._shown = MappingProxyType(
             {line.name: (line.segment.start, line.segment.end) for line in self._lines}
         )
@@ -176,7 +179,7 @@ class CountStage(Stage):
         if tracks is None:
             raise ConfigError("stage 'count' needs tracks; put a stage 'track' before it")
         counted = len(frame.events)
-        if self._latest is not None and frame.run != self._latest.run:
+        if self._latest is not None and not frame.follows(self._latest):
             frame.events.extend(self._settled(self._latest))  # ids and media time begin anew
         self._latest = frame
         observed = np.flatnonzero(tracks.detection >= 0)

@@ -128,14 +128,14 @@ class DrawStage(Stage):
     def __init__(self, options: DrawOptions, context: StageContext) -> None:
         super().__init__(options, context)
         self._trails: dict[int, deque[tuple[float, float, float]]] = {}
-        self._run = ""
+        self._run, self._last_s = "", 0.0
         self._lay_out = lru_cache(maxsize=2)(lay_out)
 
     def process(self, frame: Frame) -> None:
         """Note what this frame will show."""
-        if frame.run != self._run:  # ids and media time begin anew
-            self._run = frame.run
+        if frame.run != self._run and frame.moment.pts_s <= self._last_s:  # ids and media time begin anew
             self._trails.clear()
+        self._run, self._last_s = frame.run, frame.moment.pts_s
         frame.overlay = FrameOverlay(
             options=self.options,
             objects=frame.detections if frame.tracks is None else frame.tracks,

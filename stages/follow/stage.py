@@ -171,7 +171,7 @@ class FollowStage(Stage):
                     f"{info.width} x {info.height} px; x must be within 0..{info.width}, "
                     f"y within 0..{info.height}"
                 )
-        self._begin("")
+        self._begin()
         self._never_found = set(self.options.targets)
 
     def process(self, frame: Frame) -> None:
@@ -186,9 +186,10 @@ class FollowStage(Stage):
                 "stage 'follow' finds its objects itself; "
                 "take the detector, tracker or second 'follow' before it away"
             )
-        if frame.run != self._run:
-            self._begin(frame.run)
         now_s = frame.moment.pts_s
+        if self._last_s is not None and frame.run != self._run and now_s <= self._last_s:
+            self._begin()
+        self._run = frame.run
         if self._last_s is not None and now_s <= self._last_s:
             raise SourceError(
                 f"picture {frame.sequence}: time must advance: "
@@ -213,10 +214,10 @@ class FollowStage(Stage):
 
     def close(self) -> None:
         """Forget everything."""
-        self._begin("")
+        self._begin()
 
-    def _begin(self, run: str) -> None:
-        self._run = run
+    def _begin(self) -> None:
+        self._run = ""
         self._last_s = None
         self._targets = {}
         self._ids = count(1)

@@ -81,7 +81,11 @@ class TrackOptions(Options):
 
 
 class TrackStage(Stage):
-    """Sets `frame.tracks` from `frame.detections`; a new run of the stream starts afresh."""
+    """Sets `frame.tracks` from `frame.detections`.
+
+    A new run goes on with the tracks of the old, as far as they are remembered: a camera that was away for a
+    second shows the same objects. Where its media clock begins anew, all is forgotten.
+    """
 
     Options: ClassVar[type[Options]] = TrackOptions
     needs = frozenset({"detections"})
@@ -96,11 +100,11 @@ class TrackStage(Stage):
         self._embedder: Embedder | None = embedder_of(appearance)
         self._tracker: Tracker | None = None
         self._camera: CameraMotion | None = None
-        self._run = ""
+        self._run, self._last_s = "", 0.0
 
     def open(self, info: StreamInfo) -> None:  # noqa: ARG002
         """Forget all tracks."""
-        self._begin("")
+        self._begin()
 
     def process(self, frame: Frame) -> None:
         """Track the frame's detections.
@@ -112,8 +116,9 @@ class TrackStage(Stage):
         detections = frame.detections
         if detections is None:
             raise ConfigError("stage 'track' needs detections; put a detector before it, e.g. 'motion'")
-        if frame.run != self._run:
-            self._begin(frame.run)
+        if self._run and frame.run != self._run and frame.moment.pts_s <= self._last_s:
+            self._begin()
+        self._run, self._last_s = frame.run, frame.moment.pts_s
         try:
             camera = self._camera_motion(frame, detections)
             if self._tracker is None:
@@ -127,10 +132,10 @@ class TrackStage(Stage):
 
     def close(self) -> None:
         """Forget all tracks."""
-        self._begin("")
+        self._begin()
 
-    def _begin(self, run: str) -> None:
-        self._run = run
+    def _begin(self) -> None:
+        self._run = ""
         self._tracker = None
         self._camera = CameraMotion() if self.options.camera_motion else None
 

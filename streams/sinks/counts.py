@@ -15,7 +15,7 @@ from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.moment import Moment, iso_utc
-from pipeline.plugin import Options, Sink, SinkContext, StreamInfo
+from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.textfile import FileName, TextFile
 
 COLUMNS = ("stream", "line", "direction", "label", "start", "end", "start_s", "count")
@@ -23,7 +23,7 @@ LATE_S = 30.0
 """How long after its last frame a bin stays open, since a crossing is certain only some time later."""
 
 
-class CountsOptions(Options):
+class CountsOptions(SinkOptions):
     """Options of the counts sink.
 
     Attributes:

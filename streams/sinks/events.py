@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.plugin import Options, Sink, SinkContext, StreamInfo
+from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.textfile import FileName, TextFile
 
 
-class EventsOptions(Options):
+class EventsOptions(SinkOptions):
     """Options of the events sink.
 
     Attributes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -20,7 +21,7 @@ from pydantic import Field
 from pipeline.errors import SinkError
 from pipeline.frame import Frame
 from pipeline.picture import U8Array
-from pipeline.plugin import Options, Sink, SinkContext, StreamInfo
+from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.textfile import writing
 
 TICKS_PER_S = 90_000
@@ -43,7 +44,7 @@ Preset = Literal[
 ]
 
 
-class VideoOptions(Options):
+class VideoOptions(SinkOptions):
     """Options of the video sink.
 
     Attributes:
@@ -60,7 +61,10 @@ class VideoOptions(Options):
 
 
 class VideoSink(Sink):
-    """Writes `<stream>.mp4` into the output folder, begun anew by each run.
+    """Writes `<stream>.mp4` into the output folder, begun anew by each run of sightline.
+
+    A camera that comes back after a break goes on in the same file, the break as long as it was. One that
+    comes back with pictures of another size begins the next: `<stream>-2.mp4`.
 
     Every frame keeps its media time (a variable frame rate stays one), in ticks of 1/90000 s. The file is
     fragmented: after a crash of sightline (not of the machine) it plays up to the last complete fragment.
@@ -73,16 +77,20 @@ class VideoSink(Sink):
         super().__init__(options, context)
         self._lock = threading.Lock()
         self._writers: dict[str, VideoWriter] = {}
+        self._begun: Counter[str] = Counter()
 
     @classmethod
     def files(cls, options: VideoOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
-        """Return one name per stream."""
+        """Return one name per stream: its first file's."""
         return [f"{stream}.mp4" for stream in streams]
 
     def open_stream(self, info: StreamInfo) -> None:
         """Create the stream's file and encoder."""
-        path = self.context.folder / f"{info.stream}.mp4"
-        writer = VideoWriter(path, info.width, info.height, self.options)
+        with self._lock:
+            self._begun[info.stream] += 1
+            number = self._begun[info.stream]
+        name = info.stream if number == 1 else f"{info.stream}-{number}"
+        writer = VideoWriter(self.context.folder / f"{name}.mp4", info.width, info.height, self.options)
         with self._lock:
             self._writers[info.stream] = writer
 

@@ -40,6 +40,7 @@ class ScriptSource(Source):
     """Does what its script says; `wait` in the script stops until the source is closed."""
 
     Options = ScriptOptions
+    paced = False
 
     def __init__(self, url: SecretUrl | str, options: ScriptOptions, stream: str) -> None:
         super().__init__(url, options, stream)
@@ -48,7 +49,7 @@ class ScriptSource(Source):
     def open(self) -> StreamInfo:
         if self.options.open_error:
             raise self.options.open_error
-        return StreamInfo(self.stream, self.url, "run", 8, 6, live=self.live)
+        return StreamInfo(self.stream, self.url, "run", 8, 6, live=self.paced)
 
     def read(self) -> Iterator[Frame | Gap]:
         sequence = 0
@@ -72,8 +73,10 @@ class ScriptSource(Source):
             raise self.options.close_error
 
 
-class LiveSource(ScriptSource):
-    live = True
+class PacedSource(ScriptSource):
+    """Sets its own pace, as a camera does, but ends for good: nobody keeps it."""
+
+    paced = True
 
 
 class WorkOptions(Options):
@@ -173,7 +176,7 @@ def stream_config(
     return StreamConfig(
         name=name,
         url=SecretUrl("script://"),
-        source=PluginConfig("source", "script", LiveSource if live else ScriptSource, options),
+        source=PluginConfig("source", "script", PacedSource if live else ScriptSource, options),
         policy=policy,
         stages=tuple(PluginConfig("stage", f"work{i}", WorkStage, stage) for i, stage in enumerate(stages)),
         config_hash="c0ffee",

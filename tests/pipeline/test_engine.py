@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from pipeline.config.schema import Config, PluginConfig, StreamConfig
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError, SightlineError, SinkError, SourceError
-from pipeline.plugin import Options, Sink, SinkContext, StageContext, StreamInfo
+from pipeline.plugin import Options, Sink, SinkContext, SinkOptions, StageContext, StreamInfo
 from pipeline.report import write_report
 from pipeline.secret import SecretUrl
 from tests.pipeline.parts import WorkOptions, WorkStage, stream_config
@@ -95,6 +96,25 @@ def test_a_stopped_file_is_half_a_count_but_a_live_stream_has_no_end(
         report = engine.run(tick=engine.stop, tick_s=0.01)
     assert report["status"] == "stopped"
     assert engine.exit_code() == code
+
+
+def test_a_sink_serves_the_streams_that_it_names(tmp_path: Path) -> None:
+    plain = config(
+        tmp_path, stream_config(name="sub"), stream_config(name="main"), stream_config(name="yard")
+    )
+    only_main = PluginConfig("sink", "quiet", Quiet, SinkOptions(streams=("main",)))
+    with Engine(replace(plain, sinks=(*plain.sinks, only_main))) as engine:
+        engine.run()
+        opened = [sorted(sink.opened) for _, sink in engine._sinks]
+    assert opened == [["main", "sub", "yard"], ["main"]]
+
+
+def test_the_metrics_can_be_asked_while_the_engine_is_there(tmp_path: Path) -> None:
+    with Engine(replace(config(tmp_path, stream_config()), metrics="127.0.0.1:0")) as engine:
+        engine.run()
+        assert engine.metrics is not None
+        with urllib.request.urlopen(engine.metrics.endpoint, timeout=5) as answer:
+            assert b'sightline_frames_finished_total{stream="gate"} 10.0' in answer.read()
 
 
 def test_leaving_closes_every_sink(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pipeline.config.catalogue import Catalogue
 from pipeline.config.load import load_config
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError, ModelError
-from pipeline.plugin import Kind, Options, Sink, Source, Stage
+from pipeline.plugin import Kind, Options, Sink, SinkOptions, Source, Stage
 
 
 class Shade(StrEnum):
@@ -78,7 +78,7 @@ PLUGINS: dict[Kind, dict[str, type[Any]]] = {
         name.lower(): _plugin(options, Stage)
         for name, options in (("motion", Motion), ("track", Track), ("count", Count))
     },
-    "sink": {"events": _plugin(Options, Sink), "video": _plugin(Video, Sink)},
+    "sink": {"events": _plugin(SinkOptions, Sink), "video": _plugin(Video, Sink)},
     "source": {
         "file": _plugin(Options),
         "images": _plugin(Options),

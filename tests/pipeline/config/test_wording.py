@@ -80,7 +80,7 @@ def test_stages(stage: str, line: str, tmp_path: Path) -> None:
         ("streams: {gate: a.mp4}", "1: streams.gate: expected 'key: value' settings, found 'a.mp4'"),
         ("streams:\n  gate: {}", "2: streams.gate.source: missing; it must be given"),
         ("streams:\n  gate: {source: 0}", "2: streams.gate.source: expected a URL, a path, or {url: ..., options}, found 0"),
-        ("streams:\n  gate: {sorce: a.mp4}", "2: streams.gate.sorce: unknown key 'sorce'; did you mean 'source'? allowed: source, policy, stages"),
+        ("streams:\n  gate: {sorce: a.mp4}", "2: streams.gate.sorce: unknown key 'sorce'; did you mean 'source'? allowed: source, policy, keeper, stages"),
         ("streams:\n  gate: {source: 'webcam://0'}", "2: streams.gate.source: no source reads 'webcam://'; this version reads no live sources yet; known: file, images, rtsp, synthetic"),
         *(
             (
@@ -101,7 +101,10 @@ def test_stages(stage: str, line: str, tmp_path: Path) -> None:
         ("streams:\n  my gate: {source: a}", "2: streams['my gate']: a stream's name is 1 to 64 letters, digits, '_' or '-', not 'my gate'"),
         (f"{SOURCE}\nsinks: events", "2: sinks: expected a list, found 'events'; write [events]"),
         (f"{SOURCE}\nsinks: [evnts]", "2: sinks[0]: unknown sink 'evnts'; did you mean 'events'? known: events, video"),
-        (f"{SOURCE}\nbuss: 3", "2: buss: unknown key 'buss'; did you mean 'bus'? allowed: streams, stages, sinks, bus, out"),
+        (f"{SOURCE}\nsinks: [events: {{streams: [gaet]}}]", "2: sinks[0].events.streams: there is no stream 'gaet'; did you mean 'gate'?"),
+        (f"{SOURCE}\nsinks: [events: {{streams: []}}]", "2: sinks[0].events.streams: expected 1 or more entries, found []"),
+        (f"{SOURCE}\nmetrics: nowhere", "2: metrics: 'nowhere' is no address; write HOST:PORT with a port up to 65535, e.g. 127.0.0.1:9464"),
+        (f"{SOURCE}\nbuss: 3", "2: buss: unknown key 'buss'; did you mean 'bus'? allowed: streams, stages, sinks, bus, metrics, out"),
         (f"{SOURCE}\nout: 5", "2: out: expected text, found 5; put it in quotes"),
         (f"{SOURCE}\nbus: {{event: x}}", "2: bus.event: unknown key 'event'; did you mean 'events'? allowed: events, frames"),
         (f"{SOURCE}\nbus: {{events: 'ipc://a', frames: 'ipc://a'}}", "2: bus: events and frames both go to ipc://a; each needs its own endpoint"),

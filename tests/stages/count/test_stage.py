@@ -332,3 +332,26 @@ def test_what_a_run_left_open_is_counted_when_the_next_begins():
     (event,) = after.events
     assert (event.run, event.data["direction"], event.track_id) == ("run", "down", 7)
     assert after.counts == {"gate": {"down": {"car": 1}, "up": {}}}
+
+
+def test_a_reconnect_in_the_midst_of_a_crossing_does_not_lose_it():
+    counter = stage(gate=GATE)
+    drive(counter, 100, 110, 120)
+    events = []
+    for sequence, y in enumerate((260, 270, 280, 290, 300), start=20):
+        passing = frame(sequence, {7: (320, y)})
+        passing.run = "after the reconnect"
+        counter.process(passing)
+        events += passing.events
+    assert [event.data["direction"] for event in events] == ["down"]
+
+
+def test_pictures_of_another_size_leave_the_totals_alone():
+    counter = stage(gate=GATE)
+    events = drive(counter, 100, 110, 260, 270, 280, 290)
+    assert len(events) == 1
+    assert counter.finish() == []
+    counter.open(StreamInfo("cam", "file:cam", "run", 2 * WIDTH, 2 * HEIGHT))
+    after = frame(30, {})
+    counter.process(after)
+    assert after.counts == {"gate": {"down": {"car": 1}, "up": {}}}

@@ -231,3 +231,12 @@ def test_a_camera_that_swings_round(camera_motion: bool, ids: list[int]) -> None
         tracker.process(now)
     assert now.tracks is not None
     assert now.tracks.id.tolist() == ids
+
+
+def test_tracks_outlive_a_reconnect_while_media_time_goes_on() -> None:
+    tracker = stage()
+    for k, run in enumerate(["before"] * 4 + ["after"] * 4):
+        now = frame(k + (20 if run == "after" else 0), [BOX], run=run)
+        tracker.process(now)
+    assert now.tracks is not None
+    assert now.tracks.id.tolist() == [1]

@@ -229,3 +229,15 @@ def test_a_file_plays_up_to_the_last_fragment_after_kill_9(tmp_path: Path) -> No
     # The fragment being filled is lost, and what the encoder still looks at: under 2 s with 1 s fragments.
     assert written - 50 <= len(times) <= written
     assert cv2.PSNR(scene(200), pictures[200]) > 28
+
+
+def test_pictures_of_another_size_go_into_a_second_file(tmp_path: Path) -> None:
+    """A camera that comes back with another resolution is opened anew; what was recorded stays."""
+    sink = VideoSink(VideoOptions(), SinkContext(tmp_path))
+    for width, times_s in ((64, (0.0, 0.1)), (128, (5.0, 5.1))):
+        sink.open_stream(info(width=width, height=48))
+        for n, at_s in enumerate(times_s):
+            sink.on_frame(frame(at_s, bgr=scene(n, width, 48)))
+        sink.close_stream("gate")
+    sink.close()
+    assert [play(tmp_path / name)[1][0].shape[1] for name in ("gate.mp4", "gate-2.mp4")] == [64, 128]
