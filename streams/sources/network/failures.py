@@ -53,6 +53,10 @@ def open_failure(name: str, error: Exception, opening: Opening, waited_s: float)
     def failure(reason: Reason, text: str) -> SourceError:
         return SourceError(f"{name}: {text}", reason)
 
+    if isinstance(error, av.error.HTTPOtherClientError) and opening.format == "rtsp":
+        tracks = _other_tracks(opening)
+        if tracks:
+            return failure(Reason.NO_VIDEO, f"has no video track (only {tracks}); is it the right path?")
     for kind, (reason, text) in _HTTP.items():
         if isinstance(error, kind):
             return failure(reason, text)
@@ -130,6 +134,16 @@ def _look(address: SecretUrl) -> tuple[Reason, str] | None:
         return Reason.FAILED, f"cannot connect to {host} port {port} ({error.strerror})"
     except UnicodeError:
         return Reason.UNKNOWN_HOST, f"'{host}' is no host name; check the URL"
+
+
+def _other_tracks(opening: Opening) -> str:
+    """Return the kinds of tracks of an RTSP stream without video: asked for video only, it plays nothing."""
+    options = dict(opening.options) | {"allowed_media_types": "video+audio+data"}
+    try:
+        with av.open(opening.url, format="rtsp", options=options, timeout=opening.timeout_s) as container:
+            return ", ".join(sorted({track.type for track in container.streams}))
+    except (av.FFmpegError, OSError):
+        return ""
 
 
 def _is_page(opening: Opening) -> bool:
