@@ -24,6 +24,7 @@ _MEANT = {
     **dict.fromkeys(("yt", "twitch", "vimeo", "page", "web"), "site"),
     **dict.fromkeys(("dir", "directory", "watch", "ftp", "timelapse"), "folder"),
     "rtp": "udp",
+    "rtps": "rtsp",
     "test": "lavfi",
 }
 

@@ -8,7 +8,9 @@ import pytest
 from pipeline.config import load_config
 from pipeline.config.builtin import find_config, shipped_configs
 
-NAMES = ("demo", "follow", "people", "traffic")
+NAMES = ("demo", "folder", "follow", "people", "traffic", "webcam")
+STAGES = {"follow": ["count", "draw"]}
+SINKS = {"folder": ["events", "counts"], "webcam": ["events", "counts"]}
 SWITCHED_OFF = re.compile(r"^( *)#(?=[\w-])", re.MULTILINE)
 
 
@@ -20,9 +22,8 @@ def test_these_are_shipped() -> None:
 def test_it_is_ready_to_run(name: str) -> None:
     config = load_config(name, env={})
     (stream,) = config.streams
-    wanted = ["count", "draw"] if name == "follow" else ["track", "count", "draw"]
-    assert [stage.name for stage in stream.stages][1:] == wanted
-    assert [sink.name for sink in config.sinks] == ["events", "counts", "video"]
+    assert [stage.name for stage in stream.stages][1:] == STAGES.get(name, ["track", "count", "draw"])
+    assert [sink.name for sink in config.sinks] == SINKS.get(name, ["events", "counts", "video"])
     assert config.out == Path("out")
 
 

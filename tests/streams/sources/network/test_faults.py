@@ -196,7 +196,9 @@ def test_a_stream_says_what_is_wrong_and_plays_again(rig: Rig, fault: Fault) -> 
     told_s = None
     if fault.told:
         told = lambda: reasons(running, harmed_s)  # noqa: E731
-        until(lambda: told().keys() & set(fault.told), fault.within_s + SLACK_S, lambda: f"told; {running.told}")
+        until(
+            lambda: told().keys() & set(fault.told), fault.within_s + SLACK_S, lambda: f"told; {running.told}"
+        )
         told_s = round(min(at for reason, at in told().items() if reason in fault.told) - harmed_s, 2)
         if any(reason.is_refusal for reason in fault.told):
             assert SourceState.REFUSED in {status.state for _, status in running.told}
