@@ -6,7 +6,9 @@ import errno
 import os
 import platform
 import select
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import av
 from av.container import InputContainer
@@ -24,14 +26,16 @@ from streams.sources.webcam.devices import Device
 _TIMEOUT_S = (5.0, 2.0)
 _POLL_S = 0.2
 _OLDEST_S = 5.0
+# Without these it would read pictures to find out what the device has said already.
+_PROBING = {"fpsprobesize": "0", "analyzeduration": "1", "probesize": "32"}
 _GONE = (errno.ENODEV, errno.ENXIO, errno.ENOENT)
 
 
 class FfmpegCamera:
     """A camera as FFmpeg's device demuxers give it.
 
-    v4l2 waits for pictures inside the kernel, where FFmpeg's time-outs do not reach. So the descriptor is
-    watched before each read, and `interrupt` stops the stream, which ends a wait.
+    v4l2 waits for pictures inside the kernel, where FFmpeg's time-outs do not reach. So the device is read
+    without waiting, and waited for outside. While it is opened, stopping the stream ends a wait.
 
     Args:
         url: for messages.
@@ -50,18 +54,24 @@ class FfmpegCamera:
         self._url = url
         self._clock = clock
         self._path = device.address if "v4l2" in form else None
+        with _impatience(self._path) as silent:
+            try:
+                self._container: InputContainer = av.open(
+                    device.address, format=form, options=_PROBING | dict(options), timeout=_TIMEOUT_S
+                )
+            except av.FFmpegError as error:
+                raise (
+                    _no_picture(url, device) if silent.is_set() else _refused(url, device, options, error)
+                ) from None
         try:
-            self._container: InputContainer = av.open(
-                device.address, format=form, options=dict(options), timeout=_TIMEOUT_S
-            )
-        except av.FFmpegError as error:
-            raise _refused(url, device, options, error) from None
-        try:
+            if silent.is_set():  # opened all the same, but it is stopped
+                raise _no_picture(url, device)
             self._stream = _pictures(url, device, self._container)
+            _check_format(url, device, options, self._stream)
         except BaseException:
             self._container.close()
             raise
-        self._descriptor = self._watched()
+        self._descriptor = None if self._path is None else _without_waiting(self._path)
         context = self._stream.codec_context
         rate = self._stream.average_rate
         self.format = CameraFormat(
@@ -76,9 +86,6 @@ class FfmpegCamera:
         pictures = PictureMaker(Upright())
         packets = self._container.demux(self._stream)
         while True:
-            if not self._ready():
-                yield None
-                continue
             try:
                 packet = next(packets, None)
                 if packet is None:
@@ -87,8 +94,10 @@ class FfmpegCamera:
                 frames = packet.decode()
             except (BlockingIOError, av.error.InvalidDataError) as error:
                 packets = self._container.demux(self._stream)  # an error ends the iterator, not the camera
-                waits = isinstance(error, BlockingIOError)
-                yield None if waits else Lost("decode error", f"damaged: {error.strerror}")
+                if not isinstance(error, BlockingIOError):
+                    yield Lost("decode error", f"damaged: {error.strerror}")
+                elif not self._comes():
+                    yield None
                 continue
             except av.FFmpegError as error:
                 gone = error.errno in _GONE
@@ -107,30 +116,69 @@ class FfmpegCamera:
                 yield Shot(pictures.make(frame), arrived_s, stamped_s)
 
     def interrupt(self) -> None:
-        """See `Camera.interrupt`."""
-        if self._path is not None and platform.system() == "Linux":
-            from streams.sources.webcam.v4l2 import stop_streaming
-
-            stop_streaming(self._path)
+        """See `Camera.interrupt`; a wait lasts a fifth of a second, so there is nothing to do."""
 
     def close(self) -> None:
         """See `Camera.close`."""
         self._container.close()
 
-    def _watched(self) -> int | None:
-        if self._path is None or platform.system() != "Linux":
-            return None
-        from streams.sources.webcam.v4l2 import descriptors_of
-
-        found = descriptors_of(self._path)
-        return found[-1] if found else None
-
-    def _ready(self) -> bool:
+    def _comes(self) -> bool:
+        """Wait for a picture, but not for long; whether one is there."""
         if self._descriptor is None:
-            return True
+            return False
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
         return bool(poll.poll(_POLL_S * 1000))
+
+
+def stop_waiting(device: Device) -> None:
+    """Make an opening of the device that waits for its first picture fail, in whatever thread it is."""
+    if device.address.startswith("/") and platform.system() == "Linux":
+        from streams.sources.webcam.v4l2 import stop_streaming
+
+        stop_streaming(device.address)
+
+
+@contextmanager
+def _impatience(path: str | None) -> Iterator[threading.Event]:
+    """Have a v4l2 device stopped that sends nothing while it is opened; the event tells whether it was."""
+    silent = threading.Event()
+    if path is None or platform.system() != "Linux":
+        yield silent
+        return
+    from streams.sources.webcam.v4l2 import stop_streaming
+
+    def give_up() -> None:
+        silent.set()
+        stop_streaming(path)
+
+    timer = threading.Timer(_TIMEOUT_S[0], give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield silent
+    finally:
+        timer.cancel()
+
+
+def _without_waiting(path: str) -> int | None:
+    """Return the descriptor of a v4l2 device, set to fail rather than to wait; None if it is not found."""
+    if platform.system() != "Linux":
+        return None
+    import fcntl
+
+    from streams.sources.webcam.v4l2 import descriptors_of
+
+    found = descriptors_of(path)
+    for descriptor in found:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_NONBLOCK)
+    return found[-1] if found else None
+
+
+def _no_picture(url: str, device: Device) -> SourceError:
+    return SourceError(
+        f"{url}: {device} sends no picture; plug it in again, or try another port", Reason.NO_DATA
+    )
 
 
 def _pictures(url: str, device: Device, container: InputContainer) -> VideoStream:
@@ -141,6 +189,17 @@ def _pictures(url: str, device: Device, container: InputContainer) -> VideoStrea
         raise SourceError(f"{url}: FFmpeg cannot decode what {device} sends", Reason.UNKNOWN_CODEC)
     stream.codec_context.thread_type = "NONE"  # threads would add pictures of delay
     return stream
+
+
+def _check_format(url: str, device: Device, options: Mapping[str, str], stream: VideoStream) -> None:
+    """FFmpeg takes another format where the wanted one is refused; that is not what was asked for."""
+    wanted = options.get("pixel_format") or options.get("input_format") or options.get("vcodec")
+    context = stream.codec_context
+    if wanted is not None and wanted not in (context.codec.canonical_name, context.pix_fmt):
+        raise SourceError(
+            f"{url}: {device} does not send {wanted}{_offered(device)}; choose another, or leave it out",
+            Reason.REJECTED,
+        )
 
 
 def _refused(url: str, device: Device, options: Mapping[str, str], error: av.FFmpegError) -> SourceError:

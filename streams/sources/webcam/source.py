@@ -22,7 +22,7 @@ from streams.sources.box_clock import ArrivalTimes, BoxClock
 from streams.sources.media_file import Lost
 from streams.sources.webcam.camera import Camera, Shot
 from streams.sources.webcam.devices import FORMATS, Device, all_devices, chosen
-from streams.sources.webcam.ffmpeg import FfmpegCamera
+from streams.sources.webcam.ffmpeg import FfmpegCamera, stop_waiting
 from streams.sources.webcam.opencv import OpencvCamera
 
 _TROUBLE_S = 2.0
@@ -110,6 +110,7 @@ class WebcamSource(Source):
         self._opener = opener or self._opened
         self._devices = devices
         self._closed = threading.Event()
+        self._device: Device | None = None
         self._camera: Camera | None = None
         self._first: Shot | None = None
         self._run = uuid.uuid4().hex
@@ -120,19 +121,15 @@ class WebcamSource(Source):
         Raises:
             SourceError: no such camera, in use, not allowed, format refused, or no picture within 10 s.
         """
-        camera = self._opener(chosen(self.url, self._wanted, self._devices()), self.options)
-        self._camera = camera
-        self.progress.connected = True
+        device = self._device = chosen(self.url, self._wanted, self._devices())
         try:
-            self._shots = self._heard(camera.shots())
-            self._first = next((shot for shot in self._shots if isinstance(shot, Shot)), None)
-            if self._first is None:
-                what = "was closed while it was opened" if self._closed.is_set() else "gives no picture"
-                raise SourceError(f"{self.url}: the camera {what}", Reason.CLOSED)
-        except BaseException:
-            camera.close()
+            camera = self._camera = self._opener(device, self.options)
+            first = self._first_of(camera)
+        except SourceError:
+            if self._closed.is_set():
+                raise SourceError(f"{self.url}: was closed while it was opened", Reason.CLOSED) from None
             raise
-        picture = self._first.picture
+        picture = first.picture
         form = camera.format
         return StreamInfo(
             stream=self.stream,
@@ -183,6 +180,9 @@ class WebcamSource(Source):
                         )
                         sequence += 1
                 shot = next(self._shots, None)
+        except SourceError:
+            if not self._closed.is_set():  # what is closed fails, too
+                raise
         finally:
             camera.close()
 
@@ -191,6 +191,20 @@ class WebcamSource(Source):
         self._closed.set()
         if self._camera is not None:
             self._camera.interrupt()
+        elif self._device is not None:
+            stop_waiting(self._device)
+
+    def _first_of(self, camera: Camera) -> Shot:
+        self.progress.connected = True
+        try:
+            self._shots = self._heard(camera.shots())
+            self._first = next((shot for shot in self._shots if isinstance(shot, Shot)), None)
+            if self._first is None:
+                raise SourceError(f"{self.url}: the camera gives no picture", Reason.CLOSED)
+        except BaseException:
+            camera.close()
+            raise
+        return self._first
 
     def _heard(self, shots: Iterator[Shot | Lost | None]) -> Iterator[Shot | Lost]:
         """Pass on what comes, and complain of what does not."""
