@@ -1,4 +1,4 @@
-"""The live way of reading: one connection's good pictures with their times, and what was missed between them."""
+"""The live way of reading: a connection's good pictures with their times, and what was missed."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ _PAINTERS = frozenset(
     "zoneplate".split()
 )
 _CHANGERS = frozenset(
-    "boxblur crop drawbox drawgrid eq fade format fps gblur hflip hue negate noise null pad rotate scale setsar "
-    "transpose trim vflip".split()
+    "boxblur crop drawbox drawgrid eq fade format fps gblur hflip hue negate noise null pad rotate scale "
+    "setsar transpose trim vflip".split()
 )
 _FILTER_NAME = re.compile(r"(?:^|[,;\]])\s*([A-Za-z_]\w*)")
 _OPEN_S = 5.0

@@ -51,7 +51,7 @@ class Watch:
         if self._errors >= _ERRORS_IN_A_ROW:
             self._progress.trouble = (
                 Reason.DECODE_ERRORS,
-                f"{self._errors} decode errors in {waited_s:.0f} s without a good picture; {self._last_error}",
+                f"{self._errors} decode errors in {waited_s:.0f} s and no good picture; {self._last_error}",
             )
         elif self._share > 0.5:
             self._progress.trouble = (
@@ -61,8 +61,8 @@ class Watch:
         elif waited_s >= _PATIENCE_S:
             self._progress.trouble = (
                 Reason.NO_KEY_FRAME,
-                f"{self._packets} packets in {waited_s:.0f} s, but no key frame; shorten the camera's key frame "
-                "interval",
+                f"{self._packets} packets in {waited_s:.0f} s, but no key frame; shorten the camera's key "
+                "frame interval",
             )
 
     def timeless(self, frozen_s: float, detail: str) -> None:
