@@ -63,8 +63,8 @@ def open_failure(name: str, error: Exception, opening: Opening, waited_s: float)
     if isinstance(error, av.error.ProtocolNotFoundError):
         return failure(
             Reason.MISSING_PACKAGE,
-            f"the FFmpeg inside PyAV {av.__version__} cannot speak {opening.scheme}://; use another protocol of "
-            "the camera",
+            f"the FFmpeg inside PyAV {av.__version__} cannot speak {opening.scheme}://; use another protocol "
+            "of the camera",
         )
     address = SecretUrl(opening.url)
     found = _look(address)
@@ -126,7 +126,7 @@ def _look(address: SecretUrl) -> tuple[Reason, str] | None:
     except TimeoutError:
         return (
             Reason.NO_ANSWER,
-            f"no answer from {host} port {port} within {_LOOK_TIMEOUT_S:.0f} s; is it on, and no firewall between?",
+            f"no answer from {host} port {port} within {_LOOK_TIMEOUT_S:.0f} s; is it on and not fenced off?",
         )
     except OSError as error:
         if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN):
