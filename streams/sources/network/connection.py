@@ -111,6 +111,8 @@ class Connection:
             self._holds = self.format in _HOLDING and self.stream.codec_context.name in _PARSED
             codec = self.stream.codec_context.codec
             self._all_keys = codec.intra_only or codec.name == "wrapped_avframe"  # FFmpeg's own pictures
+            # Segments are counted each for itself, which looks like loss at every border.
+            self._tells_loss = not self.is_recording and self.format not in PLAYLISTS
             self._decoder = Decoder(name, self.stream, hwaccel)
         except BaseException:
             self.container.close()
@@ -173,7 +175,7 @@ class Connection:
         if packet.size == 0:  # the last act: what the decoder still holds
             return self._decoded(None) if not self._skipping else []
         self._note_times(packet, asked_s)
-        if packet.is_corrupt and not self.is_recording:
+        if packet.is_corrupt and self._tells_loss:
             return self._damaged("packets were lost on the way")
         if self._skipping:
             if not (packet.is_keyframe or self._all_keys):

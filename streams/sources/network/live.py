@@ -1,4 +1,4 @@
-"""The live way of reading: one connection's good pictures with their times, and what was missed between them."""
+"""The live way of reading: a connection's good pictures with their times, and what was missed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.frame import Frame, Gap
 from pipeline.plugin import StreamInfo
 from streams.sources.decode import PictureMaker
 from streams.sources.network.clock import MediaTime
-from streams.sources.network.connection import Connection, Damage, Shot
+from streams.sources.network.connection import Connection, Damage
 from streams.sources.network.options import ClockChoice
 from streams.sources.network.trouble import Watch
 from streams.sources.network.wall_time import WallTime
@@ -104,7 +104,9 @@ class LiveRun:
             self._check(frame)
             ticks = round(item.arrived_s / _MICROSECOND_S) if self._timeless else frame.pts
             after_s = media.last_s
-            placed = media.place(ticks, item.arrived_s)
+            # What is painted here comes when we ask: it cannot come late or early.
+            at_s = (ticks or 0) * self._connection.tick_s if self._painted else item.arrived_s
+            placed = media.place(ticks, at_s)
             if placed.pts_s is None:
                 self._watch.timeless(media.frozen_s(item.arrived_s), placed.detail)
                 if sequence:

@@ -13,8 +13,8 @@ _FAR_S = 30.0
 class Pacer:
     """Waits until a picture is due; used by one thread.
 
-    The first picture is due at once, the others as much later as media time says. Who comes late by more than
-    half a second has run dry (a segment that was not there yet): from there on everything is later by that much.
+    The first picture is due at once, the others as much later as media time says. Who comes late by more
+    than half a second has run dry (a segment was not there yet): everything is later by that from there on.
 
     Args:
         stop: ends the waiting at once when set.

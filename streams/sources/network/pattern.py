@@ -18,15 +18,15 @@ from streams.sources.network.pacer import Pacer
 from streams.sources.network.protocols import Opening
 
 # What paints, and what changes a picture. Filters that read or write files, or listen, are not among them.
-_PAINTERS = frozenset(
-    "allrgb allyuv cellauto color colorchart colorspectrum gradients haldclutsrc life mandelbrot nullsrc "
-    "pal100bars pal75bars rgbtestsrc sierpinski smptebars smptehdbars testsrc testsrc2 yuvtestsrc "
-    "zoneplate".split()
-)
-_CHANGERS = frozenset(
-    "boxblur crop drawbox drawgrid eq fade format fps gblur hflip hue negate noise null pad rotate scale setsar "
-    "transpose trim vflip".split()
-)
+_PAINTERS = (
+    "allrgb", "allyuv", "cellauto", "color", "colorchart", "colorspectrum", "gradients", "haldclutsrc", "life",
+    "mandelbrot", "nullsrc", "pal100bars", "pal75bars", "rgbtestsrc", "sierpinski", "smptebars",
+    "smptehdbars", "testsrc", "testsrc2", "yuvtestsrc", "zoneplate",
+)  # fmt: skip
+_CHANGERS = (
+    "boxblur", "crop", "drawbox", "drawgrid", "eq", "fade", "format", "fps", "gblur", "hflip", "hue", "negate",
+    "noise", "null", "pad", "rotate", "scale", "setsar", "transpose", "trim", "vflip",
+)  # fmt: skip
 _FILTER_NAME = re.compile(r"(?:^|[,;\]])\s*([A-Za-z_]\w*)")
 _OPEN_S = 5.0
 
@@ -55,7 +55,7 @@ class LavfiSource(Source):
         """
         graph = self.address.reveal().partition("://")[2]
         names = _FILTER_NAME.findall(graph)
-        foreign = [name for name in names if name not in _PAINTERS | _CHANGERS]
+        foreign = [name for name in names if name not in _PAINTERS + _CHANGERS]
         if not names or names[0] not in _PAINTERS or foreign:
             found = foreign[0] if foreign else names[0] if names else "nothing"
             raise SourceError(

@@ -1,4 +1,4 @@
-"""The recorded way of reading: every picture of a file or a finished playlist on a server, with its true time."""
+"""The recorded way of reading: every picture of a recording on a server, with its true time."""
 
 from __future__ import annotations
 
