@@ -41,6 +41,10 @@ def examine() -> dict[str, dict[str, str]]:
             "hardware in FFmpeg": _found(_hardware_decoders),
             "used": "software decoding (hardware decoding is not wired up yet)",
         },
+        "live sources": {
+            "video pages": _found(_pages),
+            "screens": _package("mss", "screen"),
+        },
         "inference": {
             "motion, hog": "OpenCV on the CPU, one thread",
             "onnx": _found(_onnx),
@@ -110,6 +114,24 @@ def _hardware_decoders() -> str:
     import av.codec.hwaccel
 
     return ", ".join(av.codec.hwaccel.hwdevices_available()) or "none"
+
+
+def _package(name: str, extra: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f'not installed: pip install "sightline[{extra}]"'
+
+
+def _pages() -> str:
+    deno = (
+        ""
+        if shutil.which("deno")
+        else "; YouTube itself also wants the JavaScript runtime deno, which is not there"
+    )
+    return _package("yt-dlp", "youtube") + deno
 
 
 def _onnx() -> str:

@@ -1,12 +1,13 @@
 """The process in which yt-dlp runs: a request comes by stdin, the answer goes by stdout, both JSON.
 
 A page can answer for ever, or with gigabytes, and yt-dlp stays in memory with a thousand sites once it is
-imported; a process has bounds and an end.
+imported; a process has bounds and an end. The one argument is after how many seconds that is at the latest.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from typing import Any
 
@@ -35,9 +36,16 @@ def _bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
 
 
+def _bound_time(seconds: int) -> None:
+    """End even if whoever asked was killed and cannot end it."""
+    if hasattr(signal, "alarm"):  # not on Windows
+        signal.alarm(seconds)
+
+
 def main() -> None:
     """Answer the one request; whatever else is printed does not reach the answer."""
     out, sys.stdout = sys.stdout, sys.stderr
+    _bound_time(int(sys.argv[1]))
     _bound_memory()
     json.dump(answer(sys.stdin.read()), out)
 

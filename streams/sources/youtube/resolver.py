@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import math
 import os
 import signal
 import subprocess
@@ -91,7 +92,13 @@ class Resolver:
     def _started(self) -> subprocess.Popen[str]:
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "streams.sources.youtube.child"],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "streams.sources.youtube.child",
+                str(math.ceil(self._timeout_s) + 5),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ from streams.sources.youtube.link import Link
 from streams.sources.youtube.resolver import Resolver
 
 _HOSTS = ("youtube.com/", "www.youtube.com/", "m.youtube.com/", "youtu.be/")
-_LINK_IS_BAD = (Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.NOT_FOUND, Reason.REJECTED)
+_LINK_IS_BAD = (Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.NOT_FOUND)
 
 
 class YoutubeOptions(Options):

@@ -42,19 +42,20 @@ def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.collect()
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path)
-    write_video(tmp_path / "clip.mp4", [flat(index) for index in range(10)])
-    write_video(tmp_path / "small.mp4", [flat(index) for index in range(10)])
-    (tmp_path / "list.m3u8").write_text(
+@pytest.fixture(scope="module")
+def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    site = Site(folder)
+    write_video(folder / "clip.mp4", [flat(index) for index in range(10)])
+    write_video(folder / "small.mp4", [flat(index) for index in range(10)])
+    (folder / "list.m3u8").write_text(
         "#EXTM3U\n#EXT-X-VERSION:3\n"
         '#EXT-X-STREAM-INF:BANDWIDTH=4000000,RESOLUTION=1920x1080,CODECS="avc1.64001f"\nhigh.m3u8\n'
         '#EXT-X-STREAM-INF:BANDWIDTH=1000000,RESOLUTION=1280x720,CODECS="avc1.64001f"\nmiddle.m3u8\n'
         '#EXT-X-STREAM-INF:BANDWIDTH=300000,RESOLUTION=640x360,CODECS="avc1.64001f"\nlow.m3u8\n'
     )
     for name in ("high", "middle", "low"):
-        (tmp_path / f"{name}.m3u8").write_text(
+        (folder / f"{name}.m3u8").write_text(
             "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n#EXT-X-ENDLIST\n"
         )
     site.pages["/video"] = "<html><title>t</title><video src='/clip.mp4?signature={sig}'></video></html>"
@@ -66,6 +67,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.pages["/evil"] = "<html><title>t</title><video src='file:///etc/passwd'></video></html>"
     with serving(site):
         yield site
+
+
+@pytest.fixture
+def site(whole_site: Site) -> Site:
+    whole_site.sig = None
+    return whole_site
 
 
 def ask(page: str, **changes: Any) -> dict[str, Any]:
