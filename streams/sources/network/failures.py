@@ -78,8 +78,8 @@ def open_failure(name: str, error: Exception, opening: Opening, waited_s: float)
     if opening.scheme in ("http", "https") and _is_page(opening):
         return failure(
             Reason.NOT_MEDIA,
-            "is a web page, not a video; pages of sites such as YouTube are read as "
-            f"youtube://{str(address).partition('://')[2]}",
+            "is a web page, not a video; pages of YouTube and other sites are read with youtube:// before "
+            "their address",
         )
     if isinstance(error, av.error.InvalidDataError) and not (opening.scheme == "rtsp" and _hangs_up(address)):
         return failure(
