@@ -23,6 +23,7 @@ from pipeline.picture import BgrPicture, U8Array
 from pipeline.plugin import Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.box_clock import ArrivalTimes, BoxClock
+from streams.sources.lease import Lease
 
 if TYPE_CHECKING:
     from mss import MSS
@@ -75,6 +76,7 @@ class ScreenSource(Source):
         self._clock = clock or BoxClock()
         self._closed = threading.Event()
         self._screen: MSS | None = None
+        self._lease: Lease | None = None
         self._run = uuid.uuid4().hex
 
     def open(self) -> StreamInfo:
@@ -83,14 +85,17 @@ class ScreenSource(Source):
         Raises:
             SourceError: without the package, a display or such a monitor; monitors are listed.
         """
-        self._screen = _connected(self.url, self.options.display)
+        screen = self._screen = _connected(self.url, self.options.display)
+        lease = self._lease = Lease(lambda: _let_go(screen))
         try:
             self.progress.connected = True
-            monitors = [Region(m["left"], m["top"], m["width"], m["height"]) for m in self._screen.monitors]
+            monitors = [Region(m["left"], m["top"], m["width"], m["height"]) for m in screen.monitors]
             self._region = _region(self.url, self._wanted, monitors)
         except BaseException:
-            _let_go(self._screen)
+            lease.give_up()
             raise
+        if self._closed.is_set():
+            lease.give_up()
         return StreamInfo(
             stream=self.stream,
             url=self.url,
@@ -108,9 +113,11 @@ class ScreenSource(Source):
         Raises:
             SourceError: if the display is gone, or the monitor has another size.
         """
-        screen = self._screen
-        if screen is None:
+        screen, lease = self._screen, self._lease
+        if screen is None or lease is None:
             raise RuntimeError("read() before open()")
+        if not lease.begin():
+            return
         times = ArrivalTimes(self._clock)
         sequence = 0
         start_s = self._clock.monotonic_s()
@@ -128,11 +135,13 @@ class ScreenSource(Source):
                 done = (self._clock.monotonic_s() - start_s) * self.options.rate_hz
                 turn = max(turn + 1, math.ceil(done - 1e-6))
         finally:
-            _let_go(screen)
+            lease.end()
 
     def close(self) -> None:
         """End `read` before its next picture; from any thread, in every state."""
         self._closed.set()
+        if self._lease is not None:
+            self._lease.give_up()
 
     def _grab(self, screen: MSS) -> U8Array:
         region = self._region

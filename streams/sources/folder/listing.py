@@ -6,7 +6,8 @@ import contextlib
 import glob
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,8 +50,8 @@ class Listing:
         self.pattern = pattern
         self._is_pattern = glob.has_magic(pattern) and not Path(pattern).is_dir()
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield the images that are there, in no order.
+    def entries(self, since_ns: int = 0) -> Iterator[Entry]:
+        """Yield the images that are there and changed since then, in no order.
 
         Raises:
             SourceError: if there is no such folder, or it cannot be read.
@@ -58,11 +59,13 @@ class Listing:
         try:
             if self._is_pattern:
                 for name in glob.iglob(self.pattern, recursive=True):  # noqa: PTH207 - may be absolute
-                    yield from self.entry(Path(name))
+                    if _is_image(os.path.basename(name)):  # noqa: PTH119 - a Path costs more than the look
+                        yield from _looked_at(name, partial(os.stat, name), since_ns)
                 return
             with os.scandir(self.pattern) as found:
                 for item in found:
-                    yield from self.entry(Path(item.path))
+                    if _is_image(item.name):
+                        yield from _looked_at(item.path, item.stat, since_ns)
         except OSError as error:
             raise SourceError(
                 f"{self.pattern}: the folder cannot be read ({error.strerror}); is it there, and mounted?"
@@ -70,12 +73,8 @@ class Listing:
 
     def entry(self, path: Path) -> Iterator[Entry]:
         """Yield the file as it is now, or nothing if it is no image's, or gone."""
-        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
-            return
-        with contextlib.suppress(FileNotFoundError):
-            found = path.stat()
-            if stat.S_ISREG(found.st_mode):
-                yield Entry(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if _is_image(path.name):
+            yield from _looked_at(str(path), path.stat, 0)
 
     def changed_ns(self) -> int | None:
         """Return when the folder last got, lost or renamed a file; None where that cannot be told."""
@@ -85,3 +84,14 @@ class Listing:
             return Path(self.pattern).stat().st_mtime_ns
         except OSError:
             return None
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+
+
+def _looked_at(name: str, look: Callable[[], os.stat_result], since_ns: int) -> Iterator[Entry]:
+    with contextlib.suppress(FileNotFoundError):
+        found = look()
+        if found.st_ctime_ns >= since_ns and stat.S_ISREG(found.st_mode):
+            yield Entry(Path(name), found.st_size, found.st_mtime_ns, found.st_ctime_ns)

@@ -28,6 +28,7 @@ from streams.sources.timeline import Timeline
 
 _OTHER_SIZES_IN_A_ROW = 3
 _TIE_NS = 1_000_000
+_LOOK_RATIO = 4.0  # a folder that takes long to look at is looked at less often
 
 
 class FolderOptions(Options):
@@ -191,7 +192,9 @@ class FolderSource(Source):
     def _found(self) -> Iterator[tuple[Entry, Image, float] | Lost]:
         """Yield images as they come, with the time at which they were read, and those that are lost."""
         while not self._closed.is_set():
+            began_s = self._clock.monotonic_s()
             batch = self._watch.ready()
+            took_s = self._clock.monotonic_s() - began_s
             for ready in batch:
                 if self._closed.is_set():
                     return
@@ -202,7 +205,8 @@ class FolderSource(Source):
                 yield found
             if not batch or self._watch.waiting_for:
                 self._tell_of_waiting()
-                self._clock.wait(self._closed, self._clock.monotonic_s() + self.options.poll_s)
+                pause_s = max(self.options.poll_s, _LOOK_RATIO * took_s)
+                self._clock.wait(self._closed, self._clock.monotonic_s() + pause_s)
 
     def _read(self, ready: Ready) -> tuple[Entry, Image, float] | Lost | None:
         """Return an image, or that it is lost; None if it is to be waited for."""

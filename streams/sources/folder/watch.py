@@ -176,9 +176,10 @@ class FolderWatch:
             newest_ns = max(newest_ns, entry.changed_ns)
             done = self._done.get(entry.path)
             is_done = done is not None and done.version == entry.version
-            return not is_done and entry.changed_ns >= self._oldest_new_ns
+            return not is_done
 
-        new = heapq.nsmallest(_BATCH, filter(is_new, self._listing.entries()), key=_changed_ns)
+        entries = self._listing.entries(self._oldest_new_ns)
+        new = heapq.nsmallest(_BATCH, filter(is_new, entries), key=_changed_ns)
         self._forget(new[0].changed_ns if new else newest_ns)
         return new
 

@@ -19,6 +19,7 @@ from pipeline.moment import Moment
 from pipeline.plugin import Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.box_clock import ArrivalTimes, BoxClock
+from streams.sources.lease import Lease
 from streams.sources.media_file import Lost
 from streams.sources.webcam.camera import Camera, Shot
 from streams.sources.webcam.devices import FORMATS, Device, all_devices, chosen
@@ -112,6 +113,7 @@ class WebcamSource(Source):
         self._closed = threading.Event()
         self._device: Device | None = None
         self._camera: Camera | None = None
+        self._lease: Lease | None = None
         self._first: Shot | None = None
         self._run = uuid.uuid4().hex
 
@@ -125,6 +127,9 @@ class WebcamSource(Source):
         try:
             camera = self._camera = self._opener(device, self.options)
             first = self._first_of(camera)
+            self._lease = Lease(camera.close)
+            if self._closed.is_set():
+                self._lease.give_up()
         except SourceError:
             if self._closed.is_set():
                 raise SourceError(f"{self.url}: was closed while it was opened", Reason.CLOSED) from None
@@ -150,9 +155,11 @@ class WebcamSource(Source):
         Raises:
             SourceError: if the camera is unplugged, silent for 10 s, or changes its pictures' size.
         """
-        camera, first = self._camera, self._first
-        if camera is None or first is None:
+        camera, first, lease = self._camera, self._first, self._lease
+        if camera is None or first is None or lease is None:
             raise RuntimeError("read() before open()")
+        if not lease.begin():
+            return
         times = ArrivalTimes(self._clock)
         size = (first.picture.width, first.picture.height)
         shot: Shot | Lost | None = first
@@ -184,11 +191,13 @@ class WebcamSource(Source):
             if not self._closed.is_set():  # what is closed fails, too
                 raise
         finally:
-            camera.close()
+            lease.end()
 
     def close(self) -> None:
         """End `open` and `read` soon, also while they wait for a picture."""
         self._closed.set()
+        if self._lease is not None:
+            self._lease.give_up()
         if self._camera is not None:
             self._camera.interrupt()
         elif self._device is not None:

@@ -91,7 +91,7 @@ class Resolver:
 
     def _started(self) -> subprocess.Popen[str]:
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - our own module
             [
                 sys.executable,
                 "-P",

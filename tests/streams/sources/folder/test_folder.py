@@ -1,4 +1,4 @@
-"""A folder that grows while it is read; the clock moves only when the source waits, and then things happen."""
+"""A folder that grows while it is read; the clock moves only when the source waits: then things happen."""
 
 from __future__ import annotations
 

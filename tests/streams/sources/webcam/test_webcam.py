@@ -315,3 +315,15 @@ def test_closed_while_it_waits_for_the_first_picture() -> None:
         camera.open()
     assert camera.progress.connected
     assert device.closed
+
+
+def test_closed_after_it_was_opened_it_lets_go_of_the_camera() -> None:
+    def script(clock: FakeClock) -> Iterator[Shot]:
+        yield shot(clock)
+
+    camera, device = scripted(script)
+    camera.open()
+    assert not device.closed
+    camera.close()
+    assert device.closed
+    assert list(camera.read()) == []
