@@ -11,6 +11,9 @@ from typing import Generic, Literal, TypeVar
 Item = TypeVar("Item")
 Policy = Literal["every", "latest"]
 
+_HICCUP_TAKES = 5
+"""A consumer that finds more than it takes so many times in a row may still be catching up."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatistics:
@@ -28,7 +31,9 @@ class Channel(Generic[Item]):
     """A queue from one producer to one consumer, bounded in items and in bytes.
 
     Policy "every" makes the producer wait (files: lose nothing). Policy "latest" drops the oldest waiting
-    item (live: the newest wins). A single item larger than `capacity_bytes` passes when nothing else waits.
+    item (live: the newest wins); a consumer that is behind all the time, so that items are left over at one
+    take after the other, gets the newest only, until it has caught up. A single item larger than
+    `capacity_bytes` passes when nothing else waits.
 
     Attributes:
         policy: what happens when the channel is full; may be changed while nothing waits.
@@ -38,8 +43,8 @@ class Channel(Generic[Item]):
         capacity_items: how many items may wait.
         capacity_bytes: how many bytes may wait.
         weigh: bytes of an item.
-        on_drop: called as `on_drop(dropped, following)` for each item that "latest" drops, in the producer's
-            thread, before the consumer can take the item that follows it.
+        on_drop: called as `on_drop(dropped, following)` for each item that "latest" drops, before the
+            consumer gets the item that follows it.
 
     Raises:
         ValueError: if a capacity is below 1.
@@ -65,6 +70,7 @@ class Channel(Generic[Item]):
         self._bytes = 0
         self._closed = False
         self._producer_waits = False
+        self._behind = 0
         self._put = self._taken = self._dropped = self._most_waiting = 0
         self._changed = threading.Condition()
 
@@ -108,6 +114,7 @@ class Channel(Generic[Item]):
         with self._changed:
             while not self._closed and not self._producer_waits and len(self._items) < (most if fill else 1):
                 self._changed.wait()
+            self._catch_up(most)
             batch = [self._pop() for _ in range(min(most, len(self._items)))]
             self._producer_waits = False
             self._taken += len(batch)
@@ -147,6 +154,14 @@ class Channel(Generic[Item]):
         if not self._items:
             return True
         return len(self._items) < self._capacity_items and self._bytes + size <= self._capacity_bytes
+
+    def _catch_up(self, most: int) -> None:
+        """Under "latest", drop all but the newest for a consumer that has been behind for a while."""
+        left_over = len(self._items) - most
+        self._behind = self._behind + 1 if left_over > 0 else 0
+        if self.policy == "latest" and self._behind > _HICCUP_TAKES and not self._closed:
+            for _ in range(left_over):
+                self._drop_oldest(self._items[-1][0])
 
     def _drop_oldest(self, newer: Item) -> None:
         dropped = self._pop()

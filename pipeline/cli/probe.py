@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.options import Json
+from pipeline.secret import SecretUrl
+
+_SILENT_S = 2.0
 
 
 def probe(
@@ -17,15 +21,23 @@ def probe(
 ) -> None:
     """Tell codec, size, rate and duration of URL, or what is wrong with it.
 
-    Example: sightline probe video.mp4
+    For cameras it says in words what stands between you and the picture: nothing listens there, the password
+    is wrong, the path is unknown, there is no video, no key frame comes.
+
+    Example: sightline probe video.mp4, or sightline probe rtsp://user:password@192.168.1.20/stream1
     """
     from pipeline.plugin import StreamInfo, load_plugin
 
+    address = SecretUrl(url)
     source_class = load_plugin("source", _reader_of(url))
-    source = source_class(url, source_class.Options(), "probe")
+    source = source_class(address, source_class.Options(), "probe")
+    patience = threading.Timer(_SILENT_S, _say_waiting, [address])
+    patience.daemon = True
+    patience.start()
     try:
         info: StreamInfo = source.open()
     finally:
+        patience.cancel()
         source.close()
     facts = dataclasses.asdict(info)
     del facts["stream"]
@@ -48,6 +60,10 @@ def probe(
     }
     for name, value in rows.items():
         typer.echo(f"{name + ':':<14}{'unknown' if value is None else value}")
+
+
+def _say_waiting(address: SecretUrl) -> None:
+    typer.echo(f"waiting for {address} ...", err=True)
 
 
 def _reader_of(url: str) -> str:

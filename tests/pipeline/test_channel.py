@@ -155,3 +155,51 @@ def test_latest_accounts_for_every_item(sizes: list[int], items: int, size: int)
     assert [dropped for dropped, _ in lost] + kept == sizes
     assert len(kept) <= items
     assert len(kept) <= 1 or sum(kept) <= size
+
+
+def test_latest_rides_out_a_hiccup_without_a_loss() -> None:
+    lost: list[tuple[int, int]] = []
+    channel = make("latest", items=5, lost=lost)
+    for item in (1, 2, 3, 4):
+        channel.put(item)
+    taken = []
+    for item in (5, 6):  # two are taken for each that comes, until it has caught up
+        taken += channel.take() + channel.take()
+        channel.put(item)
+    taken += channel.take() + channel.take()
+    assert lost == []
+    assert taken == [1, 2, 3, 4, 5, 6]
+
+
+def test_latest_gives_a_consumer_that_stays_behind_the_newest_only() -> None:
+    lost: list[tuple[int, int]] = []
+    channel = make("latest", items=5, lost=lost)
+    ages = []
+    for step in range(40):  # two come for each that is taken
+        channel.put(2 * step + 1)
+        channel.put(2 * step + 2)
+        (item,) = channel.take()
+        ages.append(2 * step + 2 - item)
+    assert max(ages[10:]) == 0, "always the newest"
+    assert len(lost) == 40, "and all others are accounted for"
+    channel.close()
+    assert channel.take() == []
+
+
+def test_every_never_skips_for_a_slow_consumer() -> None:
+    channel = make("every", items=64, size=10_000)
+    taken = []
+    for step in range(30):
+        channel.put(2 * step + 1)
+        channel.put(2 * step + 2)
+        taken += channel.take()
+    assert taken == list(range(1, 31))
+
+
+def test_news_pass_beside_the_capacity_and_are_bounded() -> None:
+    channel = make("every", items=1)
+    assert channel.put(1)
+    assert [channel.put_beyond(item, most=3) for item in (2, 3, 4)] == [True, True, False]
+    assert channel.take(9) == [1, 2, 3]
+    channel.close()
+    assert not channel.put_beyond(5, most=3)
