@@ -32,11 +32,11 @@ class Placed:
 class MediaTime:
     """Judges the time stamps of one live connection's pictures, in the order in which they are shown.
 
-    Stamps are believed, with four exceptions. Where they wrap around, they go on. A picture without a stamp, or
-    whose stamp does not advance, gets no time. Where stamps go on from an earlier time for three pictures in a
-    row, or run ahead of the clock of this box by more than two seconds at once, the camera has set its clock:
-    media time goes on by the time that passed here. A pause of over two seconds that the clock of this box
-    saw, too, is media that was not sent.
+    Stamps are believed, with four exceptions. Where they wrap around, they go on. A picture without a stamp,
+    or whose stamp does not advance, gets no time. Where stamps go on from an earlier time for three pictures
+    in a row, or run ahead of the clock of this box by more than two seconds at once, the camera has set its
+    clock: media time goes on by the time that passed here. A pause of over two seconds that the clock of
+    this box saw, too, is media that was not sent.
 
     Args:
         tick_s: seconds per unit of the stamps.
@@ -54,7 +54,7 @@ class MediaTime:
         self._behind: list[int] = []
 
     def frozen_s(self, arrived_s: float) -> float:
-        """Return for how long media time has stood still at a picture that arrived then; 0 before the first."""
+        """Return for how long media time has stood still at a picture that arrived then."""
         return 0.0 if self.last_s is None else max(0.0, arrived_s - self._arrived_s)
 
     def place(self, ticks: int | None, arrived_s: float) -> Placed:

@@ -61,6 +61,15 @@ class Damage:
 class Connection:
     """One open URL. Used by one thread, except `close`.
 
+    Attributes:
+        container: FFmpeg's.
+        stream: the video track.
+        format: FFmpeg's name of the container.
+        is_recording: True if it has an end.
+        tick_s: seconds per unit of the track's time stamps.
+        read_end_s: where the video packets read so far end, seconds on the container's clock.
+        read_end_bytes: where in the file they end.
+
     Args:
         name: what messages begin with.
         opening: how to open it.
@@ -90,6 +99,8 @@ class Connection:
         self._recovering = True
         self._arrivals: dict[int, float] = {}
         self._camera: tuple[int, int] | None = None
+        self.read_end_s = 0.0
+        self.read_end_bytes = 0
         self.container = _opened(name, opening)
         try:
             self.stream = _video_track(name, self.container)
@@ -98,6 +109,10 @@ class Connection:
             self._silence_s = opening.silence_s
             self.tick_s = float(self.stream.time_base or 0)
             self._holds = self.format in _HOLDING and self.stream.codec_context.name in _PARSED
+            codec = self.stream.codec_context.codec
+            self._all_keys = codec.intra_only or codec.name == "wrapped_avframe"  # FFmpeg's own pictures
+            # Segments are counted each for itself, which looks like loss at every border.
+            self._tells_loss = not self.is_recording and self.format not in PLAYLISTS
             self._decoder = Decoder(name, self.stream, hwaccel)
         except BaseException:
             self.container.close()
@@ -107,10 +122,6 @@ class Connection:
     def stopped(self) -> bool:
         """True once `close` was called."""
         return self._stopped
-
-    def expect(self, *, recording: bool) -> None:
-        """Say what it is after all, before the first picture is read."""
-        self.is_recording = recording
 
     def close(self) -> None:
         """Free the connection now, or, while the reading thread is inside FFmpeg, as soon as it comes out."""
@@ -164,10 +175,10 @@ class Connection:
         if packet.size == 0:  # the last act: what the decoder still holds
             return self._decoded(None) if not self._skipping else []
         self._note_times(packet, asked_s)
-        if packet.is_corrupt and not self.is_recording:
+        if packet.is_corrupt and self._tells_loss:
             return self._damaged("packets were lost on the way")
         if self._skipping:
-            if not packet.is_keyframe:
+            if not (packet.is_keyframe or self._all_keys):
                 return [Damage("")]
             self._skipping = False
             self._recovering = True
@@ -195,8 +206,10 @@ class Connection:
         return [Damage(reason)]
 
     def _note_times(self, packet: Packet[Stream], asked_s: float) -> None:
+        self.read_end_bytes = max(self.read_end_bytes, (packet.pos or 0) + packet.size)
         if packet.pts is None:
             return
+        self.read_end_s = max(self.read_end_s, (packet.pts + (packet.duration or 0)) * self.tick_s)
         while len(self._arrivals) >= _ARRIVALS:
             del self._arrivals[next(iter(self._arrivals))]
         # Held back by the parser, a picture's data began to come in when the one before it was handed out.
@@ -254,4 +267,4 @@ def _is_recording(container: InputContainer) -> bool:
         return False
     if container.duration:
         return True
-    return container.format.name not in ("rtsp", *PLAYLISTS) and container.size > 0
+    return container.format.name not in ("rtsp", "lavfi", *PLAYLISTS) and container.size > 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import socket
-import ssl
-import urllib.error
 import urllib.request
+from urllib.parse import urlsplit
 
 import av
 
@@ -53,14 +53,18 @@ def open_failure(name: str, error: Exception, opening: Opening, waited_s: float)
     def failure(reason: Reason, text: str) -> SourceError:
         return SourceError(f"{name}: {text}", reason)
 
+    if isinstance(error, av.error.HTTPOtherClientError) and opening.format == "rtsp":
+        tracks = _other_tracks(opening)
+        if tracks:
+            return failure(Reason.NO_VIDEO, f"has no video track (only {tracks}); is it the right path?")
     for kind, (reason, text) in _HTTP.items():
         if isinstance(error, kind):
             return failure(reason, text)
     if isinstance(error, av.error.ProtocolNotFoundError):
         return failure(
             Reason.MISSING_PACKAGE,
-            f"the FFmpeg inside PyAV {av.__version__} cannot speak {opening.scheme}://, or this stream leads to "
-            "an address that a network stream may not open",
+            f"the FFmpeg inside PyAV {av.__version__} cannot speak {opening.scheme}://; use another protocol "
+            "of the camera",
         )
     address = SecretUrl(opening.url)
     found = _look(address)
@@ -122,7 +126,7 @@ def _look(address: SecretUrl) -> tuple[Reason, str] | None:
     except TimeoutError:
         return (
             Reason.NO_ANSWER,
-            f"no answer from {host} port {port} within {_LOOK_TIMEOUT_S:.0f} s; is it on, and is no firewall between?",
+            f"no answer from {host} port {port} within {_LOOK_TIMEOUT_S:.0f} s; is it on and not fenced off?",
         )
     except OSError as error:
         if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN):
@@ -132,16 +136,28 @@ def _look(address: SecretUrl) -> tuple[Reason, str] | None:
         return Reason.UNKNOWN_HOST, f"'{host}' is no host name; check the URL"
 
 
+def _other_tracks(opening: Opening) -> str:
+    """Return the kinds of tracks of an RTSP stream without video: asked for video only, it plays nothing."""
+    options = dict(opening.options) | {"allowed_media_types": "video+audio+data"}
+    try:
+        with av.open(opening.url, format="rtsp", options=options, timeout=opening.timeout_s) as container:
+            return ", ".join(sorted({track.type for track in container.streams}))
+    except (av.FFmpegError, OSError):
+        return ""
+
+
 def _is_page(opening: Opening) -> bool:
     headers = dict(
         line.split(": ", 1) for line in opening.options.get("headers", "").split("\r\n") if ": " in line
     )
+    parts = urlsplit(opening.url)
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
-        request = urllib.request.Request(opening.url, headers=headers)  # noqa: S310 - http(s) by the caller
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http(s) by the caller
         with urllib.request.urlopen(request, timeout=_LOOK_TIMEOUT_S) as answer:  # noqa: S310
             head = answer.read(_HEAD_BYTES).lower()
             return "text/html" in (answer.headers.get("Content-Type") or "") or b"<html" in head
-    except (OSError, ValueError, urllib.error.URLError, ssl.SSLError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

@@ -1,4 +1,4 @@
-"""The live way of reading: one connection's good pictures with their times, and what was missed between them."""
+"""The live way of reading: a connection's good pictures with their times, and what was missed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.frame import Frame, Gap
 from pipeline.plugin import StreamInfo
 from streams.sources.decode import PictureMaker
 from streams.sources.network.clock import MediaTime
-from streams.sources.network.connection import Connection, Damage, Shot
+from streams.sources.network.connection import Connection, Damage
 from streams.sources.network.options import ClockChoice
 from streams.sources.network.trouble import Watch
 from streams.sources.network.wall_time import WallTime
@@ -40,6 +40,7 @@ class LiveRun:
         clock: whose clock is believed.
         pace: called with each picture's media time before it is handed on; False ends the run. None hands
             on at once.
+        painted: True if a picture arises only when it is due, which then is its arrival.
         monotonic_s: the clock of this box.
     """
 
@@ -51,6 +52,7 @@ class LiveRun:
         progress: Progress,
         clock: ClockChoice,
         pace: Callable[[float], bool] | None = None,
+        painted: bool = False,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection = connection
@@ -58,6 +60,8 @@ class LiveRun:
         self._url = url
         self._clock = clock
         self._pace = pace
+        self._painted = painted
+        self._monotonic_s = monotonic_s
         self._watch = Watch(progress, monotonic_s)
         self._items = connection.items()
         self._run = uuid.uuid4().hex
@@ -100,7 +104,9 @@ class LiveRun:
             self._check(frame)
             ticks = round(item.arrived_s / _MICROSECOND_S) if self._timeless else frame.pts
             after_s = media.last_s
-            placed = media.place(ticks, item.arrived_s)
+            # What is painted here comes when we ask: it cannot come late or early.
+            at_s = (ticks or 0) * self._connection.tick_s if self._painted else item.arrived_s
+            placed = media.place(ticks, at_s)
             if placed.pts_s is None:
                 self._watch.timeless(media.frozen_s(item.arrived_s), placed.detail)
                 if sequence:
@@ -116,20 +122,15 @@ class LiveRun:
                     lost, why, after_s, placed.cause, placed.missing_s, placed.detail, placed.pts_s
                 )
             lost, why = 0, ""
-            moment = wall.moment(placed.pts_s, item.arrived_s, item.camera_ns)
+            if self._pace is not None and not self._pace(placed.pts_s):
+                return
+            arrived_s = self._monotonic_s() if self._painted else item.arrived_s
+            moment = wall.moment(placed.pts_s, arrived_s, item.camera_ns)
             warning = wall.take_warning()
             if warning:
                 logger.warning("%s: %s", self._connection.name, warning)
-            if self._pace is not None and not self._pace(placed.pts_s):
-                return
-            yield Frame(
-                self._stream,
-                self._run,
-                sequence,
-                moment,
-                pictures.make(frame),
-                arrived_s=item.arrived_s,
-            )
+            picture = pictures.make(frame)
+            yield Frame(self._stream, self._run, sequence, moment, picture, arrived_s=arrived_s)
             sequence += 1
 
     def _gap(

@@ -26,8 +26,8 @@ _WHITELISTS = {
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
 
 _RECONNECT_DELAY_S = 7
-# A recording's server may be away for so long (FFmpeg tries again after 0, 1, 3 and 7 s), and HLS brings nothing
-# between two segments. PyAV wants to know it before it is known what the URL leads to.
+# A recording's server may be away for half as long (FFmpeg tries again after 0, 1, 3 and 7 s), and HLS brings
+# nothing between two segments. PyAV wants to know it before it is known what the URL leads to.
 _HTTP_SILENCE_S = 20.0
 
 

@@ -10,10 +10,12 @@ from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.plugin import StreamInfo
 from pipeline.secret import SecretUrl
-from streams.sources.network.connection import Connection
+from streams.sources.network.connection import PLAYLISTS, Connection
 from streams.sources.network.live import LiveRun
 from streams.sources.network.options import NetworkOptions, with_credentials
+from streams.sources.network.pacer import Pacer
 from streams.sources.network.protocols import opening
+from streams.sources.network.recorded import RecordedRun
 
 
 class MediaReader:
@@ -50,7 +52,7 @@ class MediaReader:
         self._live = live if options.live is None else options.live
         self._closed = threading.Event()
         self._connection: Connection | None = None
-        self._run: LiveRun | None = None
+        self._run: LiveRun | RecordedRun | None = None
 
     def open(self) -> StreamInfo:
         """Connect and decode up to the first good picture.
@@ -71,7 +73,16 @@ class MediaReader:
         try:
             if self._closed.is_set():
                 raise self._was_closed()
-            self._run = LiveRun(connection, self._stream, self.name, self._progress, options.clock)
+            if self._live is not None:
+                connection.is_recording = not self._live
+            if connection.is_recording:
+                self._run = RecordedRun(connection, self._stream, self.name, options.start_time)
+            else:
+                # The segments of a playlist come in lumps of seconds: without a pace most would be dropped.
+                pace = Pacer(self._closed) if connection.format in PLAYLISTS else None
+                self._run = LiveRun(
+                    connection, self._stream, self.name, self._progress, options.clock, pace=pace
+                )
             return self._run.open()
         except BaseException:
             connection.close()

@@ -28,9 +28,11 @@ class Watch:
         self._errors = 0
         self._last_error = ""
         self._share = 0.0
+        self._has_played = False
 
     def good(self) -> None:
         """Take note of a good picture with a time."""
+        self._has_played = True
         self._since_s = None
         self._packets = self._errors = 0
         self._share *= 1 - 1 / _SHARE_OF
@@ -47,22 +49,23 @@ class Watch:
         if reason:
             self._errors += 1
             self._last_error = reason
-        self._share += (1 - self._share) / _SHARE_OF
+        if self._has_played:
+            self._share += (1 - self._share) / _SHARE_OF
         if self._errors >= _ERRORS_IN_A_ROW:
             self._progress.trouble = (
                 Reason.DECODE_ERRORS,
-                f"{self._errors} decode errors in {waited_s:.0f} s without a good picture; {self._last_error}",
+                f"{self._errors} decode errors in {waited_s:.0f} s and no good picture; {self._last_error}",
+            )
+        elif waited_s >= _PATIENCE_S:
+            self._progress.trouble = (
+                Reason.NO_KEY_FRAME,
+                f"{self._packets} packets in {waited_s:.0f} s, but no key frame; shorten the camera's key "
+                "frame interval",
             )
         elif self._share > 0.5:
             self._progress.trouble = (
                 Reason.DECODE_ERRORS,
                 f"more than half of the pictures are damaged or missing; {self._last_error}",
-            )
-        elif waited_s >= _PATIENCE_S:
-            self._progress.trouble = (
-                Reason.NO_KEY_FRAME,
-                f"{self._packets} packets in {waited_s:.0f} s, but no key frame; shorten the camera's key frame "
-                "interval",
             )
 
     def timeless(self, frozen_s: float, detail: str) -> None:

@@ -27,9 +27,9 @@ class _Bin:
 class ArrivalFilter:
     """How much later than media time pictures arrive at the soonest, over the last minute.
 
-    A network only ever delays: the least delay of a window is the steadiest estimate there is. The window lets
-    it follow a camera's clock that runs differently from ours: at 100 ppm it is 6 ms behind at most. One value
-    per second is kept.
+    A network only ever delays: the least delay of a window is the steadiest estimate there is. The window
+    lets it follow a camera's clock that runs differently from ours: at 100 ppm it is 6 ms behind at most. One
+    value per second is kept.
 
     Args:
         window_s: length of the window, seconds.
