@@ -2,8 +2,8 @@
 
     python -m tests.streams.sources.fuzz_child SEED FIRST LAST
 
-A case is made of its seed and number alone. Prints a line of JSON before and after each; after each hundred it
-reads the undamaged videos, which must come in full.
+A case is made of its seed and number alone. Prints a line of JSON before and after each; after each hundred
+it reads the undamaged videos, which must come in full.
 """
 
 from __future__ import annotations

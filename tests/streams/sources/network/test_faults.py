@@ -211,6 +211,8 @@ def test_a_stream_says_what_is_wrong_and_plays_again(rig: Rig, fault: Fault) -> 
     until(lambda: at_full_rate(running), 10, lambda: f"full rate; {running.sink.frames[-30:]}")
     full_s = time.monotonic() - healed_s
     assert not fault.survives or running.status.connections == 1
+    if fault.harm is another_size:
+        assert running.sink.sizes == [(320, 240), (160, 120)]
     frames = len(running.sink.frames)
     stopped_s = running.stop(KEEPER.connect_s + SLACK_S)
     assert running.stream.ledger.entry().in_flight == 0
