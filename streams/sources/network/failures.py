@@ -71,21 +71,21 @@ def open_failure(name: str, error: Exception, opening: Opening, waited_s: float)
     if found is not None:
         return failure(*found)
     if isinstance(error, _SILENCE) or waited_s > 0.9 * opening.timeout_s:
-        place = "is connected, but sends nothing" if endpoint(address) else "nothing arrives"
+        what = "accepts the connection, but sends nothing" if endpoint(address) else "nothing arrives"
         return failure(
-            Reason.NO_ANSWER, f"{place} within {waited_s:.0f} s; is it overloaded, or no media server?"
+            Reason.NO_ANSWER, f"{what} within {waited_s:.0f} s; is it overloaded, or another kind of server?"
         )
     if opening.scheme in ("http", "https") and _is_page(opening):
         return failure(
             Reason.NOT_MEDIA,
-            "is a web page, not a video; pages of sites such as YouTube are read as "
-            f"youtube://{str(address).partition('://')[2]}",
+            "is a web page, not a video; pages of YouTube and other sites are read with youtube:// before "
+            "their address",
         )
-    if isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av.error.InvalidDataError) and not (opening.scheme == "rtsp" and _hangs_up(address)):
         return failure(
             Reason.NOT_MEDIA, "answers, but not with a stream that FFmpeg knows; check scheme, port and path"
         )
-    if isinstance(error, av.error.EOFError | ConnectionError | av.error.OSError):
+    if isinstance(error, av.error.InvalidDataError | EOFError | OSError):
         return failure(Reason.CLOSED, f"the connection was closed before any media came ({_words(error)})")
     return failure(Reason.FAILED, f"cannot be opened ({_words(error)})")
 
@@ -134,6 +134,21 @@ def _look(address: SecretUrl) -> tuple[Reason, str] | None:
         return Reason.FAILED, f"cannot connect to {host} port {port} ({error.strerror})"
     except UnicodeError:
         return Reason.UNKNOWN_HOST, f"'{host}' is no host name; check the URL"
+
+
+def _hangs_up(address: SecretUrl) -> bool:
+    """Tell whether an RTSP server closes a connection without a word, which to FFmpeg is like a wrong one."""
+    place = endpoint(address)
+    if place is None:
+        return False
+    try:
+        with socket.create_connection(place, timeout=_LOOK_TIMEOUT_S) as connection:
+            connection.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+            return not connection.recv(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def _other_tracks(opening: Opening) -> str:

@@ -17,6 +17,7 @@ from streams.sources.network.options import Hwaccel
 logger = logging.getLogger(__name__)
 
 _TRIAL_PICTURES = 3
+_TRIAL_PACKETS = 64
 
 
 class Decoder:
@@ -34,6 +35,7 @@ class Decoder:
         self._context = self._software
         self._hardware = ""
         self._good = 0
+        self._tried: list[Packet] = []  # type: ignore[type-arg]
         if hwaccel != "none":
             self._try_hardware(hwaccel)
 
@@ -50,14 +52,17 @@ class Decoder:
         """
         if not self._hardware:
             return self._context.decode(packet)
+        if self._good < _TRIAL_PICTURES and packet is not None and len(self._tried) < _TRIAL_PACKETS:
+            self._tried.append(packet)
         try:
             frames = self._context.decode(packet)
         except (av.FFmpegError, RuntimeError, OSError) as error:
             if self._good >= _TRIAL_PICTURES and isinstance(error, av.FFmpegError):
                 raise
-            self._fall_back(getattr(error, "strerror", None) or str(error))
-            return self._context.decode(packet)
+            return self._fall_back(getattr(error, "strerror", None) or str(error))
         self._good += len(frames)
+        if self._good >= _TRIAL_PICTURES:
+            self._tried.clear()
         return frames
 
     def flush(self) -> None:
@@ -93,9 +98,13 @@ class Decoder:
             problems.append(f"{device}: cannot decode {self._software.name}")
         self._warn("; ".join(problems) or "no device is known to this FFmpeg")
 
-    def _fall_back(self, problem: str) -> None:
+    def _fall_back(self, problem: str) -> list[VideoFrame]:
+        """Go on in software from the key frame on; return the pictures that are still owed."""
         self._warn(f"{self._hardware}: {problem}")
         self._context, self._hardware = self._software, ""
+        tried, self._tried = self._tried, []
+        frames = [frame for packet in tried for frame in self._context.decode(packet)]
+        return frames[self._good :]
 
     def _warn(self, problem: str) -> None:
         line = " ".join(problem.split())

@@ -19,13 +19,13 @@ from streams.sources.network.protocols import Opening
 
 # What paints, and what changes a picture. Filters that read or write files, or listen, are not among them.
 _PAINTERS = (
-    "allrgb", "allyuv", "cellauto", "color", "colorchart", "colorspectrum", "gradients", "haldclutsrc", "life",
-    "mandelbrot", "nullsrc", "pal100bars", "pal75bars", "rgbtestsrc", "sierpinski", "smptebars",
+    "allrgb", "allyuv", "cellauto", "color", "colorchart", "colorspectrum", "gradients", "haldclutsrc",
+    "life", "mandelbrot", "nullsrc", "pal100bars", "pal75bars", "rgbtestsrc", "sierpinski", "smptebars",
     "smptehdbars", "testsrc", "testsrc2", "yuvtestsrc", "zoneplate",
 )  # fmt: skip
 _CHANGERS = (
-    "boxblur", "crop", "drawbox", "drawgrid", "eq", "fade", "format", "fps", "gblur", "hflip", "hue", "negate",
-    "noise", "null", "pad", "rotate", "scale", "setsar", "transpose", "trim", "vflip",
+    "boxblur", "crop", "drawbox", "drawgrid", "eq", "fade", "format", "fps", "gblur", "hflip", "hue",
+    "negate", "noise", "null", "pad", "rotate", "scale", "setsar", "transpose", "trim", "vflip",
 )  # fmt: skip
 _FILTER_NAME = re.compile(r"(?:^|[,;\]])\s*([A-Za-z_]\w*)")
 _OPEN_S = 5.0
