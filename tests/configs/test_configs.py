@@ -8,7 +8,7 @@ import pytest
 from pipeline.config import load_config
 from pipeline.config.builtin import find_config, shipped_configs
 
-NAMES = ("demo", "follow", "people", "traffic")
+NAMES = ("camera", "demo", "follow", "people", "traffic")
 SWITCHED_OFF = re.compile(r"^( *)#(?=[\w-])", re.MULTILINE)
 
 
@@ -22,7 +22,8 @@ def test_it_is_ready_to_run(name: str) -> None:
     (stream,) = config.streams
     wanted = ["count", "draw"] if name == "follow" else ["track", "count", "draw"]
     assert [stage.name for stage in stream.stages][1:] == wanted
-    assert [sink.name for sink in config.sinks] == ["events", "counts", "video"]
+    sinks = ["events", "counts"] if name == "camera" else ["events", "counts", "video"]
+    assert [sink.name for sink in config.sinks] == sinks
     assert config.out == Path("out")
 
 
@@ -34,6 +35,14 @@ def test_what_is_switched_off_is_right_too(name: str, tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(switched_on, encoding="utf-8")
     load_config(path, env={})
+
+
+def test_the_camera_s_page_has_every_option_of_a_camera() -> None:
+    text = shipped_configs()["camera"].read_text(encoding="utf-8")
+    (stream,) = load_config("camera", env={}).streams
+    for options in (stream.source.options, stream.keeper):
+        for name in type(options).model_fields:
+            assert re.search(rf"^ *#{name}: ", text, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("name", ["demo", "demo.yaml"])
