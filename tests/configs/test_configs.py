@@ -8,9 +8,9 @@ import pytest
 from pipeline.config import load_config
 from pipeline.config.builtin import find_config, shipped_configs
 
-NAMES = ("demo", "folder", "follow", "people", "traffic", "webcam")
+NAMES = ("camera", "demo", "folder", "follow", "people", "traffic", "webcam")
 STAGES = {"follow": ["count", "draw"]}
-SINKS = {"folder": ["events", "counts"], "webcam": ["events", "counts"]}
+SINKS = {"camera": ["events", "counts"], "folder": ["events", "counts"], "webcam": ["events", "counts"]}
 SWITCHED_OFF = re.compile(r"^( *)#(?=[\w-])", re.MULTILINE)
 
 
@@ -35,6 +35,14 @@ def test_what_is_switched_off_is_right_too(name: str, tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(switched_on, encoding="utf-8")
     load_config(path, env={})
+
+
+def test_the_camera_s_page_has_every_option_of_a_camera() -> None:
+    text = shipped_configs()["camera"].read_text(encoding="utf-8")
+    (stream,) = load_config("camera", env={}).streams
+    for options in (stream.source.options, stream.keeper):
+        for name in type(options).model_fields:
+            assert re.search(rf"^ *#{name}: ", text, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("name", ["demo", "demo.yaml"])

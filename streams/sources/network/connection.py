@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from pipeline.condition import Reason
 from pipeline.errors import SourceError
 from streams.sources.network.failures import open_failure, read_failure
+from streams.sources.network.h264 import HEAD_BYTES, FrameNumbers
 from streams.sources.network.hardware import Decoder
 from streams.sources.network.options import Hwaccel
 from streams.sources.network.protocols import Opening
@@ -27,6 +28,8 @@ PLAYLISTS = ("hls", "dash")
 # FFmpeg's parser gives a picture out when the next one begins, where it must look for the border itself.
 _PARSED = ("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video")
 _HOLDING = ("rtsp", "mpegts", "h264", "hevc")
+# MPEG-2's decoder would hand out B pictures in the order of coding.
+_LOW_DELAY = ("h264", "hevc")
 _ARRIVALS = 64
 _PICTURE_TYPE_I = 1
 _PRODUCER_TIME = struct.Struct("<q")
@@ -113,6 +116,8 @@ class Connection:
             self._all_keys = codec.intra_only or codec.name == "wrapped_avframe"  # FFmpeg's own pictures
             # Segments are counted each for itself, which looks like loss at every border.
             self._tells_loss = not self.is_recording and self.format not in PLAYLISTS
+            is_numbered = codec.name == "h264" and not self.is_recording
+            self._numbers = FrameNumbers(self.stream.codec_context.extradata) if is_numbered else None
             self._decoder = Decoder(name, self.stream, hwaccel)
         except BaseException:
             self.container.close()
@@ -177,12 +182,16 @@ class Connection:
         self._note_times(packet, asked_s)
         if packet.is_corrupt and self._tells_loss:
             return self._damaged("packets were lost on the way")
+        is_after_loss = self._numbers is not None and self._numbers.is_after_loss(_head(packet))
         if self._skipping:
             if not (packet.is_keyframe or self._all_keys):
                 return [Damage("")]
             self._skipping = False
             self._recovering = True
             self._decoder.flush()  # so that nothing is built on pictures of before
+        elif is_after_loss:
+            told = self._damaged("a picture was lost on the way")
+            return told if self._skipping else told + self._decoded(packet)
         return self._decoded(packet)
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[Shot | Damage]:
@@ -227,6 +236,10 @@ class Connection:
         return Shot(frame, self._monotonic_s() if arrived_s is None else arrived_s, camera_ns)
 
 
+def _head(packet: Packet[Stream]) -> bytes:
+    return bytes(memoryview(packet)[:HEAD_BYTES])
+
+
 def _opened(name: str, opening: Opening) -> InputContainer:
     started_s = time.monotonic()
     try:
@@ -252,7 +265,10 @@ def _video_track(name: str, container: InputContainer) -> VideoStream:
         # PyAV leaves out the decoder's context where FFmpeg has no decoder, which its stubs do not say.
         if track.codec_context is not None:
             track.codec_context.thread_type = "NONE"
-            track.codec_context.flags |= Flags.low_delay | Flags.output_corrupt
+            # Damage is to be told, not left out in silence; JPEG's decoder says nothing of it by default.
+            track.codec_context.flags |= Flags.output_corrupt
+            if track.codec_context.name in _LOW_DELAY:
+                track.codec_context.flags |= Flags.low_delay
             if track.codec_context.name == "mjpeg":
                 track.codec_context.options = {"err_detect": "explode"}
             return track

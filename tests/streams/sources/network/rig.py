@@ -152,12 +152,13 @@ class Running:
         options: NetworkOptions = SOURCE,
         plugin: Any = NetworkSource,
         stages: tuple[PluginConfig, ...] = (),
+        sink: Sink | None = None,
     ) -> None:
         source = PluginConfig("source", "rtsp", plugin, options)
         config = StreamConfig(name, SecretUrl(url), source, None, stages, "c0ffee", keeper)
         self.sink = Arrivals()
         self._done = threading.Event()
-        self.stream = Stream(config, [("arrivals", self.sink)], None, self._done.set)
+        self.stream = Stream(config, [("arrivals", sink or self.sink)], None, self._done.set)
         self.told: list[tuple[float, SourceStatus]] = []
         self._tell = self.stream._keeper._tell
         self.stream._keeper._tell = self._note
