@@ -59,7 +59,7 @@ def extract(request: Request) -> dict[str, Any]:
             url = str(chosen["url"])
             headers = {str(name): str(value) for name, value in (chosen.get("http_headers") or {}).items()}
             cookie = downloader.cookiejar.get_cookie_header(url)
-    except SourceError:
+    except (SourceError, MemoryError):
         raise
     except Exception as error:
         reason, words = reason_and_words(error)

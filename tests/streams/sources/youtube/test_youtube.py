@@ -105,7 +105,7 @@ def test_a_recording_plays(site: Site, tmp_path: Path) -> None:
     site.sig = "first"
     page = source(f"{site.url}/video?token=mine")
     info = page.open()
-    assert (info.width, info.height, info.codec) == (64, 48, "h264")
+    assert (info.width, info.height, info.codec, info.live) == (64, 48, "h264", False)
     assert info.url.endswith("/video?token=***")
     assert page.progress.connected
     taken = frames(page.read())
