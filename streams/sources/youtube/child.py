@@ -1,4 +1,4 @@
-"""The process in which yt-dlp runs: a request comes by stdin, the answer goes by stdout, both JSON.
+"""The process in which yt-dlp runs: a request comes by stdin, lines of JSON go by stdout; the last answers it.
 
 A page can answer for ever, or with gigabytes, and yt-dlp stays in memory with a thousand sites once it is
 imported; a process has bounds and an end. The one argument is after how many seconds that is at the latest.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.condition import Reason
@@ -18,10 +19,10 @@ from streams.sources.youtube.extract import Request, extract
 _MOST_BYTES = 1 << 30
 
 
-def answer(text: str) -> dict[str, Any]:
+def answer(text: str, answered: Callable[[], None]) -> dict[str, Any]:
     """Return the answer to a request, or `reason` and `message` of its failure."""
     try:
-        return extract(Request(**json.loads(text)))
+        return extract(Request(**json.loads(text)), answered)
     except SourceError as error:
         return {"reason": error.reason.name, "message": str(error)}
     except MemoryError:
@@ -47,7 +48,12 @@ def main() -> None:
     out, sys.stdout = sys.stdout, sys.stderr
     _bound_time(int(sys.argv[1]))
     _bound_memory()
-    json.dump(answer(sys.stdin.read()), out)
+
+    def say(what: dict[str, Any]) -> None:
+        out.write(json.dumps(what) + "\n")
+        out.flush()
+
+    say(answer(sys.stdin.read(), lambda: say({})))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,12 @@ class Request:
     timeout_s: float
 
 
-def extract(request: Request) -> dict[str, Any]:
+def extract(request: Request, answered: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Return `url`, `headers` and `live` (None when the site does not say) of the page's video.
+
+    Args:
+        request: what is asked.
+        answered: called when the site has answered for the first time.
 
     Raises:
         SourceError: what yt-dlp says, in one line that does not name the page; with its `Reason`.
@@ -51,7 +55,7 @@ def extract(request: Request) -> dict[str, Any]:
         import yt_dlp
     except ImportError:
         raise SourceError(INSTALL, Reason.MISSING_PACKAGE) from None
-    options = _options(request)
+    options = _options(request, answered)
     try:
         with yt_dlp.YoutubeDL(options) as downloader:
             info = downloader.extract_info(request.page, download=False)
@@ -73,13 +77,13 @@ def extract(request: Request) -> dict[str, Any]:
     return {"url": url, "headers": headers, "live": _is_live(info)}
 
 
-def _options(request: Request) -> dict[str, Any]:
+def _options(request: Request, answered: Callable[[], None]) -> dict[str, Any]:
     options: dict[str, Any] = {
         "quiet": True,
         "no_warnings": True,
         "noprogress": True,
         "color": "never",
-        "logger": _Silent(),
+        "logger": _Listener(answered),
         "cachedir": False,
         "usenetrc": False,
         "skip_download": True,
@@ -131,11 +135,17 @@ def _is_live(info: Mapping[str, Any]) -> bool | None:
     return None
 
 
-class _Silent:
-    """Takes yt-dlp's messages and keeps them: they hold signed links."""
+class _Listener:
+    """Takes yt-dlp's messages and keeps them, as they hold signed links; tells only that it gets on."""
+
+    def __init__(self, answered: Callable[[], None]) -> None:
+        self._answered = answered
+        self._is_asking = False
 
     def debug(self, message: str) -> None:
-        pass
+        if self._is_asking:
+            self._answered()
+        self._is_asking = "Downloading" in message
 
     def warning(self, message: str) -> None:
         pass

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,15 +42,18 @@ class Resolver:
         self._closed = False
         self._process: subprocess.Popen[str] | None = None
 
-    def resolve(self) -> Link:
+    def resolve(self, answered: Callable[[], None]) -> Link:
         """Return where the page's video lies now.
+
+        Args:
+            answered: called when the site has begun to answer.
 
         Raises:
             SourceError: what is wrong with the page, the package or the network.
         """
         if importlib.util.find_spec("yt_dlp") is None:
             raise SourceError(f"{self._name}: {INSTALL}", Reason.MISSING_PACKAGE)
-        found = self._answer()
+        found = self._answer(answered)
         if "message" in found:
             reason = Reason[str(found["reason"])]
             raise SourceError(f"{self._name}: {found['message']}{_advice(reason)}", reason)
@@ -58,36 +62,66 @@ class Resolver:
 
     def close(self) -> None:
         """End the question now; from any thread."""
-        with self._lock:
-            self._closed = True
-            if self._process is not None:
-                _kill(self._process)
+        self._closed = True
+        self._end()
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, answered: Callable[[], None]) -> dict[str, Any]:
         with self._lock:
             if self._closed:
-                raise SourceError(f"{self._name}: was closed while it was opened", Reason.CLOSED)
-            process = self._process = self._started()
+                raise self._was_closed()
+            try:
+                process = self._process = self._started()
+            except OSError as error:
+                raise SourceError(f"{self._name}: no process for yt-dlp ({error.strerror})") from None
+        too_late = threading.Event()
+
+        def give_up() -> None:
+            too_late.set()
+            self._end()
+
+        timer = threading.Timer(self._timeout_s, give_up)
+        timer.daemon = True
+        timer.start()
+        found: dict[str, Any] = {}
         try:
-            output, _ = process.communicate(json.dumps(asdict(self._request)), timeout=self._timeout_s)
-        except subprocess.TimeoutExpired:
+            for line in self._lines(process):
+                found = json.loads(line)
+                if not found:
+                    answered()
+        except ValueError:
+            found = {}
+        finally:
+            timer.cancel()
+            self._end()  # and with it a JavaScript engine that it may have started
+            if process.stdout is not None:
+                process.stdout.close()
+            process.wait()
+        if self._closed:
+            raise self._was_closed()
+        if not found and too_late.is_set():
             raise SourceError(
                 f"{self._name}: no answer from the site within {self._timeout_s:.0f} s", Reason.NO_ANSWER
-            ) from None
-        finally:
-            with self._lock:  # a JavaScript engine that it may have started ends with it
-                _kill(process)
-                self._process = None
-            process.communicate()
-        if self._closed:
-            raise SourceError(f"{self._name}: was closed while it was opened", Reason.CLOSED)
-        try:
-            found: dict[str, Any] = json.loads(output)
-        except ValueError:
-            raise SourceError(
-                f"{self._name}: yt-dlp ended without an answer (exit {process.returncode})"
-            ) from None
+            )
+        if not found:
+            raise SourceError(f"{self._name}: yt-dlp ended without an answer (exit {process.returncode})")
         return found
+
+    def _end(self) -> None:
+        """Kill the process and all that it has begun; before it is waited for, as then its number is free."""
+        with self._lock:
+            if self._process is not None:
+                _kill(self._process)
+                self._process = None
+
+    def _lines(self, process: subprocess.Popen[str]) -> Iterator[str]:
+        if process.stdin is None or process.stdout is None:
+            return
+        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:  # it has ended before it was asked
+            stdin.write(json.dumps(asdict(self._request)))
+        yield from process.stdout
+
+    def _was_closed(self) -> SourceError:
+        return SourceError(f"{self._name}: was closed while it was opened", Reason.CLOSED)
 
     def _started(self) -> subprocess.Popen[str]:
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))

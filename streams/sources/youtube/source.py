@@ -83,7 +83,7 @@ class YoutubeSource(Source):
         Raises:
             SourceError: what the site says, or what is wrong with the connection.
         """
-        link = self._link = self._resolver.resolve()
+        link = self._link = self._resolver.resolve(self._site_answered)
         options = self.options
         network = NetworkOptions(
             timeout_s=options.timeout_s,
@@ -132,6 +132,9 @@ class YoutubeSource(Source):
         self._resolver.close()
         if self._reader is not None:
             self._reader.close()
+
+    def _site_answered(self) -> None:
+        self.progress.connected = True
 
     def _expired(self) -> SourceError:
         return SourceError(

@@ -166,6 +166,24 @@ def test_what_the_page_says_comes_through(site: Site) -> None:
     assert caught.value.reason is Reason.NOT_FOUND
 
 
+def test_it_counts_as_connected_once_the_site_has_answered(site: Site) -> None:
+    """YouTube takes several requests; the keeper is to know that they get on."""
+    site.pages["/slow"] = "<html><title>t</title><video src='/list.m3u8'></video></html>"
+    (site.folder / "list.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n/endless\n")
+    page = source(f"{site.url}/slow", resolve_timeout_s=30)
+
+    def open_it() -> None:
+        with pytest.raises(SourceError):
+            page.open()
+
+    thread = threading.Thread(target=open_it)
+    thread.start()
+    assert wait_until(lambda: page.progress.connected)
+    page.close()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_a_page_without_end_is_given_up(site: Site) -> None:
     began_s = time.monotonic()
     with pytest.raises(SourceError, match="no answer from the site within 1 s") as caught:
@@ -202,6 +220,7 @@ def test_closed_while_the_page_is_asked(site: Site) -> None:
     thread = threading.Thread(target=open_it)
     thread.start()
     assert wait_until(lambda: any("endless" in hit for hit in site.hits))
+    assert not page.progress.connected
     closed_s = time.monotonic()
     page.close()
     assert time.monotonic() - closed_s < 0.1
