@@ -9,27 +9,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import av
-from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
-from pipeline.condition import Reason
-from pipeline.errors import SourceError
 from streams.sources.network.failures import open_failure, read_failure
 from streams.sources.network.h264 import HEAD_BYTES, FrameNumbers
 from streams.sources.network.hardware import Decoder
 from streams.sources.network.options import Hwaccel
 from streams.sources.network.protocols import Opening
+from streams.sources.network.tracks import PLAYLISTS, has_an_end, prepare, video_track
 
-PLAYLISTS = ("hls", "dash")
 # FFmpeg's parser gives a picture out when the next one begins, where it must look for the border itself.
 _PARSED = ("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video")
 _HOLDING = ("rtsp", "mpegts", "h264", "hevc")
-# MPEG-2's decoder would hand out B pictures in the order of coding.
-_LOW_DELAY = ("h264", "hevc")
 _ARRIVALS = 64
 _PICTURE_TYPE_I = 1
 _PRODUCER_TIME = struct.Struct("<q")
@@ -71,6 +65,7 @@ class Connection:
         is_recording: True if it has an end.
         tick_s: seconds per unit of the track's time stamps.
         read_end_s: where the video packets read so far end, seconds on the container's clock.
+        any_end_s: the same of all tracks.
         read_end_bytes: where in the file they end.
 
     Args:
@@ -78,6 +73,7 @@ class Connection:
         opening: how to open it.
         hwaccel: how to decode.
         wait_for_key: see `NetworkOptions`.
+        live: whether it is live or a recording; None to find out.
         monotonic_s: the clock of arrivals.
 
     Raises:
@@ -91,6 +87,7 @@ class Connection:
         *,
         hwaccel: Hwaccel = "none",
         wait_for_key: bool = True,
+        live: bool | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -103,12 +100,14 @@ class Connection:
         self._arrivals: dict[int, float] = {}
         self._camera: tuple[int, int] | None = None
         self.read_end_s = 0.0
+        self.any_end_s = 0.0
         self.read_end_bytes = 0
         self.container = _opened(name, opening)
         try:
-            self.stream = _video_track(name, self.container)
-            self.is_recording = _is_recording(self.container)
             self.format = self.container.format.name
+            self.stream = video_track(name, self.container)
+            self.is_recording = has_an_end(self.container) if live is None else not live
+            prepare(name, self.container, self.stream, is_recording=self.is_recording)
             self._silence_s = opening.silence_s
             self.tick_s = float(self.stream.time_base or 0)
             self._holds = self.format in _HOLDING and self.stream.codec_context.name in _PARSED
@@ -176,6 +175,7 @@ class Connection:
 
     def _taken(self, packet: Packet[Stream], asked_s: float) -> list[Shot | Damage]:
         if packet.stream is not self.stream:
+            self._note_end(packet)
             return []
         if packet.size == 0:  # the last act: what the decoder still holds
             return self._decoded(None) if not self._skipping else []
@@ -214,11 +214,18 @@ class Connection:
         self._skipping = self._skipping or (self._wait_for_key and not self.is_recording)
         return [Damage(reason)]
 
-    def _note_times(self, packet: Packet[Stream], asked_s: float) -> None:
+    def _note_end(self, packet: Packet[Stream]) -> None:
         self.read_end_bytes = max(self.read_end_bytes, (packet.pos or 0) + packet.size)
+        if packet.pts is not None:
+            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self.any_end_s = max(self.any_end_s, end_s)
+            if packet.stream is self.stream:
+                self.read_end_s = max(self.read_end_s, end_s)
+
+    def _note_times(self, packet: Packet[Stream], asked_s: float) -> None:
+        self._note_end(packet)
         if packet.pts is None:
             return
-        self.read_end_s = max(self.read_end_s, (packet.pts + (packet.duration or 0)) * self.tick_s)
         while len(self._arrivals) >= _ARRIVALS:
             del self._arrivals[next(iter(self._arrivals))]
         # Held back by the parser, a picture's data began to come in when the one before it was handed out.
@@ -253,34 +260,3 @@ def _opened(name: str, opening: Opening) -> InputContainer:
         )
     except (av.FFmpegError, OSError) as error:
         raise open_failure(name, error, opening, time.monotonic() - started_s) from None
-
-
-def _video_track(name: str, container: InputContainer) -> VideoStream:
-    if container.format.name == "tty":
-        raise SourceError(f"{name}: is a text, not a video; check the URL", Reason.NOT_MEDIA)
-    if not container.streams.video:
-        only = ", ".join(sorted({track.type for track in container.streams})) or "nothing"
-        raise SourceError(f"{name}: has no video track (only {only}); is it the right URL?", Reason.NO_VIDEO)
-    for track in container.streams.video:
-        # PyAV leaves out the decoder's context where FFmpeg has no decoder, which its stubs do not say.
-        if track.codec_context is not None:
-            track.codec_context.thread_type = "NONE"
-            # Damage is to be told, not left out in silence; JPEG's decoder says nothing of it by default.
-            track.codec_context.flags |= Flags.output_corrupt
-            if track.codec_context.name in _LOW_DELAY:
-                track.codec_context.flags |= Flags.low_delay
-            if track.codec_context.name == "mjpeg":
-                track.codec_context.options = {"err_detect": "explode"}
-            return track
-    raise SourceError(
-        f"{name}: FFmpeg has no decoder for its video codec; set the camera to H.264", Reason.UNKNOWN_CODEC
-    )
-
-
-def _is_recording(container: InputContainer) -> bool:
-    """Tell whether the stream has an end: a playlist that says so, a file with a size or a length."""
-    if container.format.name == "mpjpeg":
-        return False
-    if container.duration:
-        return True
-    return container.format.name not in ("rtsp", "lavfi", *PLAYLISTS) and container.size > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import socket
+import time
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from streams.sources.network.protocols import Opening, endpoint
 
 _LOOK_TIMEOUT_S = 2.0
 _HEAD_BYTES = 2048
+_TRIES, _PAUSE_S = 5, 0.1
 
 _HTTP: dict[type[av.FFmpegError], tuple[Reason, str]] = {
     av.error.HTTPUnauthorizedError: (
@@ -154,11 +156,15 @@ def _hangs_up(address: SecretUrl) -> bool:
 def _other_tracks(opening: Opening) -> str:
     """Return the kinds of tracks of an RTSP stream without video: asked for video only, it plays nothing."""
     options = dict(opening.options) | {"allowed_media_types": "video+audio+data"}
-    try:
-        with av.open(opening.url, format="rtsp", options=options, timeout=opening.timeout_s) as container:
-            return ", ".join(sorted({track.type for track in container.streams}))
-    except (av.FFmpegError, OSError):
-        return ""
+    for _ in range(_TRIES):
+        try:
+            with av.open(opening.url, format="rtsp", options=options, timeout=opening.timeout_s) as container:
+                return ", ".join(sorted({track.type for track in container.streams}))
+        except av.error.HTTPServerError:  # it may still be busy with the connection before
+            time.sleep(_PAUSE_S)
+        except (av.FFmpegError, OSError):
+            break
+    return ""
 
 
 def _is_page(opening: Opening) -> bool:

@@ -18,14 +18,13 @@ from streams.sources.decode import PictureMaker
 from streams.sources.network.clock import MediaTime
 from streams.sources.network.connection import Connection, Damage
 from streams.sources.network.options import ClockChoice
+from streams.sources.network.tracks import TIMELESS
 from streams.sources.network.trouble import Watch
 from streams.sources.network.wall_time import WallTime
 from streams.sources.upright import Upright
 
 logger = logging.getLogger(__name__)
 
-# Without time stamps in the stream FFmpeg counts pictures and divides by a rate that it made up.
-TIMELESS = ("mpjpeg", "mjpeg", "h264", "hevc", "m4v", "image2pipe", "jpeg_pipe")
 _MICROSECOND_S = 1e-6
 
 

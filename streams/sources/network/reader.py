@@ -10,12 +10,13 @@ from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.plugin import StreamInfo
 from pipeline.secret import SecretUrl
-from streams.sources.network.connection import PLAYLISTS, Connection
+from streams.sources.network.connection import Connection
 from streams.sources.network.live import LiveRun
 from streams.sources.network.options import NetworkOptions, with_credentials
 from streams.sources.network.pacer import Pacer
 from streams.sources.network.protocols import opening
 from streams.sources.network.recorded import RecordedRun
+from streams.sources.network.tracks import PLAYLISTS
 
 
 class MediaReader:
@@ -67,14 +68,16 @@ class MediaReader:
             with_credentials(self._address, options), options, self._headers | options.plain_headers()
         )
         connection = self._connection = Connection(
-            self.name, how, hwaccel=options.hwaccel, wait_for_key=options.wait_for_key
+            self.name,
+            how,
+            hwaccel=options.hwaccel,
+            wait_for_key=options.wait_for_key,
+            live=self._live,
         )
         self._progress.connected = True
         try:
             if self._closed.is_set():
                 raise self._was_closed()
-            if self._live is not None:
-                connection.is_recording = not self._live
             if connection.is_recording:
                 self._run = RecordedRun(connection, self._stream, self.name, options.start_time)
             else:

@@ -13,7 +13,8 @@ from pipeline.plugin import StreamInfo
 from streams.sources.decode import PictureMaker
 from streams.sources.media_facts import MediaFacts
 from streams.sources.media_file import Lost
-from streams.sources.network.connection import PLAYLISTS, Connection, Damage, Shot
+from streams.sources.network.connection import Connection, Damage, Shot
+from streams.sources.network.tracks import PLAYLISTS
 from streams.sources.timeline import Timeline
 from streams.sources.upright import Upright
 from streams.sources.wall_clock import WallClock
@@ -145,7 +146,9 @@ class RecordedRun:
         tolerance_s = max(_END_TOLERANCE_S, _END_TOLERANCE_PICTURES * step_s)
         is_short = self._broken is not None
         if end_s is not None:
-            is_short = is_short or self._connection.read_end_s < end_s - tolerance_s
+            is_any_track = self._facts.ends_with_last_track or self._facts.format in PLAYLISTS
+            read_end_s = self._connection.any_end_s if is_any_track else self._connection.read_end_s
+            is_short = is_short or read_end_s < end_s - tolerance_s
         elif self._facts.format not in PLAYLISTS and self._size_bytes > 0:
             unread = self._size_bytes - self._connection.read_end_bytes
             is_short = is_short or unread > _END_TOLERANCE_SHARE * self._size_bytes + 65536

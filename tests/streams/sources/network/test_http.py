@@ -252,6 +252,61 @@ def test_headers_are_sent(server: HttpServer, ts: bytes) -> None:
     assert (headers["Referer"], headers["X-Key"]) == ("http://example.org/", "k1")
 
 
+def test_of_several_variants_the_best_is_fetched_and_no_other(server: HttpServer, parts: list[bytes]) -> None:
+    options = {"mpegts_copyts": "1"}
+    large = [encoded(25, first=k * 25, options=options, width=320, height=240) for k in range(4)]
+    small_list, large_list = (
+        Playlist(pieces, 1.0, window=None, prefix=prefix)
+        for pieces, prefix in ((parts, "/small/"), (large, "/large/"))
+    )
+    master = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100000\n/small.m3u8\n"
+    master += "#EXT-X-STREAM-INF:BANDWIDTH=900000\n/large.m3u8\n"
+    server.routes |= {
+        "/index.m3u8": body(master.encode(), "application/vnd.apple.mpegurl"),
+        "/small.m3u8": small_list.playlist,
+        "/large.m3u8": large_list.playlist,
+        "/small/": small_list.segments,
+        "/large/": large_list.segments,
+    }
+    played = play(server.url("/index.m3u8"))
+    assert (played.info.width, len(played.frames)) == (320, 100)
+    fetched = [path for path, _ in server.requests]
+    assert "/large/3.ts" in fetched
+    assert "/small/3.ts" not in fetched
+
+
+def test_an_unknown_codec(server: HttpServer) -> None:
+    data = encoded(20, "matroska").replace(b"V_MPEG4/ISO/AVC", b"V_NOT/KNOWN/YET")
+    server.routes["/x.mkv"] = body(data)
+    with pytest.raises(SourceError, match="no decoder") as caught:
+        play(server.url("/x.mkv"))
+    assert caught.value.reason is Reason.UNKNOWN_CODEC
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_pictures_that_change_their_size_end_the_connection(server: HttpServer, length: bool) -> None:
+    server.routes["/x.ts"] = body(encoded(30) + encoded(30, width=320, height=240), length=length)
+    played = play(server.url("/x.ts"))
+    assert 25 <= len(played.frames) <= 30
+    assert played.error is not None
+    assert played.error.reason is Reason.CHANGED
+    assert "from 160 x 120" in str(played.error)
+
+
+def test_a_bare_recording_holds_no_times(server: HttpServer) -> None:
+    server.routes["/x.h264"] = body(encoded(30, "h264"))
+    with pytest.raises(SourceError, match="holds no times"):
+        play(server.url("/x.h264"))
+    played = play(server.url("/x.h264"), live=True)  # as a live stream it has those of its arrival
+    assert len(played.frames) > 20
+
+
+def test_a_still_image_is_one_picture(server: HttpServer) -> None:
+    server.routes["/snapshot.jpg"] = body(jpegs(1)[0], "image/jpeg")
+    played = play(server.url("/snapshot.jpg"))
+    assert (len(played.frames), played.error, played.info.live) == (1, None, False)
+
+
 def test_a_server_that_is_cut_off_ends_a_live_stream(server: HttpServer) -> None:
     server.routes["/video"] = mjpeg(jpegs(4), 25)
     with FaultProxy(server.address) as proxy:
