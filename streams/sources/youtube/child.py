@@ -1,4 +1,4 @@
-"""The process in which yt-dlp runs: a request comes by stdin, lines of JSON go by stdout; the last answers it.
+"""The process in which yt-dlp runs: a request comes by stdin, JSON lines go by stdout; the last answers it.
 
 A page can answer for ever, or with gigabytes, and yt-dlp stays in memory with a thousand sites once it is
 imported; a process has bounds and an end. The one argument is after how many seconds that is at the latest.
