@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
@@ -41,7 +42,11 @@ def examine() -> dict[str, dict[str, str]]:
         "decoding": {
             "ffmpeg libraries": _found(_ffmpeg),
             "hardware in FFmpeg": _found(_hardware_decoders),
-            "used": "software decoding (hardware decoding is not wired up yet)",
+            "used": _found(_decoding_used),
+        },
+        "live sources": {
+            "video pages": _found(_pages),
+            "screens": _package("mss", "screen"),
         },
         "inference": {
             "motion, hog": "OpenCV on the CPU, one thread",
@@ -113,6 +118,39 @@ def _hardware_decoders() -> str:
     import av.codec.hwaccel
 
     return ", ".join(av.codec.hwaccel.hwdevices_available()) or "none"
+
+
+def _package(name: str, extra: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f'not installed: pip install "sightline[{extra}]"'
+
+
+def _pages() -> str:
+    deno = (
+        ""
+        if shutil.which("deno")
+        else "; YouTube itself also wants the JavaScript runtime deno, which is not there"
+    )
+    return _package("yt-dlp", "youtube") + deno
+
+
+def _decoding_used() -> str:
+    import av
+    from av.codec.hwaccel import HWAccel, hwdevices_available
+
+    working = []
+    for device in hwdevices_available():
+        with suppress(av.FFmpegError, RuntimeError, ValueError, OSError):
+            context = av.CodecContext.create("h264", "r", HWAccel(device, allow_software_fallback=False))
+            if context.is_hwaccel:
+                working.append(device)
+    if not working:
+        return "software, one thread a stream (no device here decodes H.264)"
+    return f"software, one thread a stream; 'hwaccel: {working[0]}' would work ({', '.join(working)})"
 
 
 def _onnx() -> str:

@@ -11,7 +11,7 @@ ConfigPath = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG",
-        help="A YAML file, or the name of a shipped one: demo, traffic, people.",
+        help="A YAML file, or the name of a shipped one: demo, traffic, people, camera.",
         show_default=False,
     ),
 ]

@@ -16,8 +16,17 @@ from pipeline.config.tree import Tree, holds
 from pipeline.plugin import Kind
 
 _TIME = "a time with its zone, such as 2024-05-01T08:00:00+02:00"
-_LIVE = ["rtsp", "rtsps", "http", "https", "hls", "rtmp", "srt", "udp", "webcam", "screen", "youtube"]
-"""Schemes of sources that people rightly expect, and that are yet to come."""
+# What other programs call the schemes of sources; a name that is one of ours is never looked up here.
+_MEANT = {
+    **dict.fromkeys(("v4l2", "v4l", "usb", "cam", "camera", "device", "avfoundation", "dshow"), "webcam"),
+    **dict.fromkeys(("desktop", "display", "monitor", "x11grab", "gdigrab"), "screen"),
+    **dict.fromkeys(("hls", "m3u8", "mjpeg", "mjpg"), "http"),
+    **dict.fromkeys(("yt", "twitch", "vimeo", "page", "web"), "site"),
+    **dict.fromkeys(("dir", "directory", "watch", "ftp", "timelapse"), "folder"),
+    "rtp": "udp",
+    "rtps": "rtsp",
+    "test": "lavfi",
+}
 
 # By pydantic's error type; {names} are of the error's context.
 _WANTED: dict[str, str] = {
@@ -185,10 +194,8 @@ def unknown_part(kind: Kind, name: str, known: Sequence[str]) -> str:
 
 def unknown_source(scheme: str, known: Sequence[str]) -> str:
     """Return what to say of a URL's scheme that no source reads."""
-    if scheme in _LIVE:
-        near = "; this version reads no live sources yet;"
-    else:
-        near = suggestion(scheme, known) or ";"
+    meant = _MEANT.get(scheme)
+    near = f"; did you mean {shown(meant)}?" if meant in known else suggestion(scheme, known) or ";"
     return f"no source reads '{scheme}://'{near} known: {listed(known)}"
 
 

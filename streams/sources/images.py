@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import AwareDatetime, Field
@@ -16,13 +13,10 @@ from pipeline.frame import Frame, Gap
 from pipeline.picture import Picture
 from pipeline.plugin import Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
-from streams.sources.decode import PictureMaker
 from streams.sources.fingerprint import fingerprint
-from streams.sources.media_file import Lost, MediaFile
-from streams.sources.upright import Upright
+from streams.sources.image_file import SUFFIXES, Image, load_image, natural_order
+from streams.sources.media_file import Lost
 from streams.sources.wall_clock import WallClock
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class ImagesOptions(Options):
@@ -105,19 +99,19 @@ class ImagesSource(Source):
         """End `read` at its next image; from any thread, in every state."""
         self._closed = True
 
-    def _first_good(self) -> _Image:
+    def _first_good(self) -> Image:
         problem = ""
         for path in self._paths:
             if self._closed:
                 raise SourceError(f"{self._pattern}: was closed while it was opened")
             try:
-                return _loaded(path)
+                return load_image(path)
             except SourceError as error:
                 problem = problem or str(error)
         raise SourceError(f"none of the {len(self._paths)} images can be read; the first is {problem}")
 
     def _picture(self, path: Path) -> Picture:
-        picture = _loaded(path).picture
+        picture = load_image(path).picture
         if (picture.width, picture.height) != self._size:
             raise SourceError(
                 f"{path}: is {picture.width} x {picture.height} pixels, the first image is "
@@ -129,39 +123,11 @@ class ImagesSource(Source):
         return Gap(lost.cause, after_s, lost.pictures / self.options.rate_hz, lost.detail)
 
 
-@dataclass(frozen=True, slots=True)
-class _Image:
-    picture: Picture
-    codec: str
-    pixel_format: str
-    turn_deg: int
-
-
-def _loaded(path: Path) -> _Image:
-    with closing(MediaFile(path)) as file:
-        lost, frame = next(file.runs())
-        if frame is None or lost is not None:
-            raise SourceError(f"{path}: {lost.reason if lost else 'holds no complete image'}")
-        upright = Upright.of(frame)
-        picture = PictureMaker(upright).make(frame)
-        return _Image(picture, file.facts.codec, frame.format.name, upright.turn_deg)
-
-
 def _found(pattern: str) -> list[Path]:
     folder = Path(pattern)
     found = folder.iterdir() if folder.is_dir() else map(Path, glob.glob(pattern))  # noqa: PTH207 - may be absolute
-    paths = [path for path in found if path.suffix.lower() in _SUFFIXES and path.is_file()]
+    paths = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not paths:
-        kinds = ", ".join(suffix.removeprefix(".") for suffix in _SUFFIXES)
+        kinds = ", ".join(suffix.removeprefix(".") for suffix in SUFFIXES)
         raise SourceError(f"{pattern}: no images there; give a folder or a pattern with files of {kinds}")
-    return sorted(paths, key=_natural)
-
-
-def _natural(path: Path) -> tuple[str, list[tuple[int, str]], str]:
-    """Sort by folder, then numbers in the name by their value, then by the plain name."""
-    parts = re.findall(r"(\d+)|(\D+)", path.name)
-    return (
-        str(path.parent),
-        [(int(number), "") if number else (-1, text) for number, text in parts],
-        path.name,
-    )
+    return sorted(paths, key=natural_order)

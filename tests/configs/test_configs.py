@@ -8,7 +8,9 @@ import pytest
 from pipeline.config import load_config
 from pipeline.config.builtin import find_config, shipped_configs
 
-NAMES = ("demo", "follow", "people", "traffic")
+NAMES = ("camera", "demo", "folder", "follow", "people", "traffic", "webcam")
+STAGES = {"follow": ["count", "draw"]}
+SINKS = {"camera": ["events", "counts"], "folder": ["events", "counts"], "webcam": ["events", "counts"]}
 SWITCHED_OFF = re.compile(r"^( *)#(?=[\w-])", re.MULTILINE)
 
 
@@ -20,9 +22,8 @@ def test_these_are_shipped() -> None:
 def test_it_is_ready_to_run(name: str) -> None:
     config = load_config(name, env={})
     (stream,) = config.streams
-    wanted = ["count", "draw"] if name == "follow" else ["track", "count", "draw"]
-    assert [stage.name for stage in stream.stages][1:] == wanted
-    assert [sink.name for sink in config.sinks] == ["events", "counts", "video"]
+    assert [stage.name for stage in stream.stages][1:] == STAGES.get(name, ["track", "count", "draw"])
+    assert [sink.name for sink in config.sinks] == SINKS.get(name, ["events", "counts", "video"])
     assert config.out == Path("out")
 
 
@@ -34,6 +35,14 @@ def test_what_is_switched_off_is_right_too(name: str, tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(switched_on, encoding="utf-8")
     load_config(path, env={})
+
+
+def test_the_camera_s_page_has_every_option_of_a_camera() -> None:
+    text = shipped_configs()["camera"].read_text(encoding="utf-8")
+    (stream,) = load_config("camera", env={}).streams
+    for options in (stream.source.options, stream.keeper):
+        for name in type(options).model_fields:
+            assert re.search(rf"^ *#{name}: ", text, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("name", ["demo", "demo.yaml"])

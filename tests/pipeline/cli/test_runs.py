@@ -292,10 +292,9 @@ def test_the_display_shows_any_name_on_any_terminal(
     ("url", "says"),
     [
         ("syntetic://street", "no source reads 'syntetic://'; did you mean 'synthetic'? known: "),
-        (
-            "rtsp://admin:secret@camera/1",
-            "this version reads no live sources yet; known: ",
-        ),
+        ("rtps://admin:secret@camera/1", "no source reads 'rtps://'; did you mean 'rtsp'? known: "),
+        ("hls://admin:secret@camera/1", "no source reads 'hls://'; did you mean 'http'? known: "),
+        ("camera://0", "no source reads 'camera://'; did you mean 'webcam'? known: "),
         ("foo://admin:secret@camera/1", "no source reads 'foo://'; known: "),
         ("", "empty"),
     ],

@@ -81,7 +81,7 @@ def test_stages(stage: str, line: str, tmp_path: Path) -> None:
         ("streams:\n  gate: {}", "2: streams.gate.source: missing; it must be given"),
         ("streams:\n  gate: {source: 0}", "2: streams.gate.source: expected a URL, a path, or {url: ..., options}, found 0"),
         ("streams:\n  gate: {sorce: a.mp4}", "2: streams.gate.sorce: unknown key 'sorce'; did you mean 'source'? allowed: source, policy, keeper, stages"),
-        ("streams:\n  gate: {source: 'webcam://0'}", "2: streams.gate.source: no source reads 'webcam://'; this version reads no live sources yet; known: file, images, rtsp, synthetic"),
+        ("streams:\n  gate: {source: 'webcam://0'}", "2: streams.gate.source: no source reads 'webcam://'; known: file, images, rtsp, synthetic"),
         *(
             (
                 f"streams:\n  gate: {{source: {{url: 'rtsp://x', start_time: {wrong}}}}}",

@@ -1,0 +1,234 @@
+"""How old a picture is when its event is out: a live RTSP camera whose pictures carry their own time.
+
+    python -m benchmarks.live_latency [--minutes 0.5] [--only NAME ...] [--network yolo11n.onnx]
+
+An RTSP server on loopback (`tests.servers.rtsp`, a process of its own) shows 1280 x 720 pictures at 30 per
+second, encoded by x264 without delay, with its clock in black and white blocks. The real engine reads them;
+a stage reads the blocks and makes an event; latency is what the clock says when a sink gets that event. It
+holds everything: encoder, network, FFmpeg's parser (which hands a picture out when the next one begins: 33
+of the milliseconds), decoder, the engine's three threads.
+
+Rows: `plain` without inference; `network` with YOLO11n (random weights, so nothing is found) in ONNX Runtime
+on 640 x 384 with 1 and with 2 threads; `half speed` with a consumer that takes 67 ms a picture. `first` opens
+the camera again and again, at any moment between two key frames. The load of the machine belongs to the
+result: it is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.config.schema import PluginConfig, StreamConfig
+from pipeline.event import Event, Producer
+from pipeline.frame import Frame
+from pipeline.ledger import LedgerEntry
+from pipeline.plugin import Options, Sink, SinkContext, Stage
+from pipeline.secret import SecretUrl
+from pipeline.stream import Stream
+from streams.sources.network.source import NetworkSource
+from tests.servers.barcode import read_barcode
+from tests.servers.rtsp import RtspServer, barcode
+
+RATE_HZ, KEY_EVERY = 30, 30
+WARM_UP_S = 3.0
+NETWORK_SIZE = (640, 384)
+OPENINGS = 12
+
+
+class WorkOptions(Options):
+    """What is done with each picture before its event: a network, or nothing for a while."""
+
+    network: Path | None = None
+    threads: int = 1
+    seconds: float = 0.0
+
+
+class StampStage(Stage):
+    """Works as told, then makes an event of what the picture's blocks say."""
+
+    Options = WorkOptions
+
+    def __init__(self, options: Any, context: Any) -> None:
+        super().__init__(options, context)
+        self._session = None if options.network is None else session(options.network, options.threads)
+
+    def process(self, frame: Frame) -> None:
+        """Handle one frame."""
+        if self._session is not None:
+            picture = frame.picture.fit(*NETWORK_SIZE)
+            tensor = cv2.dnn.blobFromImage(picture, 1 / 255, swapRB=True)
+            self._session.run(None, {self._session.get_inputs()[0].name: tensor})
+        if self.options.seconds:
+            time.sleep(self.options.seconds)
+        stamp = read_barcode(frame.picture.luma())
+        if stamp is not None:
+            data = {"time_ns": stamp.time_ns, "number": stamp.number}
+            frame.events.append(
+                frame.event("latency.stamp", str(frame.sequence), Producer("latency"), data=data)
+            )
+
+
+class AgeSink(Sink):
+    """Keeps the age of each event, and which picture it is of."""
+
+    def __init__(self) -> None:
+        super().__init__(None, SinkContext(Path()))
+        self.ages_ms = array("d")
+        self.numbers = array("l")
+        self.came = threading.Event()
+        self.counting = False
+
+    def on_event(self, event: Event) -> None:
+        """Take an event."""
+        now_ns = time.time_ns()
+        if event.kind == "latency.stamp":
+            if self.counting or not self.came.is_set():
+                self.ages_ms.append((now_ns - event.data["time_ns"]) / 1e6)
+                self.numbers.append(event.data["number"])
+            self.came.set()
+
+
+def session(path: Path, threads: int) -> Any:
+    """Return an ONNX Runtime session whose threads do not spin while they wait."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+
+
+def export_network(folder: Path) -> Path:
+    """Write YOLO11n with random weights as ONNX; needs the extra `yolo`."""
+    os.environ["YOLO_AUTOINSTALL"] = "false"
+    from ultralytics import YOLO
+
+    here = Path.cwd()
+    os.chdir(folder)  # ultralytics writes beside itself
+    try:
+        width, height = NETWORK_SIZE
+        YOLO("yolo11n.yaml").export(format="onnx", imgsz=(height, width), simplify=False, opset=17)
+        return next(folder.rglob("*.onnx"))
+    finally:
+        os.chdir(here)
+
+
+def started(url: str, work: WorkOptions) -> tuple[Stream, AgeSink]:
+    """Start a stream of the engine over the camera."""
+    source = PluginConfig("source", "rtsp", NetworkSource, NetworkSource.Options())
+    stage = PluginConfig("stage", "stamp", StampStage, work)
+    sink = AgeSink()
+    config = StreamConfig("bench", SecretUrl(url), source, None, (stage,), "")
+    stream = Stream(config, [("age", sink)], None, lambda: None)
+    stream.start()
+    return stream, sink
+
+
+def latency_row(url: str, work: WorkOptions, seconds: float) -> str:
+    """Measure one row of the table."""
+    stream, sink = started(url, work)
+    if not sink.came.wait(20):
+        raise SystemExit(f"no picture came: {stream.source}")
+    time.sleep(WARM_UP_S)
+    before = stream.ledger.entry()
+    cpu_s, start_s = time.process_time(), time.monotonic()
+    sink.counting = True
+    skip = len(sink.ages_ms)
+    time.sleep(seconds)
+    sink.counting = False
+    entry, took_s, cpu_s = stream.ledger.entry(), time.monotonic() - start_s, time.process_time() - cpu_s
+    stream.stop()
+    stream.join(10)
+    ages_ms = np.array(sink.ages_ms[skip:])
+    part = max(1, len(ages_ms) // 5)
+    captured = entry.captured - before.captured
+    dropped = lost(entry) - lost(before)
+    p50, p99 = np.percentile(ages_ms, [50, 99])
+    first, last = np.median(ages_ms[:part]), np.median(ages_ms[-part:])
+    return (
+        f"{p50:7.1f} {p99:7.1f} {ages_ms.max():7.1f}   {first:6.1f} {last:6.1f}   "
+        f"{len(ages_ms) / took_s:5.1f} "
+        f"{captured:8d} {dropped:8d}   {1e3 * cpu_s / max(1, captured):5.1f}   {os.getloadavg()[0]:4.1f}"
+    )
+
+
+def lost(entry: LedgerEntry) -> int:
+    """Return how many frames were dropped, whatever for."""
+    return sum(sum(causes.values()) for causes in entry.dropped.values())
+
+
+def first_picture(url: str) -> str:
+    """Open the camera at moments spread over a second; say how long its first picture takes."""
+    starts_s, ages_ms, keys = [], [], 0
+    for number in range(OPENINGS):
+        time.sleep(number / OPENINGS)
+        start_s = time.monotonic()
+        stream, sink = started(url, WorkOptions())
+        if not sink.came.wait(20):
+            raise SystemExit(f"no picture came: {stream.source}")
+        starts_s.append(time.monotonic() - start_s)
+        ages_ms.append(sink.ages_ms[0])
+        keys += sink.numbers[0] % KEY_EVERY == 0
+        stream.stop()
+        stream.join(10)
+    start_ms = [1e3 * seconds for seconds in starts_s]
+    return (
+        f"first event, {OPENINGS} openings ({keys} began with a key frame; one comes every "
+        f"{1e3 * KEY_EVERY / RATE_HZ:.0f} ms)\n"
+        f"  after its key frame was made: {statistics.median(ages_ms):.0f} ms p50, {max(ages_ms):.0f} most\n"
+        f"  after the start:              {statistics.median(start_ms):.0f} ms p50, {max(start_ms):.0f} most"
+    )
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=0.5, help="length of each row")
+    parser.add_argument(
+        "--only", nargs="*", help="rows to run: plain, network 1, network 2, half speed, first"
+    )
+    parser.add_argument(
+        "--network", type=Path, help="an ONNX file of YOLO11n at 640 x 384; exported if left out"
+    )
+    asked = parser.parse_args()
+    cv2.setNumThreads(1)  # this and the next as `sightline run` does
+    sys.setswitchinterval(0.0005)
+    wanted: Callable[[str], bool] = lambda name: not asked.only or name in asked.only  # noqa: E731
+    with tempfile.TemporaryDirectory() as folder:
+        rows = {"plain": WorkOptions(), "half speed": WorkOptions(seconds=2 / RATE_HZ)}
+        for threads in (1, 2):
+            if wanted(f"network {threads}"):
+                network = asked.network = asked.network or export_network(Path(folder))
+                rows[f"network {threads}"] = WorkOptions(network=network, threads=threads)
+        camera = RtspServer({"/cam": barcode(1280, 720, RATE_HZ, key_every=KEY_EVERY)})
+        with camera:
+            print("latency in ms: source to event, 1280 x 720 at 30/s")
+            print(f"{'':12s}    p50     p99     max   first    last    /s   captured  dropped  CPU ms   load")
+            for name, work in rows.items():
+                if wanted(name):
+                    print(
+                        f"{name:12s} {latency_row(camera.url('/cam'), work, 60 * asked.minutes)}", flush=True
+                    )
+            if wanted("first"):
+                keeps_running, _ = started(camera.url("/cam"), WorkOptions())
+                print(first_picture(camera.url("/cam")), flush=True)
+                keeps_running.stop()
+                keeps_running.join(10)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""What FFmpeg is told for each scheme: low delay, bounded waiting, and nothing but the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from pipeline.secret import SecretUrl
+from streams.sources.network.options import NetworkOptions
+
+# What a stream may make FFmpeg open. A playlist or a redirect decides on further URLs: without this list it
+# could have local files read ("file", "concat", "subfile", "data", "pipe" ...).
+_WHITELISTS = {
+    "rtsp": "rtsp,rtp,tcp,udp,tls,srtp",
+    "rtsps": "rtsps,rtsp,rtp,tcp,udp,tls,srtp",
+    "http": "http,https,tcp,tls,httpproxy,crypto",
+    "https": "http,https,tcp,tls,httpproxy,crypto",
+    "rtmp": "rtmp,rtmpt,tcp,http",
+    "rtmps": "rtmps,rtmpts,tcp,tls,https",
+    "srt": "srt,udp",
+    "udp": "udp",
+    "tcp": "tcp",
+}
+
+DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
+
+_RECONNECT_DELAY_S = 7
+# A recording's server may be away for half as long (FFmpeg tries again after 0, 1, 3 and 7 s), and HLS brings
+# nothing between two segments. PyAV wants to know it before it is known what the URL leads to.
+_HTTP_SILENCE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a URL is opened.
+
+    Attributes:
+        url: in full.
+        scheme: of the URL.
+        options: FFmpeg's, by its names.
+        timeout_s: bound of each step of opening, seconds.
+        silence_s: how long it may send nothing then, seconds.
+        format: FFmpeg's name of the container, None to find out.
+    """
+
+    url: str = field(repr=False)
+    scheme: str
+    options: Mapping[str, str] = field(repr=False)
+    timeout_s: float
+    silence_s: float
+    format: str | None = None
+
+
+def opening(address: SecretUrl, options: NetworkOptions, headers: Mapping[str, str]) -> Opening:
+    """Say how to open an address.
+
+    Args:
+        address: with credentials.
+        options: of the source.
+        headers: HTTP headers in clear.
+    """
+    url = address.reveal()
+    scheme = url.partition("://")[0].lower()
+    is_http = scheme in ("http", "https")
+    timeout_us = str(round(options.timeout_s * 1e6))
+    # FFmpeg would collect seconds of pictures to find out their rate, which nobody needs.
+    settings = {"fpsprobesize": "0", "analyzeduration": "300000", "probesize": "1000000"}
+    if scheme in _WHITELISTS:
+        settings["protocol_whitelist"] = _WHITELISTS[scheme]
+    container = None
+    if scheme in ("rtsp", "rtsps"):
+        # The session description has all that is needed: the first packet ends the probing. Sound is not even
+        # asked for: with it, FFmpeg would shift the video's clock at each sender report to match the two.
+        settings |= {"probesize": "32", "analyzeduration": "1", "allowed_media_types": "video"}
+        settings["rtsp_transport"] = options.transport
+        container = "rtsp"
+    elif is_http:
+        settings |= {
+            "reconnect": "1",
+            "reconnect_delay_max": str(_RECONNECT_DELAY_S),
+            "live_start_index": "-2",
+            "seg_max_retry": "2",
+        }
+        if headers:
+            settings["headers"] = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    elif scheme in ("rtmp", "rtmps"):
+        settings |= {"rtmp_live": "live", "rtmp_buffer": "100"}
+    elif scheme == "udp":
+        settings |= {"timeout": timeout_us, "overrun_nonfatal": "1", "fifo_size": "50000"}
+    elif scheme == "tcp":
+        settings |= {"timeout": timeout_us}
+    silence_s = max(options.timeout_s, _HTTP_SILENCE_S) if is_http else options.timeout_s
+    return Opening(url, scheme, settings, options.timeout_s, silence_s, container)
+
+
+def endpoint(address: SecretUrl) -> tuple[str, int] | None:
+    """Return host and TCP port of an address, None where there is nothing to connect to."""
+    try:
+        parts = urlsplit(address.reveal())
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme.lower())
+    except ValueError:
+        return None
+    if not parts.hostname or not port or parts.scheme.lower() in ("udp", "srt"):
+        return None
+    return parts.hostname, port

@@ -1,0 +1,1 @@
+"""Source `webcam`: cameras that are plugged into this box."""

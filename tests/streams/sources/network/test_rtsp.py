@@ -1,0 +1,143 @@
+"""RTSP cameras: a real server, its codecs, its clock, its refusals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from pipeline.condition import Reason
+from pipeline.errors import SourceError
+from pipeline.frame import Frame
+from pipeline.moment import Clock
+from tests.servers.barcode import read_barcode
+from tests.servers.rtsp import RtspServer, audio, barcode, pattern
+from tests.streams.sources.network.playing import closing_in_time, play, source_of
+
+USER, PASSWORD = "ann lee", "p@ss/w:rd?"
+
+
+@pytest.fixture(scope="module")
+def camera() -> Iterator[RtspServer]:
+    mounts = {
+        "/h264": pattern(key_every=10),
+        "/h265": pattern(codec="h265", key_every=10),
+        "/mjpeg": pattern(codec="mjpeg"),
+        "/code": barcode(640, 360, 30, key_every=15),
+        "/keys": pattern(key_every=3),
+        "/audio": audio(),
+        "/no-key": pattern(key_frames=False),
+    }
+    with RtspServer(mounts) as running:
+        yield running
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize(("mount", "codec"), [("/h264", "h264"), ("/h265", "hevc"), ("/mjpeg", "mjpeg")])
+def test_each_codec_plays(camera: RtspServer, mount: str, codec: str, transport: str) -> None:
+    played = play(camera.url(mount), 8, transport=transport)
+    info = played.info
+    assert (info.codec, info.width, info.height, info.live) == (codec, 320, 240, True)
+    assert not played.gaps
+    steps = [later - earlier for earlier, later in pairwise(played.times_s)]
+    assert steps == pytest.approx([0.04] * 7, abs=0.021)
+    assert played.frames[0].picture.bgr().shape == (240, 320, 3)
+    assert [frame.sequence for frame in played.frames] == list(range(8))
+
+
+def test_two_connections_are_two_runs(camera: RtspServer) -> None:
+    assert play(camera.url("/h264"), 1).info.run != play(camera.url("/h264"), 1).info.run
+
+
+def test_the_first_picture_comes_soon(camera: RtspServer) -> None:
+    key_frame_s = 3 / 25
+    with closing_in_time(source_of(camera.url("/keys"))) as warming:  # the server itself needs a moment
+        warming.open()
+        assert min(play(camera.url("/keys"), 1).first_s for _ in range(3)) < 0.3 + key_frame_s
+
+
+def test_the_clock_is_the_cameras_once_it_reports(camera: RtspServer) -> None:
+    """The picture says when it was made: the camera's time must be that, to some milliseconds."""
+    with closing_in_time(source_of(camera.url("/code"))) as source:
+        source.open()
+        off_ms: list[float] = []
+        for item in source.read():
+            assert isinstance(item, Frame)
+            if item.moment.clock is Clock.CAMERA:
+                stamp = read_barcode(item.picture.luma())
+                assert stamp is not None
+                off_ms.append((item.moment.time_ns - stamp.time_ns) / 1e6)
+                assert item.moment.uncertainty_ns is not None
+            if len(off_ms) == 20 or item.moment.pts_s > 12:
+                break
+        assert len(off_ms) == 20
+        assert -30 < min(off_ms) <= max(off_ms) < 60
+
+
+def test_arrival_time_can_be_asked_for(camera: RtspServer) -> None:
+    played = play(camera.url("/code"), 45, clock="arrival")
+    assert {frame.moment.clock for frame in played.frames} == {Clock.ARRIVAL}
+    stamp = read_barcode(played.frames[-1].picture.luma())
+    assert stamp is not None
+    assert -30 < (played.frames[-1].moment.time_ns - stamp.time_ns) / 1e6 < 100
+
+
+def test_a_camera_without_key_frames_says_so(camera: RtspServer) -> None:
+    source = source_of(camera.url("/no-key"))
+    with closing_in_time(source, 2.0), pytest.raises(SourceError):
+        source.open()
+    assert source.progress.connected
+    assert source.progress.trouble is not None
+    assert source.progress.trouble[0] is Reason.NO_KEY_FRAME
+
+
+@pytest.mark.parametrize(
+    ("mount", "reason", "words"),
+    [("/audio", Reason.NO_VIDEO, "only audio"), ("/nosuch", Reason.NOT_FOUND, "404")],
+)
+def test_refusals_in_words(camera: RtspServer, mount: str, reason: Reason, words: str) -> None:
+    with pytest.raises(SourceError, match=words) as caught:
+        play(camera.url(mount))
+    assert caught.value.reason is reason
+
+
+def test_passwords() -> None:
+    with RtspServer({"/cam": pattern(key_every=10)}, user=USER, password=PASSWORD) as camera:
+        assert play(camera.url("/cam"), 1, username=USER, password=PASSWORD).frames
+        for options in ({}, {"username": USER, "password": "wrong"}):
+            with pytest.raises(SourceError, match="401") as caught:
+                play(camera.url("/cam"), **options)
+            assert caught.value.reason is Reason.UNAUTHORIZED
+
+
+def test_a_camera_that_is_switched_off_ends_the_stream() -> None:
+    with RtspServer({"/cam": pattern(key_every=10)}) as camera:
+        source = source_of(camera.url("/cam"))
+        with closing_in_time(source):
+            source.open()
+            items = source.read()
+            assert next(items)
+            camera.kill()
+            start_s = time.monotonic()
+            try:
+                assert sum(1 for _ in items) < 25
+            except SourceError as error:
+                assert error.reason is Reason.CLOSED  # noqa: PT017 -- it may also just end
+            assert time.monotonic() - start_s < 3
+
+
+def test_a_camera_that_hangs_is_told_within_twice_the_time_out() -> None:
+    with RtspServer({"/cam": pattern(key_every=10)}) as camera:
+        source = source_of(camera.url("/cam"), timeout_s=1.0)
+        with closing_in_time(source):
+            source.open()
+            items = source.read()
+            assert next(items)
+            camera.stall()
+            start_s = time.monotonic()
+            with pytest.raises(SourceError, match="sent nothing") as caught:
+                list(items)
+            assert caught.value.reason is Reason.NO_DATA
+            assert time.monotonic() - start_s < 4
