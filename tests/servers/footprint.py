@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 import threading
@@ -68,7 +69,8 @@ def bound_arenas() -> None:
 
 
 def resident_mib() -> float:
-    """Return the resident memory of this process, without what its heaps hold in reserve."""
+    """Return the resident memory of this process, without garbage and what its heaps hold in reserve."""
+    gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
