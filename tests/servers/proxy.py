@@ -62,7 +62,6 @@ class FaultProxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._listener: socket.socket | None = None
-        self._acceptor: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
 
     def __enter__(self) -> Self:
@@ -151,24 +150,25 @@ class FaultProxy:
             self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
             self._listener.setblocking(False)
             self.port = self._listener.getsockname()[1]
-            self._acceptor = self._loop.create_task(self._accept(self._listener))
+            self._loop.add_reader(self._listener, self._take_client, self._listener)
 
-    async def _unlisten(self) -> None:
-        if self._acceptor is not None and self._listener is not None:
-            self._acceptor.cancel()
-            await asyncio.gather(self._acceptor, return_exceptions=True)
+    def _unlisten(self) -> None:
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
-            self._acceptor = self._listener = None
+            self._listener = None
 
-    async def _accept(self, listener: socket.socket) -> None:
-        while True:
-            client, _ = await self._loop.sock_accept(listener)
-            client.setblocking(False)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._accepted += 1
-            pair = _Pair(client, None)
-            self._pairs.add(pair)
-            pair.tasks.append(self._loop.create_task(self._serve(pair, silent=self._silent)))
+    def _take_client(self, listener: socket.socket) -> None:
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # it has gone away again
+            return
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._accepted += 1
+        pair = _Pair(client, None)
+        self._pairs.add(pair)
+        pair.tasks.append(self._loop.create_task(self._serve(pair, silent=self._silent)))
 
     async def _serve(self, pair: _Pair, *, silent: bool) -> None:
         try:

@@ -7,6 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TypeAlias, TypeVar
 
 import av
 from av.container import InputContainer
@@ -14,6 +17,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
+from pipeline.errors import SourceError
 from streams.sources.network.failures import open_failure, read_failure
 from streams.sources.network.h264 import HEAD_BYTES, FrameNumbers
 from streams.sources.network.hardware import Decoder
@@ -24,9 +28,17 @@ from streams.sources.network.tracks import PLAYLISTS, has_an_end, prepare, video
 # FFmpeg's parser gives a picture out when the next one begins, where it must look for the border itself.
 _PARSED = ("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video")
 _HOLDING = ("rtsp", "mpegts", "h264", "hevc")
+# What may send seconds of pictures at once when it is opened. RTSP does not, and shall not be waited for.
+_LAGGING = ("mpegts", "flv", "live_flv", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
+_BACKLOG_PACKETS = 1000
+_BUFFERED_S = 0.004
 _ARRIVALS = 64
 _PICTURE_TYPE_I = 1
 _PRODUCER_TIME = struct.Struct("<q")
+
+
+_Result = TypeVar("_Result")
+_Arrival: TypeAlias = "tuple[Packet[Stream], float]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,7 @@ class Connection:
         self._recovering = True
         self._arrivals: dict[int, float] = {}
         self._camera: tuple[int, int] | None = None
+        self._broken: SourceError | None = None
         self.read_end_s = 0.0
         self.any_end_s = 0.0
         self.read_end_bytes = 0
@@ -146,40 +159,79 @@ class Connection:
             SourceError: if the connection breaks or falls silent.
         """
         packets = self.container.demux()
-        while True:
+        for packet, arrived_s in chain(self._backlog(packets), iter(lambda: self._next(packets), None)):
+            taken = self._guarded(partial(self._taken, packet, arrived_s))
+            if taken is None:
+                return
+            yield from taken
+        if self._broken is not None:
+            raise self._broken
+
+    def _backlog(self, packets: Iterator[Packet[Stream]]) -> list[_Arrival]:
+        """Return what was there already when the connection was opened, with the times it must have come at.
+
+        Servers send what they have since the last key frame, and FFmpeg keeps what it has looked at. The last
+        of it has just come; the others came before it, by as much as their time stamps say.
+        """
+        if self.is_recording or self.format not in _LAGGING:
+            return []
+        backlog: list[_Arrival] = []
+        while len(backlog) < _BACKLOG_PACKETS:
             asked_s = self._monotonic_s()
             try:
-                step = self._step(packets, asked_s)
-            except (av.FFmpegError, OSError) as error:
-                if self._stopped:
-                    return
-                raise read_failure(self.name, error, self._silence_s) from None
-            except IndexError:  # PyAV 18's last act, if a track has appeared while reading; ours is flushed
-                return
-            if step is None:
-                return
-            yield from step
+                found = self._next(packets)
+            except SourceError as error:
+                self._broken = error  # once what came before it is delivered
+                break
+            if found is None:
+                break
+            backlog.append(found)
+            if self._monotonic_s() - asked_s > _BUFFERED_S:
+                break
+        stamps = [
+            packet.dts for packet, _ in backlog if packet.stream is self.stream and packet.dts is not None
+        ]
+        end_s = backlog[-1][1] if backlog else 0.0
+        last = max(stamps, default=0)
+        return [
+            (packet, end_s - max(0, last - packet.dts) * self.tick_s)
+            if packet.stream is self.stream and packet.dts is not None
+            else (packet, arrived_s)
+            for packet, arrived_s in backlog
+        ]
 
-    def _step(self, packets: Iterator[Packet[Stream]], asked_s: float) -> list[Shot | Damage] | None:
-        """Read and decode one packet; None at the end. The lock keeps `close` out of FFmpeg meanwhile."""
-        step: list[Shot | Damage] | None = None
+    def _next(self, packets: Iterator[Packet[Stream]]) -> _Arrival | None:
+        """Read a packet; None at the end, and after `close`."""
+        asked_s = self._monotonic_s()
+        try:
+            packet = self._guarded(lambda: next(packets, None))
+        except (av.FFmpegError, OSError) as error:
+            if self._stopped:
+                return None
+            raise read_failure(self.name, error, self._silence_s) from None
+        except IndexError:  # PyAV 18's last act, if a track has appeared while reading; ours is flushed
+            return None
+        if packet is None:
+            return None
+        # Held back by the parser, a picture's data began to come in when the one before it was handed out.
+        return packet, asked_s if self._holds else self._monotonic_s()
+
+    def _guarded(self, act: Callable[[], _Result | None]) -> _Result | None:
+        """Act inside FFmpeg, unless closed. The lock keeps `close` out meanwhile; it is made up for then."""
         try:
             with self._lock:
-                packet = None if self._stopped else next(packets, None)
-                if packet is not None:
-                    step = self._taken(packet, asked_s)
+                return None if self._stopped else act()
         finally:
             if self._stopped:
                 self.close()
-        return step
 
-    def _taken(self, packet: Packet[Stream], asked_s: float) -> list[Shot | Damage]:
+    def _taken(self, packet: Packet[Stream], arrived_s: float) -> list[Shot | Damage]:
         if packet.stream is not self.stream:
             self._note_end(packet)
             return []
         if packet.size == 0:  # the last act: what the decoder still holds
             return self._decoded(None) if not self._skipping else []
-        self._note_times(packet, asked_s)
+        self._note_times(packet, arrived_s)
         if packet.is_corrupt and self._tells_loss:
             return self._damaged("packets were lost on the way")
         is_after_loss = self._numbers is not None and self._numbers.is_after_loss(_head(packet))
@@ -222,14 +274,13 @@ class Connection:
             if packet.stream is self.stream:
                 self.read_end_s = max(self.read_end_s, end_s)
 
-    def _note_times(self, packet: Packet[Stream], asked_s: float) -> None:
+    def _note_times(self, packet: Packet[Stream], arrived_s: float) -> None:
         self._note_end(packet)
         if packet.pts is None:
             return
         while len(self._arrivals) >= _ARRIVALS:
             del self._arrivals[next(iter(self._arrivals))]
-        # Held back by the parser, a picture's data began to come in when the one before it was handed out.
-        self._arrivals[packet.pts] = asked_s if self._holds else self._monotonic_s()
+        self._arrivals[packet.pts] = arrived_s
         if packet.has_sidedata("prft"):
             microseconds: int = _PRODUCER_TIME.unpack_from(bytes(packet.get_sidedata("prft")))[0]
             self._camera = (microseconds * 1000, packet.pts)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import http.client
 import socket
+import ssl
 import time
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import av
@@ -72,6 +74,12 @@ def open_failure(name: str, error: Exception, opening: Opening, waited_s: float)
     found = _look(address)
     if found is not None:
         return failure(*found)
+    if opening.options.get("tls_verify") and (doubt := _distrust(address, opening.options.get("ca_file"))):
+        return failure(
+            Reason.REJECTED,
+            f"its certificate is not trusted ({doubt}); set 'ca_file' to the file with it, or "
+            "'verify_tls: false'",
+        )
     if isinstance(error, _SILENCE) or waited_s > 0.9 * opening.timeout_s:
         what = "accepts the connection, but sends nothing" if endpoint(address) else "nothing arrives"
         return failure(
@@ -136,6 +144,25 @@ def _look(address: SecretUrl) -> tuple[Reason, str] | None:
         return Reason.FAILED, f"cannot connect to {host} port {port} ({error.strerror})"
     except UnicodeError:
         return Reason.UNKNOWN_HOST, f"'{host}' is no host name; check the URL"
+
+
+def _distrust(address: SecretUrl, ca_file: str | None) -> str:
+    """Return what is wrong with a server's certificate, "" when nothing is or it shows none."""
+    place = endpoint(address)
+    if place is None:
+        return ""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        with (
+            socket.create_connection(place, timeout=_LOOK_TIMEOUT_S) as connection,
+            context.wrap_socket(connection, server_hostname=place[0]),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except (OSError, ValueError):
+        is_file_missing = ca_file is not None and not Path(ca_file).is_file()
+        return f"{ca_file} cannot be read" if is_file_missing else ""
 
 
 def _hangs_up(address: SecretUrl) -> bool:

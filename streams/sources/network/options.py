@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import quote
 
@@ -30,6 +31,10 @@ class NetworkOptions(Options):
         username: beside those in the URL, which it replaces.
         password: the same.
         headers: further HTTP headers, e.g. Authorization or Referer.
+        verify_tls: whether a server of https, rtsps or rtmps must show a certificate that is trusted. Without
+            it, whoever is in between can read the password. Cameras sign their own certificates: give
+            `ca_file`, or switch this off.
+        ca_file: certificates that are trusted (PEM); those of the system when left out.
         wait_for_key: after damage, leave out every picture up to the next key frame: they are built on the
             damaged one. False leaves out only those that the decoder itself calls damaged.
         hwaccel: decode by hardware. "none" by default: a 1080p picture takes 3 ms of one core, arrives
@@ -46,6 +51,8 @@ class NetworkOptions(Options):
     username: SecretStr | None = None
     password: SecretStr | None = None
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    verify_tls: bool = True
+    ca_file: Path | None = None
     wait_for_key: bool = True
     hwaccel: Hwaccel = "none"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.secret import SecretUrl
@@ -25,6 +28,12 @@ _WHITELISTS = {
 
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
 
+# Of Debian, Fedora, and Alpine and macOS. PyAV's wheel looks where the box that built it had them.
+_SYSTEM_CERTIFICATES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
 _RECONNECT_DELAY_S = 7
 # A recording's server may be away for half as long (FFmpeg tries again after 0, 1, 3 and 7 s), and HLS brings
 # nothing between two segments. PyAV wants to know it before it is known what the URL leads to.
@@ -91,7 +100,21 @@ def opening(address: SecretUrl, options: NetworkOptions, headers: Mapping[str, s
     elif scheme == "tcp":
         settings |= {"timeout": timeout_us}
     silence_s = max(options.timeout_s, _HTTP_SILENCE_S) if is_http else options.timeout_s
+    if scheme in ("https", "rtsps", "rtmps") and options.verify_tls:
+        settings["tls_verify"] = "1"
+        trusted = trusted_certificates(options.ca_file)
+        if trusted is not None:
+            settings["ca_file"] = str(trusted)
     return Opening(url, scheme, settings, options.timeout_s, silence_s, container)
+
+
+def trusted_certificates(given: Path | None) -> Path | None:
+    """Return the file of the certificates to trust; None for the TLS library's own."""
+    if given is not None:
+        return given
+    system = ssl.get_default_verify_paths()
+    candidates = [os.environ.get("SSL_CERT_FILE"), system.cafile, *_SYSTEM_CERTIFICATES]
+    return next((Path(path) for path in candidates if path and Path(path).is_file()), None)
 
 
 def endpoint(address: SecretUrl) -> tuple[str, int] | None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.servers.http import HttpServer, Request, body
 from tests.streams.sources.fuzz_child import PICTURES, bases, mutated
-from tests.streams.sources.network.rig import Running, record
+from tests.streams.sources.network.rig import SOURCE, Running, record
 
 ROOT = Path(__file__).parents[3]
 SEED = int(os.environ.get("SIGHTLINE_FUZZ_SEED", "4"))
@@ -117,7 +117,8 @@ def test_a_stream_counts_on_after_damage() -> None:
             body(known["ts"].data, known["ts"].content_type, length=False, bytes_per_s=50_000)(request)
 
     with HttpServer({"/video": video}) as server:
-        running = Running(server.url("/video"))
+        # Said to be live: a damaged header may claim a length, and a recording that has played is over.
+        running = Running(server.url("/video"), options=SOURCE.model_copy(update={"live": True}))
         running.plays(30.0, frames=1)
         deadline_s = time.monotonic() + 30
         while served <= 10:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -21,15 +22,16 @@ from pipeline.plugin import Sink, SinkContext
 from streams.sources.network.options import NetworkOptions
 from streams.sources.network.source import NetworkSource
 from tests.servers.footage import encoded
-from tests.servers.footprint import Footprint, resident_mib, until
+from tests.servers.footprint import Footprint, bound_arenas, resident_mib, until
 from tests.servers.proxy import FaultProxy
 from tests.servers.rtsp import looped
 from tests.streams.sources.network.rig import Rig, Running, record
 
 CAMERAS, FAULTS, AT_ONCE, RATE_HZ = 8, 200, 3, 25
 HANG_S = 10.0
-WARM_UP = 40
+LOOK_EVERY = 10
 FLAT_MIB = 12.0
+"""What the second half of the faults may add to the second quarter: FFmpeg's buffers come and go."""
 
 
 class Pulse(Sink):
@@ -128,6 +130,7 @@ class Place:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_eight_cameras_and_two_hundred_faults(tmp_path: Path) -> None:
+    bound_arenas()
     before = Footprint.now()
     rng = random.Random(4)
     (tmp_path / "clip.mp4").write_bytes(encoded(50, "mp4", key_every=10))
@@ -153,7 +156,8 @@ def test_eight_cameras_and_two_hundred_faults(tmp_path: Path) -> None:
                     number = next(done, None)
                     if number is None:
                         return
-                    memory_mib.append(resident_mib())
+                    if number % LOOK_EVERY == 0:
+                        memory_mib.append(resident_mib())
                 took[kinds[number]].append(places[order[number]].suffer(kinds[number], holds_s[number]))
 
         start_s = time.monotonic()
@@ -165,6 +169,8 @@ def test_eight_cameras_and_two_hundred_faults(tmp_path: Path) -> None:
             place.sound[-1].append(time.monotonic())
         playing.assert_same_again(HANG_S)
         memory_mib.append(resident_mib())
+        middle = len(memory_mib) // 2
+        grown_mib = median(memory_mib[middle:]) - median(memory_mib[middle // 2 : middle])
         shares = [came / wanted for came, wanted in (place.kept() for place in places)]
         connections = sum(place.running.status.connections for place in places)
         stop_s = max(place.running.stop(HANG_S) for place in places)
@@ -176,10 +182,11 @@ def test_eight_cameras_and_two_hundred_faults(tmp_path: Path) -> None:
     record(
         "soak", faults=FAULTS, seconds=round(seconds), connections=connections,
         told_and_again_s=longest, least_share=round(min(shares), 4), dropped=drops,
-        memory_mib=[round(memory_mib[k]) for k in (0, WARM_UP, FAULTS // 2, FAULTS)], stop_s=round(stop_s, 2),
+        memory_mib=[round(each) for each in memory_mib], memory_grown_mib=round(grown_mib, 1),
+        stop_s=round(stop_s, 2),
     )  # fmt: skip
     assert min(shares) >= 0.99
-    assert memory_mib[-1] - memory_mib[WARM_UP] < FLAT_MIB, memory_mib[::20]
+    assert grown_mib < FLAT_MIB, memory_mib
 
 
 @pytest.mark.slow

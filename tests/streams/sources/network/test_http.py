@@ -130,6 +130,31 @@ def test_a_stream_without_an_end_is_live(server: HttpServer, ts: bytes) -> None:
     assert all(frame.moment.clock is Clock.ARRIVAL and frame.arrived_s is not None for frame in played.frames)
 
 
+def test_what_was_sent_at_once_is_as_old_as_it_is(server: HttpServer) -> None:
+    """A server that hands out its last 1.6 s first, as RTMP servers do, and then goes on in real time."""
+    data = encoded(60)
+    burst = len(data) * 40 // 60
+
+    def answer(request: Request) -> None:
+        request.begin(200, {"Content-Type": "video/mp2t"})
+        request.wfile.write(data[:burst])
+        for at in range(burst, len(data), 188):
+            request.wfile.write(data[at : at + 188])
+            if request.wait(188 / len(data) * 60 / 25):
+                return
+
+    server.routes["/live.ts"] = answer
+    start_s = time.monotonic()
+    frames = play(server.url("/live.ts"), 50).frames
+    ages_s = [start_s - frame.arrived_s for frame in frames if frame.arrived_s is not None]
+    assert len(ages_s) == 50
+    assert 1.0 < ages_s[0] < 1.7  # it came before we asked, says its time stamp
+    offsets_s = [frame.arrived_s - frame.moment.pts_s for frame in frames if frame.arrived_s is not None]
+    assert max(offsets_s) - min(offsets_s) < 0.25
+    times_ns = [frame.moment.time_ns for frame in frames]
+    assert times_ns == sorted(times_ns)
+
+
 @pytest.mark.parametrize("live", [True, False])
 def test_what_it_is_can_be_said(server: HttpServer, ts: bytes, live: bool) -> None:
     server.routes["/x.ts"] = body(ts)
