@@ -53,6 +53,7 @@ def test_sound_only(server: RtspServer) -> None:
         assert [stream.type for stream in container.streams] == ["audio"]
 
 
+@pytest.mark.slow
 def test_a_clip_ends_and_a_loop_does_not(server: RtspServer) -> None:
     with opened(server.url("/clip")) as container:
         assert 15 <= sum(bool(packet.size) for packet in container.demux(video=0)) <= 20
@@ -62,6 +63,7 @@ def test_a_clip_ends_and_a_loop_does_not(server: RtspServer) -> None:
         assert np.all(np.diff(stamps) > 0)
 
 
+@pytest.mark.slow
 def test_a_mount_without_key_frames_sends_everything_else(server: RtspServer) -> None:
     with opened(server.url("/no-key")) as container:
         assert not any(packet.is_keyframe for packet in islice(container.demux(video=0), 20))
@@ -99,6 +101,7 @@ def test_digest_authentication(user: str | None, error: type[Exception] | None) 
                 opened(private.url("/cam", user))
 
 
+@pytest.mark.slow
 def test_it_stalls_goes_on_dies_and_comes_back_on_its_port() -> None:
     with RtspServer({"/cam": pattern(key_every=5)}) as camera:
         with opened(camera.url("/cam"), timeout_s=0.3) as container:
