@@ -76,6 +76,7 @@ def test_the_clock_is_the_cameras_once_it_reports(camera: RtspServer) -> None:
         assert -30 < min(off_ms) <= max(off_ms) < 60
 
 
+@pytest.mark.slow
 def test_arrival_time_can_be_asked_for(camera: RtspServer) -> None:
     played = play(camera.url("/code"), 45, clock="arrival")
     assert {frame.moment.clock for frame in played.frames} == {Clock.ARRIVAL}
@@ -84,6 +85,7 @@ def test_arrival_time_can_be_asked_for(camera: RtspServer) -> None:
     assert -30 < (played.frames[-1].moment.time_ns - stamp.time_ns) / 1e6 < 100
 
 
+@pytest.mark.slow
 def test_a_camera_without_key_frames_says_so(camera: RtspServer) -> None:
     source = source_of(camera.url("/no-key"))
     with closing_in_time(source, 2.0), pytest.raises(SourceError):
@@ -112,6 +114,7 @@ def test_passwords() -> None:
             assert caught.value.reason is Reason.UNAUTHORIZED
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_switched_off_ends_the_stream() -> None:
     with RtspServer({"/cam": pattern(key_every=10)}) as camera:
         source = source_of(camera.url("/cam"))
@@ -128,6 +131,7 @@ def test_a_camera_that_is_switched_off_ends_the_stream() -> None:
             assert time.monotonic() - start_s < 3
 
 
+@pytest.mark.slow
 def test_a_camera_that_hangs_is_told_within_twice_the_time_out() -> None:
     with RtspServer({"/cam": pattern(key_every=10)}) as camera:
         source = source_of(camera.url("/cam"), timeout_s=1.0)
