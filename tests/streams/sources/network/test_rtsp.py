@@ -34,8 +34,17 @@ def camera() -> Iterator[RtspServer]:
         yield running
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
-@pytest.mark.parametrize(("mount", "codec"), [("/h264", "h264"), ("/h265", "hevc"), ("/mjpeg", "mjpeg")])
+@pytest.mark.parametrize(
+    ("mount", "codec", "transport"),
+    [
+        ("/h264", "h264", "tcp"),
+        ("/h264", "h264", "udp"),
+        ("/h265", "hevc", "tcp"),
+        ("/mjpeg", "mjpeg", "tcp"),
+        pytest.param("/h265", "hevc", "udp", marks=pytest.mark.slow),
+        pytest.param("/mjpeg", "mjpeg", "udp", marks=pytest.mark.slow),
+    ],
+)
 def test_each_codec_plays(camera: RtspServer, mount: str, codec: str, transport: str) -> None:
     played = play(camera.url(mount), 8, transport=transport)
     info = played.info
