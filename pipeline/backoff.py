@@ -24,8 +24,8 @@ class KeeperOptions(Options):
             and connected anew; slower sources get three of their own intervals.
         retry_s: pause before the first try again; each further failure doubles it.
         retry_most_s: longest pause.
-        refused_retry_s: pause after an answer that will stay the same, such as a wrong password: cameras
-            lock accounts after a few of them.
+        refused_retry_s: pause after an answer that will stay the same, such as a wrong password, as cameras
+            lock accounts after a few of them, or a path that was never there.
     """
 
     connect_s: float = Field(default=10.0, gt=0, le=600)
@@ -63,12 +63,16 @@ class Backoff:
         """Failures since the last success."""
         return self._failures
 
-    def after(self, reason: Reason) -> float:
-        """Count a failure; return the seconds until the next try."""
+    def after(self, reason: Reason, *, has_played: bool = False) -> float:
+        """Count a failure; return the seconds until the next try.
+
+        What has played before is looked for soon although its path is unknown now: a camera that starts up
+        says so for a while.
+        """
         doublings = min(self._failures, _MOST_DOUBLINGS)
         self._failures += 1
         bound_s = min(self._options.retry_s * 2.0**doublings, self._options.retry_most_s)
-        if reason.is_refusal:
+        if reason.is_refusal and (reason.is_about_rights or not has_played):
             bound_s = max(bound_s, self._options.refused_retry_s)
         return bound_s * (0.5 + 0.5 * self._draw())
 

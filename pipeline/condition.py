@@ -56,6 +56,11 @@ class Reason(StrEnum):
         """Whether trying again soon is of no use: the answer stays, and wrong passwords lock accounts."""
         return self in _REFUSALS
 
+    @property
+    def is_about_rights(self) -> bool:
+        """Whether it is the user who is refused, and not the stream."""
+        return self in (Reason.UNAUTHORIZED, Reason.FORBIDDEN)
+
 
 _REFUSALS = {
     Reason.UNAUTHORIZED,

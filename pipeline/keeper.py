@@ -232,7 +232,7 @@ class Keeper:
     def _back_off(self, reason: Reason, detail: str) -> None:
         state = SourceState.REFUSED if reason.is_refusal else SourceState.LOST
         self._say(state, reason, detail)
-        pause_s = self._backoff.after(reason)
+        pause_s = self._backoff.after(reason, has_played=self._connections > 0)
         backing_off = state if state is SourceState.REFUSED else SourceState.BACKING_OFF
         self._say(backing_off, reason, detail, next_try_s=self._clock() + pause_s)
         self._pause(pause_s)

@@ -24,6 +24,23 @@ def test_every_pause_is_within_the_upper_half_of_its_bound(failures: list[tuple[
         assert backoff.failures == number + 1
 
 
+@pytest.mark.parametrize(
+    ("reason", "has_played", "pause_s"),
+    [
+        (Reason.NOT_FOUND, False, 60),
+        (Reason.NOT_FOUND, True, 0.5),
+        (Reason.NOT_MEDIA, True, 0.5),
+        (Reason.UNAUTHORIZED, True, 60),
+        (Reason.FORBIDDEN, True, 60),
+        (Reason.CONNECTION_REFUSED, False, 0.5),
+    ],
+)
+def test_what_has_played_is_looked_for_soon_but_no_account_is_locked(
+    reason: Reason, has_played: bool, pause_s: float
+) -> None:
+    assert Backoff(KeeperOptions(), lambda: 1.0).after(reason, has_played=has_played) == pause_s
+
+
 def test_a_success_begins_anew() -> None:
     backoff = Backoff(KeeperOptions(retry_s=1), lambda: 1.0)
     assert [backoff.after(Reason.CLOSED) for _ in range(3)] == [1, 2, 4]
