@@ -47,6 +47,7 @@ RATE_HZ, KEY_EVERY = 30, 30
 WARM_UP_S = 3.0
 NETWORK_SIZE = (640, 384)
 OPENINGS = 12
+_HEAD = "                p50     p99     max   first    last    /s   captured  dropped  CPU ms  + MiB   load"
 
 
 class WorkOptions(Options):
