@@ -93,7 +93,7 @@ def test_an_unknown_host(scheme: str) -> None:
 def test_accepts_and_says_nothing(listeners: list[Listener], scheme: str) -> None:
     listeners.append(Listener(silent=True))
     start_s = time.monotonic()
-    error = failed(f"{scheme}://ann:{SECRET}@127.0.0.1:{listeners[0].port}/1", timeout_s=0.5)
+    error = failed(f"{scheme}://ann:{SECRET}@127.0.0.1:{listeners[0].port}/1", timeout_s=0.3)
     assert error.reason is Reason.NO_ANSWER
     assert "accepts the connection, but sends nothing" in str(error)
     assert time.monotonic() - start_s < 5
@@ -119,7 +119,7 @@ def test_nothing_arrives_by_udp() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    error = failed(f"udp://127.0.0.1:{port}", timeout_s=0.5)
+    error = failed(f"udp://127.0.0.1:{port}", timeout_s=0.3)
     assert error.reason is Reason.NO_ANSWER
     assert "nothing arrives" in str(error)
 

@@ -163,6 +163,37 @@ def test_what_it_is_can_be_said(server: HttpServer, ts: bytes, live: bool) -> No
     assert len(played.frames) == PICTURES
 
 
+def _frozen(stream: bytes, after: int) -> bytes:
+    """Give every picture after number `after` its time stamp: ISO/IEC 13818-1, 2.4.3.3 and 2.4.3.6."""
+    data = bytearray(stream)
+    stamp, pictures = b"", 0
+    for at in range(0, len(data), 188):
+        begins, has_field, has_payload = data[at + 1] & 0x40, data[at + 3] & 0x20, data[at + 3] & 0x10
+        packet = at + 4 + (1 + data[at + 4] if has_field else 0)
+        if begins and has_payload and data[packet : packet + 4] == b"\0\0\1\xe0":
+            pictures += 1
+            if pictures == after:
+                stamp = bytes(data[packet + 9 : packet + 14])
+            elif pictures > after:
+                data[packet + 9 : packet + 14] = stamp
+    return bytes(data)
+
+
+@pytest.mark.slow
+def test_a_clock_that_stands_still_is_told(server: HttpServer) -> None:
+    data = _frozen(encoded(100), 25)
+    server.routes["/live.ts"] = body(data, length=False, bytes_per_s=len(data) / 4)
+    source = source_of(server.url("/live.ts"))
+    with closing_in_time(source):
+        source.open()
+        seen: list[object] = []
+        with pytest.raises(SourceError):
+            seen.extend(source.read())
+        assert len(seen) == 25
+    assert source.progress.trouble is not None
+    assert source.progress.trouble[0] is Reason.FROZEN_CLOCK
+
+
 def test_multipart_jpeg_has_the_times_of_its_arrival(server: HttpServer) -> None:
     server.routes["/video"] = mjpeg(jpegs(10), 20)
     start_s = time.monotonic()

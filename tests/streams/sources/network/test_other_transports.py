@@ -82,6 +82,7 @@ def places(played: Played) -> list[int]:
     return [round(at_s * 25) for at_s in played.times_s]
 
 
+@pytest.mark.slow
 def test_datagrams(footage: bytes, truth: list[int]) -> None:
     port = free_port(socket.SOCK_DGRAM)
     with sent(footage, port, 1.5):
@@ -167,6 +168,7 @@ def _played_soon(url: str) -> Played:
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_rtmp(tmp_path: Path) -> None:
     command = shutil.which("ffmpeg")
     if command is None:

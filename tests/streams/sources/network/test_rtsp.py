@@ -34,8 +34,17 @@ def camera() -> Iterator[RtspServer]:
         yield running
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
-@pytest.mark.parametrize(("mount", "codec"), [("/h264", "h264"), ("/h265", "hevc"), ("/mjpeg", "mjpeg")])
+@pytest.mark.parametrize(
+    ("mount", "codec", "transport"),
+    [
+        ("/h264", "h264", "tcp"),
+        ("/h264", "h264", "udp"),
+        ("/h265", "hevc", "tcp"),
+        ("/mjpeg", "mjpeg", "tcp"),
+        pytest.param("/h265", "hevc", "udp", marks=pytest.mark.slow),
+        pytest.param("/mjpeg", "mjpeg", "udp", marks=pytest.mark.slow),
+    ],
+)
 def test_each_codec_plays(camera: RtspServer, mount: str, codec: str, transport: str) -> None:
     played = play(camera.url(mount), 8, transport=transport)
     info = played.info
@@ -76,6 +85,7 @@ def test_the_clock_is_the_cameras_once_it_reports(camera: RtspServer) -> None:
         assert -30 < min(off_ms) <= max(off_ms) < 60
 
 
+@pytest.mark.slow
 def test_arrival_time_can_be_asked_for(camera: RtspServer) -> None:
     played = play(camera.url("/code"), 45, clock="arrival")
     assert {frame.moment.clock for frame in played.frames} == {Clock.ARRIVAL}
@@ -84,6 +94,7 @@ def test_arrival_time_can_be_asked_for(camera: RtspServer) -> None:
     assert -30 < (played.frames[-1].moment.time_ns - stamp.time_ns) / 1e6 < 100
 
 
+@pytest.mark.slow
 def test_a_camera_without_key_frames_says_so(camera: RtspServer) -> None:
     source = source_of(camera.url("/no-key"))
     with closing_in_time(source, 2.0), pytest.raises(SourceError):
@@ -112,6 +123,7 @@ def test_passwords() -> None:
             assert caught.value.reason is Reason.UNAUTHORIZED
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_switched_off_ends_the_stream() -> None:
     with RtspServer({"/cam": pattern(key_every=10)}) as camera:
         source = source_of(camera.url("/cam"))
@@ -128,6 +140,7 @@ def test_a_camera_that_is_switched_off_ends_the_stream() -> None:
             assert time.monotonic() - start_s < 3
 
 
+@pytest.mark.slow
 def test_a_camera_that_hangs_is_told_within_twice_the_time_out() -> None:
     with RtspServer({"/cam": pattern(key_every=10)}) as camera:
         source = source_of(camera.url("/cam"), timeout_s=1.0)
