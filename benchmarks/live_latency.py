@@ -234,9 +234,7 @@ def main() -> None:
         camera = RtspServer({"/cam": barcode(1280, 720, RATE_HZ, key_every=KEY_EVERY)})
         with camera:
             print("latency in ms: source to event, 1280 x 720 at 30/s")
-            print(
-                f"{'':12s}    p50     p99     max   first    last    /s   captured  dropped  CPU ms  + MiB   load"
-            )
+            print(_HEAD)
             for name, work in rows.items():
                 if wanted(name):
                     print(
