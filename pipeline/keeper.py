@@ -158,7 +158,7 @@ class Keeper:
         except SourceError as error:
             self._back_off(error.reason, str(error))
             return None
-        reader = Reader(source, self._changed, self._opened, self._take)
+        reader = Reader(source, self._changed, self._is_open, self._take)
         with self._changed:
             self._closing = source
         if self._stop_asked.is_set():
@@ -242,6 +242,11 @@ class Keeper:
         with self._changed:
             while not self._stop_asked.is_set() and (left_s := until_s - time.monotonic()) > 0:
                 self._changed.wait(left_s)
+
+    def _is_open(self, reader: Reader, info: StreamInfo) -> None:
+        if not info.live:  # its server may be away for a moment, and only the source knows how to go on there
+            reader.watch.be_patient()
+        self._opened(info)
 
     def _take(self, reader: Reader, info: StreamInfo, item: Frame | Gap) -> bool:
         """Pass an item on; called by the reader, whose lock is held."""

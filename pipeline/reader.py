@@ -27,7 +27,7 @@ class Reader:
     Args:
         source: not open yet.
         changed: notified when the reader is over.
-        opened: called once it is open.
+        opened: called once it is open, with `lock` held.
         take: called with each item; False ends the reading.
     """
 
@@ -37,7 +37,7 @@ class Reader:
         self,
         source: Source,
         changed: threading.Condition,
-        opened: Callable[[StreamInfo], None],
+        opened: Callable[[Reader, StreamInfo], None],
         take: Callable[[Reader, StreamInfo, Frame | Gap], bool],
     ) -> None:
         self.source = source
@@ -101,7 +101,7 @@ class Reader:
         with self.lock:
             if self._abandoned:
                 return
-            self._opened(info)
+            self._opened(self, info)
             self.info = info
         items = self.source.read()
         try:

@@ -52,6 +52,10 @@ class Watch:
         self._interval_s = 0.0
         self.pictures = 0
 
+    def be_patient(self) -> None:
+        """Give the source up no more: it turned out to be a recording, which its own time-outs judge."""
+        self._patient = True
+
     def picture(self, now_s: float) -> None:
         """Note that a picture with a later media time has come."""
         if self._picture_s is None:

@@ -192,6 +192,19 @@ def test_a_recording_that_breaks_off_is_a_failure() -> None:
         kept.run()
 
 
+def test_a_recording_is_left_to_its_own_time_outs() -> None:
+    clock = FakeClock()
+    pause = threading.Event()
+
+    def away() -> None:
+        clock.pause(100.0)
+        pause.wait(0.3)  # the keeper looks every 0.1 s
+
+    kept = Kept(Camera(["connect", "open", 0.0, away, 0.1], recorded=True), clock=clock).run()
+    assert len(kept.frames) == 2
+    assert "lost" not in kept.states
+
+
 def test_a_recording_whose_server_is_not_there_yet_is_waited_for() -> None:
     kept = Kept(Camera([REFUSED], recorded=True), Camera(["open", 0.0], recorded=True)).run()
     assert len(kept.frames) == 1

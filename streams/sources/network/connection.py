@@ -119,7 +119,7 @@ class Connection:
         try:
             self.format = self.container.format.name
             self.stream = video_track(name, self.container)
-            self.is_recording = has_an_end(self.container) if live is None else not live
+            self.is_recording = has_an_end(self.container, opening.scheme) if live is None else not live
             prepare(name, self.container, self.stream, is_recording=self.is_recording)
             self._silence_s = opening.silence_s
             self.tick_s = float(self.stream.time_base or 0)

@@ -46,13 +46,14 @@ def video_track(name: str, container: InputContainer) -> VideoStream:
     return min(known, key=lambda track: track.height)
 
 
-def has_an_end(container: InputContainer) -> bool:
-    """Tell a recording from a live stream: a playlist that says so, a file with a size or a length."""
-    if container.format.name == "mpjpeg":
+def has_an_end(container: InputContainer, scheme: str) -> bool:
+    """Tell a recording from a live stream: by HTTP, a finished playlist, or a file with a size or a length.
+
+    Everything else sets its own pace, also where it announces a length, as recorders do over RTSP.
+    """
+    if scheme not in ("http", "https") or container.format.name == "mpjpeg":
         return False
-    if container.duration:
-        return True
-    return container.format.name not in ("rtsp", "lavfi", *PLAYLISTS) and container.size > 0
+    return bool(container.duration) or (container.format.name not in PLAYLISTS and container.size > 0)
 
 
 def prepare(name: str, container: InputContainer, chosen: VideoStream, *, is_recording: bool) -> None:

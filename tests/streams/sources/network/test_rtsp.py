@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,8 @@ from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.moment import Clock
 from tests.servers.barcode import read_barcode
-from tests.servers.rtsp import RtspServer, audio, barcode, pattern
+from tests.servers.footage import encoded
+from tests.servers.rtsp import RtspServer, audio, barcode, clip, pattern
 from tests.streams.sources.network.playing import closing_in_time, play, source_of
 
 USER, PASSWORD = "ann lee", "p@ss/w:rd?"
@@ -54,6 +56,19 @@ def test_each_codec_plays(camera: RtspServer, mount: str, codec: str, transport:
     assert steps == pytest.approx([0.04] * 7, abs=0.021)
     assert played.frames[0].picture.bgr().shape == (240, 320, 3)
     assert [frame.sequence for frame in played.frames] == list(range(8))
+
+
+def test_a_recorder_that_announces_a_length_sets_its_own_pace(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(encoded(40, "mp4"))
+    with RtspServer({"/clip": clip(path)}) as recorder:
+        start_s = time.monotonic()
+        played = play(recorder.url("/clip"))
+        assert time.monotonic() - start_s > 1.0
+    assert played.info.live
+    assert not played.gaps
+    assert 35 <= len(played.frames) <= 40
+    assert played.error is None
 
 
 def test_two_connections_are_two_runs(camera: RtspServer) -> None:
