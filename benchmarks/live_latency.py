@@ -40,12 +40,14 @@ from pipeline.secret import SecretUrl
 from pipeline.stream import Stream
 from streams.sources.network.source import NetworkSource
 from tests.servers.barcode import read_barcode
+from tests.servers.footprint import resident_mib
 from tests.servers.rtsp import RtspServer, barcode
 
 RATE_HZ, KEY_EVERY = 30, 30
 WARM_UP_S = 3.0
 NETWORK_SIZE = (640, 384)
 OPENINGS = 12
+_HEAD = "                p50     p99     max   first    last    /s   captured  dropped  CPU ms  + MiB   load"
 
 
 class WorkOptions(Options):
@@ -127,6 +129,18 @@ def export_network(folder: Path) -> Path:
         os.chdir(here)
 
 
+def alone_ms(path: Path, threads: int) -> float:
+    """Return how long the network takes by itself on this machine as it is now, median."""
+    network = session(path, threads)
+    tensor = np.zeros((1, 3, NETWORK_SIZE[1], NETWORK_SIZE[0]), np.float32)
+    took_s = []
+    for _ in range(40):
+        start_s = time.perf_counter()
+        network.run(None, {network.get_inputs()[0].name: tensor})
+        took_s.append(time.perf_counter() - start_s)
+    return 1e3 * statistics.median(took_s)
+
+
 def started(url: str, work: WorkOptions) -> tuple[Stream, AgeSink]:
     """Start a stream of the engine over the camera."""
     source = PluginConfig("source", "rtsp", NetworkSource, NetworkSource.Options())
@@ -146,6 +160,7 @@ def latency_row(url: str, work: WorkOptions, seconds: float) -> str:
     time.sleep(WARM_UP_S)
     before = stream.ledger.entry()
     cpu_s, start_s = time.process_time(), time.monotonic()
+    before_mib = resident_mib()
     sink.counting = True
     skip = len(sink.ages_ms)
     time.sleep(seconds)
@@ -162,7 +177,8 @@ def latency_row(url: str, work: WorkOptions, seconds: float) -> str:
     return (
         f"{p50:7.1f} {p99:7.1f} {ages_ms.max():7.1f}   {first:6.1f} {last:6.1f}   "
         f"{len(ages_ms) / took_s:5.1f} "
-        f"{captured:8d} {dropped:8d}   {1e3 * cpu_s / max(1, captured):5.1f}   {os.getloadavg()[0]:4.1f}"
+        f"{captured:8d} {dropped:8d}   {1e3 * cpu_s / max(1, captured):5.1f}  "
+        f"{resident_mib() - before_mib:5.1f}   {os.getloadavg()[0]:4.1f}"
     )
 
 
@@ -214,10 +230,11 @@ def main() -> None:
             if wanted(f"network {threads}"):
                 network = asked.network = asked.network or export_network(Path(folder))
                 rows[f"network {threads}"] = WorkOptions(network=network, threads=threads)
+                print(f"the network by itself, {threads} thread(s): {alone_ms(network, threads):.1f} ms")
         camera = RtspServer({"/cam": barcode(1280, 720, RATE_HZ, key_every=KEY_EVERY)})
         with camera:
             print("latency in ms: source to event, 1280 x 720 at 30/s")
-            print(f"{'':12s}    p50     p99     max   first    last    /s   captured  dropped  CPU ms   load")
+            print(_HEAD)
             for name, work in rows.items():
                 if wanted(name):
                     print(

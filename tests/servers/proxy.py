@@ -62,6 +62,7 @@ class FaultProxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._listener: socket.socket | None = None
+        self._is_listening = False
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
 
     def __enter__(self) -> Self:
@@ -77,6 +78,8 @@ class FaultProxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+        if self._listener is not None:
+            self._listener.close()
 
     @property
     def address(self) -> Address:
@@ -146,17 +149,26 @@ class FaultProxy:
     # What follows runs in the proxy's thread.
 
     def _listen(self) -> None:
-        if self._listener is None:
-            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
-            self._listener.setblocking(False)
-            self.port = self._listener.getsockname()[1]
+        if not self._is_listening:
+            self._listener = self._listener or self._bound()
+            self._listener.listen(512)
             self._loop.add_reader(self._listener, self._take_client, self._listener)
+            self._is_listening = True
 
     def _unlisten(self) -> None:
-        if self._listener is not None:
+        if self._is_listening and self._listener is not None:
             self._loop.remove_reader(self._listener)
             self._listener.close()
-            self._listener = None
+            self._is_listening = False
+            self._listener = self._bound()  # refuses, and keeps others from taking the port meanwhile
+
+    def _bound(self) -> socket.socket:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
+        listener.bind(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        return listener
 
     def _take_client(self, listener: socket.socket) -> None:
         try:
