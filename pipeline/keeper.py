@@ -130,6 +130,8 @@ class Keeper:
                 self._say(SourceState.ENDED)
                 if reader.error is not None:
                     raise reader.error
+                if failure is not None:  # given up, which is not its end
+                    raise SourceError(failure[1], failure[0])
                 return
             if failure is None:
                 failure = _failure_of(reader)

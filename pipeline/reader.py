@@ -103,6 +103,8 @@ class Reader:
                 return
             self._opened(info)
             self.info = info
+            if not info.live:  # cannot be begun again where it was: only its own time-outs end it
+                self.watch.patient = True
         items = self.source.read()
         try:
             for item in items:

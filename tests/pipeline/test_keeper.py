@@ -13,6 +13,7 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Gap
 from pipeline.keeper import SourceStatus
 from pipeline.plugin import Source
+from pipeline.reader import Reader
 from tests.pipeline.cameras import Camera, FakeClock, Kept
 
 REFUSED = SourceError("nothing listens there", Reason.CONNECTION_REFUSED)
@@ -189,6 +190,36 @@ def test_a_recording_on_a_server_ends_and_is_not_begun_again() -> None:
 def test_a_recording_that_breaks_off_is_a_failure() -> None:
     kept = Kept(Camera(["open", 0.0, SourceError("cut short")], recorded=True))
     with pytest.raises(SourceError, match="cut short"):
+        kept.run()
+
+
+def test_a_recording_that_pauses_is_waited_for_and_not_taken_for_ended() -> None:
+    clock = FakeClock()
+    looked = threading.Event()
+
+    def look() -> None:
+        clock.pause(100.0)
+        looked.wait(0.5)  # several looks of the keeper
+
+    kept = Kept(Camera(["connect", "open", 0.0, look, 0.1], recorded=True), clock=clock).run()
+    assert [frame.moment.pts_s for frame in kept.frames] == [0.0, 0.1]
+    assert "stalled" not in kept.states
+
+
+def test_a_recording_that_is_given_up_while_it_opens_has_failed() -> None:
+    clock = FakeClock()
+    hung = Camera([lambda: clock.pause(100.0), "deaf", "open", 0.0], recorded=True)
+    kept = Kept(hung, clock=clock)
+    leave = kept.keeper._leave
+
+    def too_late(reader: Reader, *, at_once: bool = False) -> None:
+        hung.released.set()
+        while reader.info is None:
+            time.sleep(0.001)
+        leave(reader, at_once=at_once)
+
+    kept.keeper._leave = too_late  # type: ignore[method-assign]
+    with pytest.raises(SourceError, match="no answer within 10 s"):
         kept.run()
 
 
