@@ -106,6 +106,7 @@ class Keeper:
         self._closing: Source | None = first
         self._abandoned: list[Reader] = []
         self._gap: Gap | None = None
+        self._frozen: tuple[Reason, str] | None = None  # what we told of media time that stood still
         self._last: tuple[float, float] | None = None  # media and monotonic time of the latest frame
         self._offset_s = 0.0
         self._connections = 0
@@ -258,12 +259,14 @@ class Keeper:
         if is_first:
             self._resume(item)
         pts_s = round(item.moment.pts_s + self._offset_s, 9)
+        progress = reader.source.progress
         if self._last is not None and pts_s <= self._last[0]:
-            reader.source.progress.trouble = (
-                Reason.FROZEN_CLOCK,
-                f"media time stands still at {pts_s:.3f} s",
-            )
+            self._frozen = (Reason.FROZEN_CLOCK, f"media time stands still at {pts_s:.3f} s")
+            progress.trouble = self._frozen
             return True
+        if self._frozen is not None and progress.trouble is self._frozen:
+            progress.trouble = None
+        self._frozen = None
         self._last = (pts_s, item.arrived_s)
         item.moment = replace(item.moment, pts_s=pts_s)
         reader.watch.picture(now_s)

@@ -174,6 +174,18 @@ def test_media_time_that_stands_still_is_no_progress() -> None:
     assert Reason.FROZEN_CLOCK in {status.reason for status in kept.statuses}
 
 
+def test_one_picture_that_comes_twice_is_no_trouble_for_ever() -> None:
+    own = (Reason.DECODE_ERRORS, "half of the pictures are damaged")
+    camera = Camera(["connect", "open", 0.0, 0.0, 0.1])
+    kept = Kept(camera).run()
+    assert [frame.moment.pts_s for frame in kept.frames] == [0.0, 0.1]
+    assert camera.progress.trouble is None
+
+    camera = Camera(["connect", "open", 0.0, 0.0, lambda: setattr(camera.progress, "trouble", own), 0.1])
+    Kept(camera).run()
+    assert camera.progress.trouble == own, "what the source told itself is its own affair"
+
+
 def test_a_slow_camera_gets_three_of_its_own_intervals() -> None:
     clock = FakeClock()
     step = [0.0, lambda: clock.pause(60.0), 60.0, lambda: clock.pause(60.0), 120.0]
