@@ -168,7 +168,15 @@ class Keeper:
             source.close()
         now_s = self._clock()
         reader.watch = Watch(self._options, source.progress, now_s, patient=source.patient or not self._live)
-        reader.start()
+        try:
+            reader.start()
+        except RuntimeError as error:  # the box has no thread left for now
+            if not self._live:
+                raise
+            with suppress(Exception):
+                source.close()
+            self._back_off(Reason.FAILED, f"cannot be read: {error}")
+            return None
         return reader
 
     def _next(self) -> Source:
@@ -252,6 +260,10 @@ class Keeper:
             return self._deliver(info, item)
         now_s = self._clock()
         if isinstance(item, Gap):
+            if self._last is not None and reader.watch.pictures == 0:
+                # A part of the break, whose length and beginning are known.
+                self._gap = joined(self._gap, replace(item, after_s=self._last[0]))
+                return True
             return self._deliver(info, replace(item, after_s=_later(item.after_s, self._offset_s)))
         if item.arrived_s is None:
             item.arrived_s = now_s

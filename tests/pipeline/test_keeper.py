@@ -80,6 +80,15 @@ def test_gaps_within_a_run_move_with_it() -> None:
     assert [item.after_s for item in kept.items if isinstance(item, Gap)] == [1.0]
 
 
+def test_what_is_missing_before_the_first_picture_is_a_part_of_the_break() -> None:
+    second = Camera(["open", Gap("decode error", None, None, "no key frame yet"), 5.0])
+    kept = Kept(Camera(["open", 0.0]), second, retry_s=1.0).run()
+    assert [item for item in kept.items if isinstance(item, Gap)] == []
+    gap = kept.frames[1].gap
+    assert gap is not None
+    assert (gap.cause, gap.after_s, gap.seconds) == ("closed by the peer, decode error", 0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
@@ -264,6 +273,20 @@ def test_a_source_that_cannot_be_made_is_tried_again() -> None:
 
     kept.keeper._make = sometimes
     assert len(kept.run().frames) == 2
+
+
+def test_a_box_without_a_thread_to_spare_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, tries = threading.Thread.start, iter([True, True])
+
+    def sometimes(thread: threading.Thread) -> None:
+        if thread.name == "gate-reader" and next(tries, False):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", sometimes)
+    kept = Kept(Camera(["open", 0.0]), Camera(["open", 0.0]), Camera(["open", 0.0]))
+    assert len(kept.run().frames) == 1
+    assert "cannot be read: can't start new thread" in {status.detail for status in kept.statuses}
 
 
 @pytest.mark.parametrize("script", [["silent"], ["connect", "silent"], ["open", 0.0, "silent"], ["deaf"]])
