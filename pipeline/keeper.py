@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError, SightlineError, SourceError
 from pipeline.frame import Frame, Gap, joined
 from pipeline.plugin import Source, StreamInfo
 from pipeline.reader import Reader
+from pipeline.secret import without_credentials
 from pipeline.watch import Verdict, Watch
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ _PATIENCE_AT_END_S = 2.0
 _MOST_ABANDONED = 3
 """With so many readers that have not come back yet, no further connection is begun."""
 _LEAST_STEP_S = 1e-3
+_DETAIL_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,7 @@ class Keeper:
         if reader.watch.played_s(self._clock()) >= _STEADY_S:
             self._backoff.succeeded()
         if self._last is not None and self._gap is None:  # what fails later does not begin the gap
-            self._gap = Gap(str(reason), self._last[0], None, detail)
+            self._gap = Gap(str(reason), self._last[0], None, _shown(detail))
         self._back_off(reason, detail)
 
     def _back_off(self, reason: Reason, detail: str) -> None:
@@ -328,7 +330,7 @@ class Keeper:
         status = SourceStatus(
             state,
             reason,
-            detail,
+            _shown(detail),
             before.since_s if (state, reason) == (before.state, before.reason) else self._clock(),
             self._connections,
             self._backoff.failures,
@@ -349,6 +351,11 @@ def _failure_of(reader: Reader) -> tuple[Reason, str]:
             return error.reason, str(error)
         case error:
             return Reason.FAILED, str(error) if isinstance(error, SightlineError) else repr(error)
+
+
+def _shown(detail: str) -> str:
+    """Return a plug-in's words as one line of bounded length without credentials."""
+    return without_credentials(" ".join(detail.split()))[:_DETAIL_CHARACTERS]
 
 
 def _later(pts_s: float | None, offset_s: float) -> float | None:

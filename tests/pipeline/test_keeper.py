@@ -262,6 +262,18 @@ def test_a_defect_of_a_plug_in_is_a_failure_like_any_other() -> None:
     assert "the source failed: ZeroDivisionError: division by zero" in details
 
 
+def test_a_plug_in_that_tells_passwords_is_not_quoted() -> None:
+    told = SourceError("rtsp://admin:hunter2@camera/1:\n  cannot be had" + "!" * 5000)
+    trouble = (Reason.NO_DATA, str(told))
+    sight = Camera(["open", 0.0, lambda: setattr(sight.progress, "trouble", trouble), told])
+    kept = Kept(sight, Camera(["open", 0.0])).run()
+    gap = kept.frames[1].gap
+    assert gap is not None
+    texts = [gap.detail, *(status.detail for status in kept.statuses)]
+    assert any("rtsp://***@camera/1: cannot be had" in text for text in texts)
+    assert not any("hunter2" in text or "\n" in text or len(text) > 1000 for text in texts)
+
+
 def test_a_source_that_cannot_be_made_is_tried_again() -> None:
     kept = Kept(Camera(["open", 0.0]), Camera(["open", 0.0]))
     make, tries = kept.keeper._make, iter([True, False, False, False])
