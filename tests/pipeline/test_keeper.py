@@ -264,9 +264,9 @@ def test_a_defect_of_a_plug_in_is_a_failure_like_any_other() -> None:
 
 def test_a_plug_in_that_tells_passwords_is_not_quoted() -> None:
     told = SourceError("rtsp://admin:hunter2@camera/1:\n  cannot be had" + "!" * 5000)
-    trouble = (Reason.NO_DATA, str(told))
-    sight = Camera(["open", 0.0, lambda: setattr(sight.progress, "trouble", trouble), told])
-    kept = Kept(sight, Camera(["open", 0.0])).run()
+    camera = Camera(["open", 0.0, told])
+    camera.progress.trouble = (Reason.NO_DATA, str(told))
+    kept = Kept(camera, Camera(["open", 0.0])).run()
     gap = kept.frames[1].gap
     assert gap is not None
     texts = [gap.detail, *(status.detail for status in kept.statuses)]
