@@ -271,6 +271,8 @@ class Keeper:
             item.arrived_s = now_s
         is_first = reader.watch.pictures == 0
         if is_first:
+            if self._last is not None and item.arrived_s < self._last[1]:
+                return True  # a server repeats what it has since a key frame: seen and counted already
             self._resume(item)
         pts_s = round(item.moment.pts_s + self._offset_s, 9)
         progress = reader.source.progress

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from pipeline.condition import Reason, SourceState
 from pipeline.errors import ConfigError, SourceError
-from pipeline.frame import Gap
+from pipeline.frame import Frame, Gap
 from pipeline.keeper import SourceStatus
 from pipeline.plugin import Source
 from pipeline.reader import Reader
@@ -71,6 +71,25 @@ def test_several_failures_between_two_runs_are_one_gap_of_the_first_cause() -> N
     gap = kept.frames[1].gap
     assert gap is not None
     assert (gap.cause, gap.after_s, gap.seconds) == ("closed by the peer", 0.0, 3.0)
+
+
+def test_what_a_server_repeats_at_a_new_connection_is_not_seen_twice() -> None:
+    """It sends the pictures since its last key frame at once; their arrivals say when they really came."""
+
+    class Bursting(Camera):
+        def read(self) -> Iterator[Frame | Gap]:
+            for item in super().read():
+                if isinstance(item, Frame):
+                    item.arrived_s = began_s + item.moment.pts_s
+                yield item
+
+    clock = FakeClock()
+    began_s = clock.now_s
+    first = Bursting(["open", 0.0, 1.0, 2.0, lambda: clock.pause(2.0)])
+    second = Bursting(["open", 0.5, 1.5, 2.5, 3.0, lambda: clock.pause(0.5), 3.5])
+    kept = Kept(first, second, clock=clock, retry_s=1.0).run()
+    assert [frame.moment.pts_s for frame in kept.frames] == [0.0, 1.0, 2.0, 2.5, 3.0, 3.5]
+    assert kept.frames[3].gap == Gap("closed by the peer", 2.0, 0.5, "the peer closed the connection")
 
 
 def test_gaps_within_a_run_move_with_it() -> None:
