@@ -267,13 +267,14 @@ class Keeper:
                 self._gap = joined(self._gap, replace(item, after_s=self._last[0]))
                 return True
             return self._deliver(info, replace(item, after_s=_later(item.after_s, self._offset_s)))
-        if item.arrived_s is None:
-            item.arrived_s = now_s
+        arrived_s = now_s if item.arrived_s is None else item.arrived_s
+        if info.live:  # a recording's pictures have no age
+            item.arrived_s = arrived_s
         is_first = reader.watch.pictures == 0
         if is_first:
-            if self._last is not None and item.arrived_s < self._last[1]:
+            if self._last is not None and arrived_s < self._last[1]:
                 return True  # a server repeats what it has since a key frame: seen and counted already
-            self._resume(item)
+            self._resume(item, arrived_s)
         pts_s = round(item.moment.pts_s + self._offset_s, 9)
         progress = reader.source.progress
         if self._last is not None and pts_s <= self._last[0]:
@@ -283,7 +284,7 @@ class Keeper:
         if self._frozen is not None and progress.trouble is self._frozen:
             progress.trouble = None
         self._frozen = None
-        self._last = (pts_s, item.arrived_s)
+        self._last = (pts_s, arrived_s)
         item.moment = replace(item.moment, pts_s=pts_s)
         reader.watch.picture(now_s)
         if is_first:
@@ -293,14 +294,14 @@ class Keeper:
         reader.watch.handed_on(self._clock())
         return is_taken
 
-    def _resume(self, first: Frame) -> None:
+    def _resume(self, first: Frame, arrived_s: float) -> None:
         """Lay a new run behind the one before on the media clock, and tell its first frame of the gap."""
         gap, self._gap = self._gap, None
-        if self._last is None or first.arrived_s is None:
+        if self._last is None:
             self._offset_s = 0.0
             return
         last_pts_s, last_s = self._last
-        missing_s = max(first.arrived_s - last_s, _LEAST_STEP_S)
+        missing_s = max(arrived_s - last_s, _LEAST_STEP_S)
         self._offset_s = last_pts_s + missing_s - first.moment.pts_s
         if gap is not None:
             gap = replace(gap, seconds=round(missing_s, 6))

@@ -217,6 +217,7 @@ def test_a_recording_on_a_server_loses_nothing_however_slow_we_are() -> None:
     stream.start()
     assert done.wait(PATIENCE_S)
     assert sink.frames() == list(range(50))
+    assert stream.ages.spreads() == {}, "what was recorded has no age"
     assert stream.state is State.ENDED
 
 
