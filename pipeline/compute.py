@@ -77,12 +77,17 @@ class Compute:
         """
         self._open(info)
         while taken := self._frames.take(self._batch, fill=full):
-            for infos, batch in _by_format(taken):
-                if not batch[0].fits(self._info):
-                    self._finish()
-                    self._open(infos)
-                if not self._pass([item.frame for item in batch]):
-                    return
+            left = len(taken)
+            try:
+                for infos, batch in _by_format(taken):
+                    if not batch[0].fits(self._info):
+                        self._finish()
+                        self._open(infos)
+                    left -= len(batch)
+                    if not self._pass([item.frame for item in batch]):
+                        return
+            finally:
+                self._books.ledger.drop("compute", "stream failed", left)
         if self._last is not None and self.trailing_gap:
             self._output.put(self._gap_event(self._last, self.trailing_gap, "end"))
         self._finish()

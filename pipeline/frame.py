@@ -14,6 +14,9 @@ from pipeline.picture import Picture, U8Array
 Counts = Mapping[str, Mapping[str, Mapping[str, int]]]
 """Totals so far: line name -> direction name -> label -> objects; "to right" comes before "to left"."""
 
+_TOLD_CHARACTERS = 400
+_MORE = "and more"
+
 Line = tuple[tuple[float, float], tuple[float, float]]
 """A directed line in pixels: (x, y) of its start, (x, y) of its end."""
 
@@ -41,11 +44,21 @@ def joined(first: Gap | None, second: Gap | None) -> Gap | None:
         return first or second
     known = first.seconds is not None and second.seconds is not None
     return Gap(
-        first.cause if first.cause == second.cause else f"{first.cause}, {second.cause}",
+        _both(first.cause, second.cause, ", "),
         first.after_s,
         (first.seconds or 0.0) + (second.seconds or 0.0) if known else None,
-        first.detail if first.detail == second.detail else f"{first.detail}; {second.detail}".strip("; "),
+        _both(first.detail, second.detail, "; "),
     )
+
+
+def _both(first: str, second: str, separator: str) -> str:
+    """Return what two gaps say, each thing once; bounded, since a slow stage may drop frames for hours."""
+    told = [text for text in first.split(separator) if text]
+    new = [text for text in second.split(separator) if text and text not in told]
+    both = separator.join(told + new)
+    if len(both) <= _TOLD_CHARACTERS or not told:
+        return both
+    return first if told[-1] == _MORE else f"{first}{separator}{_MORE}"
 
 
 class Overlay(Protocol):

@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError, SightlineError, SourceError
 from pipeline.frame import Frame, Gap, joined
 from pipeline.plugin import Source, StreamInfo
 from pipeline.reader import Reader
+from pipeline.secret import without_credentials
 from pipeline.watch import Verdict, Watch
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ _PATIENCE_AT_END_S = 2.0
 _MOST_ABANDONED = 3
 """With so many readers that have not come back yet, no further connection is begun."""
 _LEAST_STEP_S = 1e-3
+_DETAIL_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Keeper:
         self._closing: Source | None = first
         self._abandoned: list[Reader] = []
         self._gap: Gap | None = None
+        self._frozen: tuple[Reason, str] | None = None  # what we told of media time that stood still
         self._last: tuple[float, float] | None = None  # media and monotonic time of the latest frame
         self._offset_s = 0.0
         self._connections = 0
@@ -130,6 +133,8 @@ class Keeper:
                 self._say(SourceState.ENDED)
                 if reader.error is not None:
                     raise reader.error
+                if failure is not None:  # given up, which is not its end
+                    raise SourceError(failure[1], failure[0])
                 return
             if failure is None:
                 failure = _failure_of(reader)
@@ -158,14 +163,22 @@ class Keeper:
         except SourceError as error:
             self._back_off(error.reason, str(error))
             return None
-        reader = Reader(source, self._changed, self._is_open, self._take)
+        reader = Reader(source, self._changed, self._opened, self._take)
         with self._changed:
             self._closing = source
         if self._stop_asked.is_set():
             source.close()
         now_s = self._clock()
         reader.watch = Watch(self._options, source.progress, now_s, patient=source.patient or not self._live)
-        reader.start()
+        try:
+            reader.start()
+        except RuntimeError as error:  # the box has no thread left for now
+            if not self._live:
+                raise
+            with suppress(Exception):
+                source.close()
+            self._back_off(Reason.FAILED, f"cannot be read: {error}")
+            return None
         return reader
 
     def _next(self) -> Source:
@@ -226,7 +239,7 @@ class Keeper:
         if reader.watch.played_s(self._clock()) >= _STEADY_S:
             self._backoff.succeeded()
         if self._last is not None and self._gap is None:  # what fails later does not begin the gap
-            self._gap = Gap(str(reason), self._last[0], None, detail)
+            self._gap = Gap(str(reason), self._last[0], None, _shown(detail))
         self._back_off(reason, detail)
 
     def _back_off(self, reason: Reason, detail: str) -> None:
@@ -243,31 +256,35 @@ class Keeper:
             while not self._stop_asked.is_set() and (left_s := until_s - time.monotonic()) > 0:
                 self._changed.wait(left_s)
 
-    def _is_open(self, reader: Reader, info: StreamInfo) -> None:
-        if not info.live:  # its server may be away for a moment, and only the source knows how to go on there
-            reader.watch.be_patient()
-        self._opened(info)
-
     def _take(self, reader: Reader, info: StreamInfo, item: Frame | Gap) -> bool:
         """Pass an item on; called by the reader, whose lock is held."""
         if not self._live:
             return self._deliver(info, item)
         now_s = self._clock()
         if isinstance(item, Gap):
+            if self._last is not None and reader.watch.pictures == 0:
+                # A part of the break, whose length and beginning are known.
+                self._gap = joined(self._gap, replace(item, after_s=self._last[0]))
+                return True
             return self._deliver(info, replace(item, after_s=_later(item.after_s, self._offset_s)))
-        if item.arrived_s is None:
-            item.arrived_s = now_s
+        arrived_s = now_s if item.arrived_s is None else item.arrived_s
+        if info.live:  # a recording's pictures have no age
+            item.arrived_s = arrived_s
         is_first = reader.watch.pictures == 0
         if is_first:
-            self._resume(item)
+            if self._last is not None and arrived_s < self._last[1]:
+                return True  # a server repeats what it has since a key frame: seen and counted already
+            self._resume(item, arrived_s)
         pts_s = round(item.moment.pts_s + self._offset_s, 9)
+        progress = reader.source.progress
         if self._last is not None and pts_s <= self._last[0]:
-            reader.source.progress.trouble = (
-                Reason.FROZEN_CLOCK,
-                f"media time stands still at {pts_s:.3f} s",
-            )
+            self._frozen = (Reason.FROZEN_CLOCK, f"media time stands still at {pts_s:.3f} s")
+            progress.trouble = self._frozen
             return True
-        self._last = (pts_s, item.arrived_s)
+        if self._frozen is not None and progress.trouble is self._frozen:
+            progress.trouble = None
+        self._frozen = None
+        self._last = (pts_s, arrived_s)
         item.moment = replace(item.moment, pts_s=pts_s)
         reader.watch.picture(now_s)
         if is_first:
@@ -277,14 +294,14 @@ class Keeper:
         reader.watch.handed_on(self._clock())
         return is_taken
 
-    def _resume(self, first: Frame) -> None:
+    def _resume(self, first: Frame, arrived_s: float) -> None:
         """Lay a new run behind the one before on the media clock, and tell its first frame of the gap."""
         gap, self._gap = self._gap, None
-        if self._last is None or first.arrived_s is None:
+        if self._last is None:
             self._offset_s = 0.0
             return
         last_pts_s, last_s = self._last
-        missing_s = max(first.arrived_s - last_s, _LEAST_STEP_S)
+        missing_s = max(arrived_s - last_s, _LEAST_STEP_S)
         self._offset_s = last_pts_s + missing_s - first.moment.pts_s
         if gap is not None:
             gap = replace(gap, seconds=round(missing_s, 6))
@@ -316,7 +333,7 @@ class Keeper:
         status = SourceStatus(
             state,
             reason,
-            detail,
+            _shown(detail),
             before.since_s if (state, reason) == (before.state, before.reason) else self._clock(),
             self._connections,
             self._backoff.failures,
@@ -337,6 +354,11 @@ def _failure_of(reader: Reader) -> tuple[Reason, str]:
             return error.reason, str(error)
         case error:
             return Reason.FAILED, str(error) if isinstance(error, SightlineError) else repr(error)
+
+
+def _shown(detail: str) -> str:
+    """Return a plug-in's words as one line of bounded length without credentials."""
+    return without_credentials(" ".join(detail.split()))[:_DETAIL_CHARACTERS]
 
 
 def _later(pts_s: float | None, offset_s: float) -> float | None:

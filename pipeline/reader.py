@@ -37,7 +37,7 @@ class Reader:
         self,
         source: Source,
         changed: threading.Condition,
-        opened: Callable[[Reader, StreamInfo], None],
+        opened: Callable[[StreamInfo], None],
         take: Callable[[Reader, StreamInfo, Frame | Gap], bool],
     ) -> None:
         self.source = source
@@ -101,8 +101,10 @@ class Reader:
         with self.lock:
             if self._abandoned:
                 return
-            self._opened(self, info)
+            self._opened(info)
             self.info = info
+            if not info.live:  # cannot be begun again where it was: only its own time-outs end it
+                self.watch.patient = True
         items = self.source.read()
         try:
             for item in items:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import SightlineError, SinkError
+from pipeline.secret import without_credentials
 from pipeline.stream import State, Stream
 
 _PACKAGES = (
@@ -47,7 +48,7 @@ def stream_report(stream: Stream) -> dict[str, Any]:
     first_s, last_s = stream.media_span_s or (0.0, 0.0)
     return {
         "state": str(stream.state),
-        "error": str(stream.error) if stream.error else None,
+        "error": _line(stream.error),
         "source": info.url if info else str(stream.config.url),
         "connection": _connection(stream),
         "width": info.width if info else None,
@@ -63,6 +64,11 @@ def stream_report(stream: Stream) -> dict[str, Any]:
         "age_ms": stream.ages.summary_ms(),
         "config_hash": stream.config.config_hash,
     }
+
+
+def _line(error: SightlineError | None) -> str | None:
+    """Return an error's message without the credentials that a plug-in may have put into it."""
+    return without_credentials(str(error)) if error else None
 
 
 def _connection(stream: Stream) -> dict[str, Any] | None:
@@ -96,7 +102,7 @@ def run_report(
     streams = list(streams)
     return {
         "status": _status({stream.state for stream in streams}, error),
-        "error": str(error) if error else None,
+        "error": _line(error),
         "config": config,
         "config_hash": config_hash,
         "seconds": round(seconds, 3),

@@ -7,11 +7,19 @@ import re
 _HIDDEN = "***"
 _USER_INFO = re.compile(r"(?<=://)([^\s'\"<>]*)@")
 # Names that cameras and content networks give to keys, sessions and signatures in their URLs.
-_SECRET_PARAMETER = re.compile(
-    r"([?&;](?:[\w.-]*(?:token|key|secret|passw|pwd|signature|sig|auth|session|credential)[\w.-]*"
-    r"|user|username|usr|pass|loginuse|loginpas|login|u|p|sid|policy)=)[^&;#\s'\"<>]+",
+_NAMES = (
+    r"(?:[\w.-]*(?:token|key|secret|passw|pwd|signature|sig|auth|session|credential)[\w.-]*"
+    r"|user|username|usr|pass|loginuse|loginpas|login|u|p|sid|policy)"
+)
+_SECRET_PARAMETER = re.compile(rf"([?&;]{_NAMES}=)[^&;#\s'\"<>]+", re.IGNORECASE)
+# Many cheap cameras have them in the path: /user=admin_password=secret_channel=1_stream=0.sdp
+_SECRET_IN_PATH = re.compile(
+    r"([/_](?:user|username|passw(?:or)?d|pwd|pass)=)[^&;#/\s'\"<>]+?(?=_[a-z]+=|[&;#/\s'\"<>]|$)",
     re.IGNORECASE,
 )
+# Where the text is known to be one URL, quotes and blanks that should have been escaped end nothing.
+_WHOLE_USER_INFO = re.compile(r"(?<=://)(.*)@", re.DOTALL)
+_WHOLE_SECRET_PARAMETER = re.compile(rf"([?&;]{_NAMES}=)[^&;#]+", re.IGNORECASE)
 
 
 class SecretUrl:
@@ -30,7 +38,10 @@ class SecretUrl:
         return self._text
 
     def __str__(self) -> str:
-        return without_credentials(self._text)
+        if "://" not in self._text:
+            return self._text
+        shown = _WHOLE_USER_INFO.sub(_hide_user, self._text)
+        return without_credentials(_WHOLE_SECRET_PARAMETER.sub(rf"\1{_HIDDEN}", shown))
 
     def __repr__(self) -> str:
         return f"SecretUrl({str(self)!r})"
@@ -52,7 +63,10 @@ def without_credentials(text: str) -> str:
     """Return `text` with the user, password and secret parameters of every URL in it hidden."""
     if "://" not in text:
         return text
-    return _SECRET_PARAMETER.sub(rf"\1{_HIDDEN}", _USER_INFO.sub(_hide_user, text))
+    text = _USER_INFO.sub(_hide_user, text)
+    for pattern in (_SECRET_PARAMETER, _SECRET_IN_PATH):
+        text = pattern.sub(rf"\1{_HIDDEN}", text)
+    return text
 
 
 def _hide_user(match: re.Match[str]) -> str:

@@ -273,7 +273,7 @@ class Stream:
         self.ledger.capture()
         if self._to_compute.put(Captured(info, item)):
             return True
-        self.ledger.drop("capture", "stream failed")
+        self.ledger.drop("capture", "stream failed" if self.error else "stopped")
         return False
 
     def _superseded(self, dropped: Captured, following: Captured) -> None:

@@ -33,6 +33,7 @@ class Watch:
 
     Attributes:
         pictures: how many have come.
+        patient: see below; may be set once it is known what the source is.
 
     Args:
         options: how patient to be.
@@ -44,17 +45,13 @@ class Watch:
     def __init__(self, options: KeeperOptions, progress: Progress, now_s: float, *, patient: bool) -> None:
         self._options = options
         self._progress = progress
-        self._patient = patient
+        self.patient = patient
         self._begun_s = now_s
         self._connected_s: float | None = None
         self._first_s: float | None = None
         self._picture_s: float | None = None
         self._interval_s = 0.0
         self.pictures = 0
-
-    def be_patient(self) -> None:
-        """Give the source up no more: it turned out to be a recording, which its own time-outs judge."""
-        self._patient = True
 
     def picture(self, now_s: float) -> None:
         """Note that a picture with a later media time has come."""
@@ -92,7 +89,7 @@ class Watch:
     def _of_playing(self, idle_s: float, trouble: tuple[Reason, str] | None) -> Verdict:
         patience_s = max(self._options.stall_s, _INTERVALS * self._interval_s)
         unusual_s = min(max(_STALLED_S, _INTERVALS * self._interval_s), _STALLED_SHARE * patience_s)
-        if self._patient or idle_s <= unusual_s:
+        if self.patient or idle_s <= unusual_s:
             return Verdict(SourceState.PLAYING, None, trouble)
         late = trouble or (Reason.NO_DATA, "no new picture came")
         give_up = self._late(idle_s, patience_s, late, "")
@@ -101,7 +98,7 @@ class Watch:
     def _late(
         self, waited_s: float, patience_s: float, late: tuple[Reason, str], until: str
     ) -> tuple[Reason, str] | None:
-        if self._patient or waited_s <= patience_s:
+        if self.patient or waited_s <= patience_s:
             return None
         reason, detail = late
         return reason, " ".join(f"{detail} within {patience_s:.3g} s {until}".split())

@@ -25,6 +25,8 @@ from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.textfile import writing
 
 TICKS_PER_S = 90_000
+LONGEST_BREAK_S = 6 * 3600.0
+"""MP4 has 31 bits of ticks for a picture's duration; beyond, FFmpeg crushes later times to a tick each."""
 _TIME_BASE = Fraction(1, TICKS_PER_S)
 _THREADS = "2"
 
@@ -64,7 +66,8 @@ class VideoSink(Sink):
     """Writes `<stream>.mp4` into the output folder, begun anew by each run of sightline.
 
     A camera that comes back after a break goes on in the same file, the break as long as it was. One that
-    comes back with pictures of another size begins the next: `<stream>-2.mp4`.
+    comes back with pictures of another size, or after more hours than MP4 can hold between two pictures,
+    begins the next: `<stream>.2.mp4`, a name that no other stream can have.
 
     Every frame keeps its media time (a variable frame rate stays one), in ticks of 1/90000 s. The file is
     fragmented: after a crash of sightline (not of the machine) it plays up to the last complete fragment.
@@ -86,17 +89,16 @@ class VideoSink(Sink):
 
     def open_stream(self, info: StreamInfo) -> None:
         """Create the stream's file and encoder."""
-        with self._lock:
-            self._begun[info.stream] += 1
-            number = self._begun[info.stream]
-        name = info.stream if number == 1 else f"{info.stream}-{number}"
-        writer = VideoWriter(self.context.folder / f"{name}.mp4", info.width, info.height, self.options)
-        with self._lock:
-            self._writers[info.stream] = writer
+        self._begin(info.stream, info.width, info.height)
 
     def on_frame(self, frame: Frame) -> None:
         """Encode the annotated picture."""
-        self._writers[frame.stream].write(frame.drawn(), frame.moment.pts_s)
+        bgr, pts_s = frame.drawn(), frame.moment.pts_s
+        last_s = self._writers[frame.stream].last_s
+        if last_s is not None and pts_s - last_s > LONGEST_BREAK_S:
+            self.close_stream(frame.stream)
+            self._begin(frame.stream, bgr.shape[1], bgr.shape[0])
+        self._writers[frame.stream].write(bgr, pts_s)
 
     def close_stream(self, stream: str) -> None:
         """Write what the encoder holds and close the stream's file."""
@@ -109,6 +111,15 @@ class VideoSink(Sink):
         """Close what is still open."""
         for stream in sorted(self._writers):
             self.close_stream(stream)
+
+    def _begin(self, stream: str, width: int, height: int) -> None:
+        with self._lock:
+            self._begun[stream] += 1
+            number = self._begun[stream]
+        name = stream if number == 1 else f"{stream}.{number}"
+        writer = VideoWriter(self.context.folder / f"{name}.mp4", width, height, self.options)
+        with self._lock:
+            self._writers[stream] = writer
 
 
 class VideoWriter:
@@ -142,6 +153,11 @@ class VideoWriter:
             self._file.close()
             raise
 
+    @property
+    def last_s(self) -> float | None:
+        """Media time of the latest picture, None before the first."""
+        return None if self._last_ticks is None else self._last_ticks / TICKS_PER_S
+
     def write(self, bgr: U8Array, pts_s: float) -> None:
         """Encode a picture.
 
@@ -160,9 +176,8 @@ class VideoWriter:
             )
         ticks = round(pts_s * TICKS_PER_S)
         if self._last_ticks is not None and ticks <= self._last_ticks:
-            last_s = self._last_ticks / TICKS_PER_S
             raise SinkError(
-                f"cannot go on writing {self._path}: media time went from {last_s:.6f} to {pts_s:.6f} s"
+                f"cannot go on writing {self._path}: media time went from {self.last_s:.6f} to {pts_s:.6f} s"
             )
         self._last_ticks = ticks
         picture = av.VideoFrame.from_ndarray(_yuv420(bgr), format="yuv420p")

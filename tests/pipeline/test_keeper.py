@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from pipeline.condition import Reason, SourceState
 from pipeline.errors import ConfigError, SourceError
-from pipeline.frame import Gap
+from pipeline.frame import Frame, Gap
 from pipeline.keeper import SourceStatus
 from pipeline.plugin import Source
+from pipeline.reader import Reader
 from tests.pipeline.cameras import Camera, FakeClock, Kept
 
 REFUSED = SourceError("nothing listens there", Reason.CONNECTION_REFUSED)
@@ -72,11 +73,39 @@ def test_several_failures_between_two_runs_are_one_gap_of_the_first_cause() -> N
     assert (gap.cause, gap.after_s, gap.seconds) == ("closed by the peer", 0.0, 3.0)
 
 
+def test_what_a_server_repeats_at_a_new_connection_is_not_seen_twice() -> None:
+    """It sends the pictures since its last key frame at once; their arrivals say when they really came."""
+
+    class Bursting(Camera):
+        def read(self) -> Iterator[Frame | Gap]:
+            for item in super().read():
+                if isinstance(item, Frame):
+                    item.arrived_s = began_s + item.moment.pts_s
+                yield item
+
+    clock = FakeClock()
+    began_s = clock.now_s
+    first = Bursting(["open", 0.0, 1.0, 2.0, lambda: clock.pause(2.0)])
+    second = Bursting(["open", 0.5, 1.5, 2.5, 3.0, lambda: clock.pause(0.5), 3.5])
+    kept = Kept(first, second, clock=clock, retry_s=1.0).run()
+    assert [frame.moment.pts_s for frame in kept.frames] == [0.0, 1.0, 2.0, 2.5, 3.0, 3.5]
+    assert kept.frames[3].gap == Gap("closed by the peer", 2.0, 0.5, "the peer closed the connection")
+
+
 def test_gaps_within_a_run_move_with_it() -> None:
     clock = FakeClock()
     second = Camera(["open", 5.0, Gap("decode error", 5.0, 0.2), 5.4])
     kept = Kept(Camera(["open", 0.0]), second, clock=clock, retry_s=1.0).run()
     assert [item.after_s for item in kept.items if isinstance(item, Gap)] == [1.0]
+
+
+def test_what_is_missing_before_the_first_picture_is_a_part_of_the_break() -> None:
+    second = Camera(["open", Gap("decode error", None, None, "no key frame yet"), 5.0])
+    kept = Kept(Camera(["open", 0.0]), second, retry_s=1.0).run()
+    assert [item for item in kept.items if isinstance(item, Gap)] == []
+    gap = kept.frames[1].gap
+    assert gap is not None
+    assert (gap.cause, gap.after_s, gap.seconds) == ("closed by the peer, decode error", 0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +202,18 @@ def test_media_time_that_stands_still_is_no_progress() -> None:
     assert Reason.FROZEN_CLOCK in {status.reason for status in kept.statuses}
 
 
+def test_one_picture_that_comes_twice_is_no_trouble_for_ever() -> None:
+    own = (Reason.DECODE_ERRORS, "half of the pictures are damaged")
+    camera = Camera(["connect", "open", 0.0, 0.0, 0.1])
+    kept = Kept(camera).run()
+    assert [frame.moment.pts_s for frame in kept.frames] == [0.0, 0.1]
+    assert camera.progress.trouble is None
+
+    camera = Camera(["connect", "open", 0.0, 0.0, lambda: setattr(camera.progress, "trouble", own), 0.1])
+    Kept(camera).run()
+    assert camera.progress.trouble == own, "what the source told itself is its own affair"
+
+
 def test_a_slow_camera_gets_three_of_its_own_intervals() -> None:
     clock = FakeClock()
     step = [0.0, lambda: clock.pause(60.0), 60.0, lambda: clock.pause(60.0), 120.0]
@@ -192,17 +233,34 @@ def test_a_recording_that_breaks_off_is_a_failure() -> None:
         kept.run()
 
 
-def test_a_recording_is_left_to_its_own_time_outs() -> None:
+def test_a_recording_that_pauses_is_waited_for_and_not_taken_for_ended() -> None:
     clock = FakeClock()
-    pause = threading.Event()
+    looked = threading.Event()
 
-    def away() -> None:
+    def look() -> None:
         clock.pause(100.0)
-        pause.wait(0.3)  # the keeper looks every 0.1 s
+        looked.wait(0.5)  # several looks of the keeper
 
-    kept = Kept(Camera(["connect", "open", 0.0, away, 0.1], recorded=True), clock=clock).run()
-    assert len(kept.frames) == 2
-    assert "lost" not in kept.states
+    kept = Kept(Camera(["connect", "open", 0.0, look, 0.1], recorded=True), clock=clock).run()
+    assert [frame.moment.pts_s for frame in kept.frames] == [0.0, 0.1]
+    assert "stalled" not in kept.states
+
+
+def test_a_recording_that_is_given_up_while_it_opens_has_failed() -> None:
+    clock = FakeClock()
+    hung = Camera([lambda: clock.pause(100.0), "deaf", "open", 0.0], recorded=True)
+    kept = Kept(hung, clock=clock)
+    leave = kept.keeper._leave
+
+    def too_late(reader: Reader, *, at_once: bool = False) -> None:
+        hung.released.set()
+        while reader.info is None:
+            time.sleep(0.001)
+        leave(reader, at_once=at_once)
+
+    kept.keeper._leave = too_late  # type: ignore[method-assign]
+    with pytest.raises(SourceError, match="no answer within 10 s"):
+        kept.run()
 
 
 def test_a_recording_whose_server_is_not_there_yet_is_waited_for() -> None:
@@ -223,6 +281,18 @@ def test_a_defect_of_a_plug_in_is_a_failure_like_any_other() -> None:
     assert "the source failed: ZeroDivisionError: division by zero" in details
 
 
+def test_a_plug_in_that_tells_passwords_is_not_quoted() -> None:
+    told = SourceError("rtsp://admin:hunter2@camera/1:\n  cannot be had" + "!" * 5000)
+    camera = Camera(["open", 0.0, told])
+    camera.progress.trouble = (Reason.NO_DATA, str(told))
+    kept = Kept(camera, Camera(["open", 0.0])).run()
+    gap = kept.frames[1].gap
+    assert gap is not None
+    texts = [gap.detail, *(status.detail for status in kept.statuses)]
+    assert any("rtsp://***@camera/1: cannot be had" in text for text in texts)
+    assert not any("hunter2" in text or "\n" in text or len(text) > 1000 for text in texts)
+
+
 def test_a_source_that_cannot_be_made_is_tried_again() -> None:
     kept = Kept(Camera(["open", 0.0]), Camera(["open", 0.0]))
     make, tries = kept.keeper._make, iter([True, False, False, False])
@@ -234,6 +304,20 @@ def test_a_source_that_cannot_be_made_is_tried_again() -> None:
 
     kept.keeper._make = sometimes
     assert len(kept.run().frames) == 2
+
+
+def test_a_box_without_a_thread_to_spare_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, tries = threading.Thread.start, iter([True, True])
+
+    def sometimes(thread: threading.Thread) -> None:
+        if thread.name == "gate-reader" and next(tries, False):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", sometimes)
+    kept = Kept(Camera(["open", 0.0]), Camera(["open", 0.0]), Camera(["open", 0.0]))
+    assert len(kept.run().frames) == 1
+    assert "cannot be read: can't start new thread" in {status.detail for status in kept.statuses}
 
 
 @pytest.mark.parametrize("script", [["silent"], ["connect", "silent"], ["open", 0.0, "silent"], ["deaf"]])

@@ -8,18 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pipeline.backoff import KeeperOptions
 from pipeline.condition import Reason, SourceState
 from pipeline.config.schema import PluginConfig
-from pipeline.errors import SourceError
+from pipeline.errors import ConfigError, SourceError
 from pipeline.event import Event
 from pipeline.frame import Frame, Gap
 from pipeline.picture import BgrPicture
 from pipeline.plugin import Options, Source, StreamInfo
 from pipeline.stream import State, Stream
 from tests.pipeline.cameras import PATIENCE_S, Camera
-from tests.pipeline.parts import ListSink, WorkOptions, stream_config
+from tests.pipeline.parts import ListSink, WorkOptions, WorkStage, stream_config
 
 QUICK = KeeperOptions(retry_s=0.001, retry_most_s=0.002, refused_retry_s=0.002)
 
@@ -159,6 +160,52 @@ def test_another_picture_size_opens_stages_and_sinks_anew() -> None:
     assert without_news == [8, 8, "test.finish", "stream.gap", 16, 16, "test.finish"]
 
 
+class Picky(WorkStage):
+    """Cannot be opened for pictures of another size than the first."""
+
+    def open(self, info: StreamInfo) -> None:
+        if info.width != 8:
+            raise ConfigError("a line lies outside the picture")
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_frames_of_another_size_that_no_stage_takes_are_accounted_for(batch: int) -> None:
+    cameras = [Camera(["connect", "open", 0.0]), Resized(["connect", "open", *[k / 10 for k in range(5)]])]
+    source = PluginConfig("source", "camera", lambda *_: cameras.pop(0), Options())  # type: ignore[arg-type]
+    stage = PluginConfig("stage", "picky", Picky, WorkOptions(batch=batch))
+    config = replace(stream_config(), source=source, stages=(stage,), policy="every", keeper=QUICK)
+    done = threading.Event()
+    stream = Stream(config, [], None, done.set)
+    stream.start()
+    assert done.wait(PATIENCE_S)
+    assert isinstance(stream.error, ConfigError)
+    assert stream.ledger.entry().in_flight == 0
+
+
+def test_frames_of_two_sizes_in_one_batch_are_accounted_for_when_the_first_fails() -> None:
+    first, held = threading.Event(), threading.Event()
+
+    def fail(frame: Frame) -> None:
+        first.set()
+        held.wait(PATIENCE_S)
+        if frame.sequence:
+            raise ZeroDivisionError
+
+    cameras = [
+        Camera(["connect", "open", 0.0, lambda: first.wait(PATIENCE_S), 0.1, 0.2]),
+        Resized(["connect", "open", 0.0, 0.1, held.set, "silent"]),
+    ]
+    source = PluginConfig("source", "camera", lambda *_: cameras.pop(0), Options())  # type: ignore[arg-type]
+    work = WorkOptions(work=fail, batch=8)
+    config = replace(stream_config(work), source=source, policy="every", keeper=QUICK)
+    done = threading.Event()
+    stream = Stream(config, [], None, done.set)
+    stream.start()
+    assert done.wait(PATIENCE_S)
+    assert stream.ledger.entry().captured == 5
+    assert stream.ledger.entry().in_flight == 0
+
+
 def test_a_recording_on_a_server_loses_nothing_however_slow_we_are() -> None:
     held = threading.Event()
     work = WorkOptions(work=lambda frame: held.wait(0.001))
@@ -170,6 +217,7 @@ def test_a_recording_on_a_server_loses_nothing_however_slow_we_are() -> None:
     stream.start()
     assert done.wait(PATIENCE_S)
     assert sink.frames() == list(range(50))
+    assert stream.ages.spreads() == {}, "what was recorded has no age"
     assert stream.state is State.ENDED
 
 

@@ -24,6 +24,8 @@ from pipeline.secret import SecretUrl, without_credentials
         ("cannot open 'http://u:p@a/?key=1': no", "cannot open 'http://***@a/?key=***': no"),
         ("https://www.youtube.com/@channel/live", "https://www.youtube.com/@channel/live"),
         ("synthetic://street?seed=1&width=640", "synthetic://street?seed=1&width=640"),
+        ("rtsp://c/user=a_password=b_c_channel=1_stream=0.sdp", "rtsp://c/user=***_password=***_channel=1_stream=0.sdp"),
+        ("rtsp://c/user=a&password=b&channel=1.sdp", "rtsp://c/user=***&password=***&channel=1.sdp"),
         ("x?token=1.mp4", "x?token=1.mp4"),
         ("two rtsp://a:b@c/1 and rtsp://d:e@f/2", "two rtsp://***@c/1 and rtsp://***@f/2"),
     ],
@@ -41,6 +43,13 @@ def test_no_password_is_ever_shown(user: str, password: str) -> None:
     for text in (str(url), repr(url), f"{url}", f"{url:>90}", "%s" % url):  # noqa: UP031
         assert "rtsp://***@camera.example/stream" in text
         assert quote(password, safe="") not in text.replace("rtsp://***@camera.example/stream", "")
+
+
+@pytest.mark.parametrize("password", ["it's", "a?u=b", 'a"b', "a b", "a<b>c", "a\tb", "'"])
+def test_a_password_that_should_have_been_escaped_is_hidden_too(password: str) -> None:
+    assert str(SecretUrl(f"rtsp://admin:{password}@cam/1")) == "rtsp://***@cam/1"
+    assert str(SecretUrl(f"http://cam/1?pwd={password}&w=8")) == "http://cam/1?pwd=***&w=8"
+    assert without_credentials(str(SecretUrl(f"rtsp://{password}@cam/1"))) == "rtsp://***@cam/1"
 
 
 def test_only_reveal_tells_and_equality_is_of_the_full_text() -> None:

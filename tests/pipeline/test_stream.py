@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import stream as stream_module
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import ConfigError, SinkError, SourceError
 from pipeline.event import Event
@@ -198,6 +200,28 @@ def test_an_unexpected_error_is_one_line_that_names_the_part_and_no_password() -
     assert str(stream.error) == "the source failed: ValueError: cannot reach rtsp://***@camera/1"
     stream = run(stream_config(script=["frame"]), ListSink(fail_at=0))
     assert str(stream.error) == "sink 'sink0' failed: OSError: disk on fire"
+
+
+def test_a_frame_that_finds_no_room_until_the_stop_is_not_said_to_have_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.keeper._PATIENCE_AT_END_S", 0.01)
+    held, done = threading.Event(), threading.Event()
+    work = WorkOptions(work=lambda frame: held.wait(PATIENCE_S) and None)
+    stream = Stream(stream_config(work, script=["frame"] * 100), [], None, done.set)
+    stream.start()
+    deadline_s = time.monotonic() + PATIENCE_S
+    room = 1 + 1 + stream_module._SPARE_FRAMES  # one is worked on, the others wait
+    while stream.ledger.entry().captured <= room and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+    stream.stop()
+    while not stream.ledger.entry().dropped and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+    held.set()
+    assert done.wait(PATIENCE_S)
+    assert stream.state is State.STOPPED
+    assert stream.ledger.entry().dropped == {"capture": {"stopped": 1}}
+    assert stream.ledger.entry().in_flight == 0
 
 
 def test_stop_while_the_source_opens_is_no_failure() -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pipeline.errors import SinkError
 from pipeline.picture import U8Array
 from pipeline.plugin import SinkContext
-from streams.sinks.video import TICKS_PER_S, VideoOptions, VideoSink
+from streams.sinks.video import LONGEST_BREAK_S, TICKS_PER_S, VideoOptions, VideoSink
 from tests.streams.sinks.material import frame, info
 
 IRREGULAR_S = [0.0, 0.04, 0.0801, 0.25, 0.2501, 1.5, 2.4, 2.44, 60.0]
@@ -240,4 +240,25 @@ def test_pictures_of_another_size_go_into_a_second_file(tmp_path: Path) -> None:
             sink.on_frame(frame(at_s, bgr=scene(n, width, 48)))
         sink.close_stream("gate")
     sink.close()
-    assert [play(tmp_path / name)[1][0].shape[1] for name in ("gate.mp4", "gate-2.mp4")] == [64, 128]
+    assert [play(tmp_path / name)[1][0].shape[1] for name in ("gate.mp4", "gate.2.mp4")] == [64, 128]
+
+
+def test_a_camera_that_comes_back_after_hours_keeps_its_times(tmp_path: Path) -> None:
+    back_s = LONGEST_BREAK_S + 1
+    record(tmp_path, [0.0, 0.1, LONGEST_BREAK_S, LONGEST_BREAK_S + back_s, LONGEST_BREAK_S + back_s + 0.1])
+    assert play(tmp_path / "gate.mp4")[0] == pytest.approx([0.0, 0.1, LONGEST_BREAK_S])
+    later_s = play(tmp_path / "gate.2.mp4")[0]
+    assert later_s == pytest.approx([LONGEST_BREAK_S + back_s, LONGEST_BREAK_S + back_s + 0.1])
+
+
+def test_the_second_file_of_one_stream_is_never_that_of_another(tmp_path: Path) -> None:
+    sink = VideoSink(VideoOptions(), SinkContext(tmp_path))
+    sink.open_stream(info("gate-2"))
+    for width in (64, 128):
+        sink.open_stream(info("gate", width=width, height=48))
+        sink.on_frame(frame(1.0, stream="gate", bgr=scene(0, width, 48)))
+        sink.close_stream("gate")
+    sink.on_frame(frame(1.0, stream="gate-2", bgr=scene(0)))
+    sink.close()
+    assert len(list(tmp_path.iterdir())) == 3
+    assert play(tmp_path / "gate-2.mp4")[1][0].shape[:2] == (48, 64)
