@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Policy = Literal["every", "latest"]
 
 _HICCUP_TAKES = 5
-"""A consumer that finds more than it takes so many times in a row may still be catching up."""
+"""A consumer that finds more than it takes so many times may still be catching up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Channel(Generic[Item]):
     """A queue from one producer to one consumer, bounded in items and in bytes.
 
     Policy "every" makes the producer wait (files: lose nothing). Policy "latest" drops the oldest waiting
-    item (live: the newest wins); a consumer that is behind all the time, so that items are left over at one
-    take after the other, gets the newest only, until it has caught up. A single item larger than
-    `capacity_bytes` passes when nothing else waits.
+    item (live: the newest wins); a consumer that is behind all the time, so that items are left over at take
+    after take, gets the newest only, until it comes back before the next item is there. A single item larger
+    than `capacity_bytes` passes when nothing else waits.
 
     Attributes:
         policy: what happens when the channel is full; may be changed while nothing waits.
@@ -112,6 +112,8 @@ class Channel(Generic[Item]):
                 depend on timing. The wait also ends when the channel is full.
         """
         with self._changed:
+            if not self._items:
+                self._behind = 0  # the consumer is back before the next item: it has caught up
             while not self._closed and not self._producer_waits and len(self._items) < (most if fill else 1):
                 self._changed.wait()
             self._catch_up(most)
@@ -158,7 +160,8 @@ class Channel(Generic[Item]):
     def _catch_up(self, most: int) -> None:
         """Under "latest", drop all but the newest for a consumer that has been behind for a while."""
         left_over = len(self._items) - most
-        self._behind = self._behind + 1 if left_over > 0 else 0
+        if left_over > 0:
+            self._behind += 1
         if self.policy == "latest" and self._behind > _HICCUP_TAKES and not self._closed:
             for _ in range(left_over):
                 self._drop_oldest(self._items[-1][0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from pipeline.engine import Engine
 from pipeline.report import write_report
 
 _GAPS_SHOWN = 5
+_M_ARENA_MAX = -8  # malloc.h
 _SIGHUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """A terminal that closes; not every system knows it."""
 
@@ -36,6 +38,7 @@ def run_to_report(config: Config, path: Path, *, quiet: bool) -> tuple[dict[str,
     cv2.setNumThreads(1)
     # Busy Python code may hold the interpreter for this long; the default of 5 ms shows in the latency.
     sys.setswitchinterval(0.0005)
+    _bound_memory_of_threads()
     with Engine(config, report=path) as engine:
         write_report(engine.report(), path)
         with Display(engine, quiet=quiet) as display, _stopping_on_signals(engine, display):
@@ -43,6 +46,12 @@ def run_to_report(config: Config, path: Path, *, quiet: bool) -> tuple[dict[str,
     display.tell_errors()
     # Only after the sinks are closed is it known whether all was delivered.
     return engine.report(), engine.exit_code()
+
+
+def _bound_memory_of_threads() -> None:
+    """Have glibc keep two heaps for all threads: else each camera's threads keep the peak of their own."""
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or another system
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def finish(report: dict[str, Any], path: Path, say: Callable[[], None], *, quiet: bool) -> None:

@@ -36,6 +36,15 @@ class Upright:
         return cls.from_matrix(*_display_matrix(frame))
 
     @classmethod
+    def turned(cls, frame: VideoFrame) -> Self:
+        """Read only the turn of a decoded frame, not whether it is mirrored.
+
+        For sources that connect again and again: PyAV's `side_data`, which has the whole matrix, holds on to
+        its frame until the next full garbage collection.
+        """
+        return cls.from_matrix(*_turn(frame))
+
+    @classmethod
     def from_matrix(cls, a: float, b: float, c: float, d: float) -> Self:
         """Make it from ISO/IEC 14496-12's matrix (6.2.2): (x, y) goes to (a x + c y, b x + d y), y down."""
         mirrors = a * d - b * c < 0
@@ -59,14 +68,18 @@ class Upright:
         return image
 
 
+def _turn(frame: VideoFrame) -> tuple[float, float, float, float]:
+    turn = math.radians(-frame.rotation)
+    return math.cos(turn), math.sin(turn), -math.sin(turn), math.cos(turn)
+
+
 def _display_matrix(frame: VideoFrame) -> tuple[float, float, float, float]:
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
     except (
         ValueError
     ):  # PyAV gives up on all side data at a kind that it cannot name (EXIF): the angle is left
-        turn = math.radians(-frame.rotation)
-        return math.cos(turn), math.sin(turn), -math.sin(turn), math.cos(turn)
+        return _turn(frame)
     if not isinstance(matrix, SideData):
         return 1.0, 0.0, 0.0, 1.0
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()

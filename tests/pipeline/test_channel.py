@@ -186,6 +186,37 @@ def test_latest_gives_a_consumer_that_stays_behind_the_newest_only() -> None:
     assert channel.take() == []
 
 
+def test_latest_does_not_relapse_when_the_consumer_happens_to_be_in_time_once() -> None:
+    channel = make("latest", items=5)
+    newest, ages = 0, []
+    for step in range(60):
+        for _ in range(1 if step % 5 == 4 else 2):  # at every fifth take nothing is left over
+            newest += 1
+            channel.put(newest)
+        (item,) = channel.take()
+        ages.append(newest - item)
+    assert max(ages[12:]) == 0
+
+
+def test_latest_keeps_all_again_once_the_consumer_has_waited() -> None:
+    lost: list[tuple[int, int]] = []
+    channel = make("latest", items=5, lost=lost)
+    for step in range(20):
+        channel.put(2 * step + 1)
+        channel.put(2 * step + 2)
+        channel.take()
+    waiting = in_thread(channel.take)
+    while not channel._changed._waiters:  # type: ignore[attr-defined]
+        assert waiting.is_alive()
+    channel.put(100)
+    waiting.join(JOIN_S)
+    before = len(lost)
+    for item in (101, 102, 103):
+        channel.put(item)
+    assert [channel.take() for _ in range(3)] == [[101], [102], [103]]
+    assert len(lost) == before
+
+
 def test_every_never_skips_for_a_slow_consumer() -> None:
     channel = make("every", items=64, size=10_000)
     taken = []

@@ -150,7 +150,7 @@ class LiveRun:
         return Gap(cause or "decode error", after_s, missing_s, f"{detail or why} {pictures}")
 
     def _info(self, frame: VideoFrame) -> StreamInfo:
-        self._upright = Upright.of(frame)
+        self._upright = Upright.turned(frame)
         self._stored = (frame.width, frame.height, _plain(frame))
         width, height = self._upright.size(frame.width, frame.height)
         stream = self._connection.stream
