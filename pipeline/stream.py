@@ -288,7 +288,6 @@ class Stream:
         reason = None if status.reason is None else str(status.reason)
         if self._news == (status.state, reason):
             return
-        self._news = (status.state, reason)
         why = f": {status.detail or reason}" if reason else ""
         logger.info("stream '%s' %s%s", self.config.name, status.state, why)
         data = {
@@ -298,7 +297,8 @@ class Stream:
             "connections": status.connections,
             "failures": status.failures,
         }
-        self._to_output.put_beyond(self._notice("source.state", data), _MOST_NOTICES)
+        if self._to_output.put_beyond(self._notice("source.state", data), _MOST_NOTICES):
+            self._news = (status.state, reason)  # else it is told when there is room, at the next change
 
     def _notice(self, kind: str, data: Mapping[str, object]) -> Event:
         """Make an event that belongs to no frame, at the present."""

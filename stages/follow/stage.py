@@ -140,7 +140,7 @@ class FollowStage(Stage):
     """Sets `frame.detections` and `frame.tracks` to the objects found in it; what is lost has no row.
 
     The score of a row is its similarity (see `ColourModel.similarity`), for `colour` the share of the box
-    that has the colour. A new run of the stream starts afresh.
+    that has the colour. Where the media clock begins anew, so does it.
     """
 
     Options: ClassVar[type[Options]] = FollowOptions
