@@ -16,6 +16,7 @@ from pipeline.secret import SecretUrl
 from streams.sources.decode import PictureMaker
 from streams.sources.fingerprint import fingerprint
 from streams.sources.media_file import Lost, MediaFile, Threads
+from streams.sources.recording import on_the_clock, recording_info
 from streams.sources.timeline import Timeline
 from streams.sources.upright import Upright
 from streams.sources.wall_clock import WallClock
@@ -78,22 +79,8 @@ class FileSource(Source):
         self._runs = chain([(lost, first)], runs)
         self._stored_size = (first.width, first.height)
         self._upright = Upright.of(first)
-        width, height = self._upright.size(*self._stored_size)
-        facts = file.facts
-        return StreamInfo(
-            stream=self.stream,
-            url=self.url,
-            run=self._run,
-            width=width,
-            height=height,
-            codec=facts.codec,
-            container=facts.format,
-            pixel_format=first.format.name,
-            rate_hz=facts.rate_hz,
-            duration_s=facts.duration_s,
-            frames=facts.frames,
-            rotation_deg=self._upright.turn_deg,
-            has_audio=facts.has_audio,
+        return recording_info(
+            file.facts, first, self._upright, stream=self.stream, url=self.url, run=self._run
         )
 
     def read(self) -> Iterator[Frame | Gap]:
@@ -110,26 +97,19 @@ class FileSource(Source):
         pictures = PictureMaker(self._upright)
         clock = WallClock.starting(self.options.start_time, file.facts.creation_time)
         timeline = Timeline(file.facts.start_s, steady=file.facts.steady)
-        sequence = 0
+
+        def frame(shot: VideoFrame, pts_s: float, sequence: int) -> Frame:
+            return Frame(self.stream, self._run, sequence, clock.moment(pts_s), pictures.make(shot))
+
         try:
-            lost, frame = next(self._runs)
-            while frame is not None and not file.stopped:
-                self._check_size(frame, timeline)
-                lost_next, following = next(self._runs)
-                following_s = None if following is None else file.stamp_s(following)
-                after_s = timeline.last_s
-                place = timeline.place(file.stamp_s(frame), following_s, after_loss=lost is not None)
-                if place.trouble:
-                    lost = Lost("timestamp jump", place.trouble, int(place.pts_s is None)).after(lost)
-                if place.pts_s is not None:
-                    if lost is not None:
-                        yield Gap(lost.cause, after_s, place.missing_s, lost.detail)
-                        lost = None
-                    moment = clock.moment(place.pts_s)
-                    yield Frame(self.stream, self._run, sequence, moment, pictures.make(frame))
-                    sequence += 1
-                lost = lost_next.after(lost) if lost_next else lost
-                frame = following
+            lost = yield from on_the_clock(
+                self._runs,
+                timeline,
+                stamp_s=file.stamp_s,
+                check=lambda shot: self._check_size(shot, timeline),
+                frame=frame,
+                goes_on=lambda: not file.stopped,
+            )
             if not file.stopped:
                 yield from self._end(file, timeline, lost)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 
 from pipeline.condition import Reason
 from pipeline.errors import SourceError
@@ -15,6 +16,7 @@ from streams.sources.media_facts import MediaFacts
 from streams.sources.media_file import Lost
 from streams.sources.network.connection import Connection, Damage, Shot
 from streams.sources.network.tracks import PLAYLISTS
+from streams.sources.recording import on_the_clock, recording_info
 from streams.sources.timeline import Timeline
 from streams.sources.upright import Upright
 from streams.sources.wall_clock import WallClock
@@ -72,22 +74,8 @@ class RecordedRun:
         frame = shot.frame
         self._upright = Upright.of(frame)
         self._stored = (frame.width, frame.height)
-        width, height = self._upright.size(*self._stored)
-        facts = self._facts
-        return StreamInfo(
-            stream=self._stream,
-            url=self._url,
-            run=self._run,
-            width=width,
-            height=height,
-            codec=facts.codec,
-            container=facts.format,
-            pixel_format=frame.format.name,
-            rate_hz=facts.rate_hz,
-            duration_s=facts.duration_s,
-            frames=facts.frames,
-            rotation_deg=self._upright.turn_deg,
-            has_audio=facts.has_audio,
+        return recording_info(
+            self._facts, frame, self._upright, stream=self._stream, url=self._url, run=self._run
         )
 
     def read(self) -> Iterator[Frame | Gap]:
@@ -100,26 +88,19 @@ class RecordedRun:
         pictures = PictureMaker(self._upright)
         is_steady = self._facts.steady or self._facts.format in PLAYLISTS
         timeline = Timeline(self._facts.start_s, steady=is_steady)
-        sequence = 0
-        lost, shot = self._ahead
-        while shot is not None and not connection.stopped:
-            frame = shot.frame
-            self._check_size((frame.width, frame.height), timeline.end_s)
-            lost_next, following = next(self._pieces)
-            following_s = None if following is None else self._stamp_s(following)
-            after_s = timeline.last_s
-            place = timeline.place(self._stamp_s(shot), following_s, after_loss=lost is not None)
-            if place.trouble:
-                lost = Lost("timestamp jump", place.trouble, int(place.pts_s is None)).after(lost)
-            if place.pts_s is not None:
-                if lost is not None:
-                    yield Gap(lost.cause, after_s, place.missing_s, lost.detail)
-                    lost = None
-                moment = self._clock.moment(place.pts_s)
-                yield Frame(self._stream, self._run, sequence, moment, pictures.make(frame))
-                sequence += 1
-            lost = lost_next.after(lost) if lost_next else lost
-            shot = following
+
+        def frame(shot: Shot, pts_s: float, sequence: int) -> Frame:
+            moment = self._clock.moment(pts_s)
+            return Frame(self._stream, self._run, sequence, moment, pictures.make(shot.frame))
+
+        lost = yield from on_the_clock(
+            chain([self._ahead], self._pieces),
+            timeline,
+            stamp_s=self._stamp_s,
+            check=lambda shot: self._check_size((shot.frame.width, shot.frame.height), timeline.end_s),
+            frame=frame,
+            goes_on=lambda: not connection.stopped,
+        )
         if not connection.stopped:
             yield from self._end(timeline, lost)
 
