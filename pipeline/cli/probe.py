@@ -5,14 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
-from typing import Annotated
+import time
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.options import Json
 from pipeline.secret import SecretUrl
 
-_SILENT_S = 2.0
+if TYPE_CHECKING:
+    from pipeline.backoff import KeeperOptions
+    from pipeline.plugin import Source, StreamInfo
+
+_LOOK_S, _SILENT_S = 0.05, 2.0
 
 
 def probe(
@@ -26,19 +32,12 @@ def probe(
 
     Example: sightline probe video.mp4, or sightline probe rtsp://user:password@192.168.1.20/stream1
     """
-    from pipeline.plugin import StreamInfo, load_plugin
+    from pipeline.plugin import load_plugin
 
     address = SecretUrl(url)
     source_class = load_plugin("source", _reader_of(url))
     source = source_class(address, source_class.Options(), "probe")
-    patience = threading.Timer(_SILENT_S, _say_waiting, [address])
-    patience.daemon = True
-    patience.start()
-    try:
-        info: StreamInfo = source.open()
-    finally:
-        patience.cancel()
-        source.close()
+    info = opened(source)
     facts = dataclasses.asdict(info)
     del facts["stream"]
     if as_json:
@@ -62,8 +61,43 @@ def probe(
         typer.echo(f"{name + ':':<14}{'unknown' if value is None else value}")
 
 
-def _say_waiting(address: SecretUrl) -> None:
-    typer.echo(f"waiting for {address} ...", err=True)
+def opened(source: Source, options: KeeperOptions | None = None) -> StreamInfo:
+    """Open a source and close it again, with a keeper's patience; Ctrl-C ends it at any moment.
+
+    Raises:
+        SourceError: why there is no picture.
+    """
+    from pipeline.backoff import KeeperOptions
+    from pipeline.condition import SourceState
+    from pipeline.errors import SourceError
+    from pipeline.watch import Watch
+
+    begun_s = time.monotonic()
+    patience = options or KeeperOptions()
+    watch = Watch(patience, source.progress, begun_s, patient=source.patient or not source.live)
+    outcome: Future[StreamInfo] = Future()
+    threading.Thread(target=_open, args=(source, outcome), name="probe", daemon=True).start()
+    is_told = False
+    try:
+        while not wait([outcome], timeout=_LOOK_S).done:
+            verdict = watch.judge(time.monotonic())
+            if verdict.give_up is not None:
+                reason, detail = verdict.give_up
+                raise SourceError(f"{source.url}: {detail}", reason)
+            if not is_told and time.monotonic() - begun_s > _SILENT_S:
+                is_told = True
+                what = "its first picture" if verdict.state is SourceState.WAITING else "an answer"
+                typer.echo(f"waiting for {what} from {source.url} ...", err=True)
+        return outcome.result()
+    finally:
+        source.close()
+
+
+def _open(source: Source, outcome: Future[StreamInfo]) -> None:
+    try:
+        outcome.set_result(source.open())
+    except BaseException as error:
+        outcome.set_exception(error)
 
 
 def _reader_of(url: str) -> str:
