@@ -71,7 +71,12 @@ def test_a_table_a_verdict_and_settings_to_paste(
 REFUSED: dict[str, tuple[list[str], int, str]] = {
     # name: words; exit code; the one line
     "no clip": (["none.mp4"], 1, "none.mp4: no such file; check the path"),
-    "no source": (["rtsp://door/1"], 2, "unknown source 'rtsp'; known: file, images, synthetic"),
+    "no source": (["rtps://door/1"], 2, "unknown source 'rtps'; known: file, folder, http"),
+    "a camera": (
+        ["rtsp://door/1"],
+        2,
+        "rtsp://door/1 is a live source; record a minute or two of it and give the file",
+    ),
     "unknown method": ([SHORT, "-m", "srt"], 2, "unknown tracking method 'srt'; known: sightline, deepsort"),
     "unknown detector": ([SHORT, "--detector", "hgo"], 2, "unknown detector 'hgo'; known: "),
     "no network": ([SHORT, "--appearance", "no.onnx"], 2, "no model at 'no.onnx'"),

@@ -120,7 +120,8 @@ def test_refused_detectors(name: str) -> None:
     ("url", "kind", "message"),
     [
         ("none.mp4", SourceError, "none.mp4: no such file"),
-        ("rtsp://door", ConfigError, "unknown source 'rtsp'; known: .*file"),
+        ("rtps://door", ConfigError, "unknown source 'rtps'; known: .*file"),
+        ("rtsp://door", ConfigError, "rtsp://door is a live source; record a minute"),
         ("synthetic://street?seed=x", ConfigError, "seed=x"),
     ],
 )
