@@ -31,6 +31,10 @@ from tests.streams.sources.network.rig import Rig, Running, record
 CAMERAS, FAULTS, AT_ONCE, RATE_HZ = 8, 200, 3, 25
 HANG_S = 10.0
 LOOK_EVERY = 10
+LEAST_SHARE = 0.9
+"""Of their pictures, kept by cameras that are not under fault. On a calm machine they keep 99.8 %
+(docs/sources.md); a busy one starves the eight servers as well. Cameras that held up each other would keep
+less than half."""
 FLAT_MIB = 12.0
 """What the second half of the faults may add to the second quarter: FFmpeg's buffers come and go."""
 
@@ -191,7 +195,7 @@ def test_eight_cameras_and_two_hundred_faults(tmp_path: Path) -> None:
         memory_mib=[round(each) for each in memory_mib], memory_grown_mib=round(grown_mib, 1),
         stop_s=round(stop_s, 2),
     )  # fmt: skip
-    assert min(shares) >= 0.99
+    assert min(shares) >= LEAST_SHARE, shares
     assert grown_mib < FLAT_MIB, memory_mib
 
 
