@@ -32,7 +32,7 @@ CAMERAS, FAULTS, AT_ONCE, RATE_HZ = 8, 200, 3, 25
 HANG_S = 10.0
 LOOK_EVERY = 10
 LEAST_SHARE = 0.9
-"""Of their pictures, kept by cameras that are not under fault. On a calm machine they keep 99.8 %
+"""Of their pictures, kept by cameras that are not under fault. On a calm machine they keep 99.9 %
 (docs/sources.md); a busy one starves the eight servers as well. Cameras that held up each other would keep
 less than half."""
 FLAT_MIB = 12.0
