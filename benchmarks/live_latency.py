@@ -5,18 +5,18 @@
 An RTSP server on loopback (`tests.servers.rtsp`, a process of its own) shows 1280 x 720 pictures at 30 per
 second, encoded by x264 without delay, with its clock in black and white blocks. The real engine reads them;
 a stage reads the blocks and makes an event; latency is what the clock says when a sink gets that event. It
-holds everything: encoder, network, FFmpeg's parser (which hands a picture out when the next one begins: 33
-of the milliseconds), decoder, the engine's three threads.
+holds everything: encoder, network, decoder, the engine's three threads.
 
-Rows: `plain` without inference; `network` with YOLO11n (random weights, so nothing is found) in ONNX Runtime
-on 640 x 384 with 1 and with 2 threads; `half speed` with a consumer that takes 67 ms a picture. `first` opens
-the camera again and again, at any moment between two key frames. The load of the machine belongs to the
-result: it is shown.
+Rows: `plain` without inference; `network` with YOLO11n (random weights, so nothing is found) on 640 x 384 in
+ONNX Runtime with 1 and with 2 threads, and in OpenVINO (if it is installed) with 2 threads in full precision
+and in bfloat16; `half speed` with a consumer that takes 67 ms a picture. `first` opens the camera again and
+again, at any moment between two key frames. The load of the machine belongs to the result: it is shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import statistics
 import sys
@@ -55,6 +55,7 @@ class WorkOptions(Options):
 
     network: Path | None = None
     threads: int = 1
+    precision: str = ""
     seconds: float = 0.0
 
 
@@ -65,14 +66,13 @@ class StampStage(Stage):
 
     def __init__(self, options: Any, context: Any) -> None:
         super().__init__(options, context)
-        self._session = None if options.network is None else session(options.network, options.threads)
+        self._infer = None if options.network is None else inference(options)
 
     def process(self, frame: Frame) -> None:
         """Handle one frame."""
-        if self._session is not None:
+        if self._infer is not None:
             picture = frame.picture.fit(*NETWORK_SIZE)
-            tensor = cv2.dnn.blobFromImage(picture, 1 / 255, swapRB=True)
-            self._session.run(None, {self._session.get_inputs()[0].name: tensor})
+            self._infer(cv2.dnn.blobFromImage(picture, 1 / 255, swapRB=True))
         if self.options.seconds:
             time.sleep(self.options.seconds)
         stamp = read_barcode(frame.picture.luma())
@@ -103,15 +103,28 @@ class AgeSink(Sink):
             self.came.set()
 
 
-def session(path: Path, threads: int) -> Any:
-    """Return an ONNX Runtime session whose threads do not spin while they wait."""
+def inference(work: WorkOptions) -> Callable[[Any], object]:
+    """Return what runs the network on a tensor: ONNX Runtime, or OpenVINO where a precision is named."""
+    if work.precision:
+        import openvino
+
+        settings = {
+            "INFERENCE_NUM_THREADS": work.threads,
+            "INFERENCE_PRECISION_HINT": work.precision,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        compiled = openvino.Core().compile_model(str(work.network), "CPU", settings)
+        return lambda tensor: compiled([tensor])
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
+    settings.intra_op_num_threads = work.threads
     settings.inter_op_num_threads = 1
+    # Threads that wait do not spin.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(work.network), settings, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda tensor: session.run(None, {name: tensor})
 
 
 def export_network(folder: Path) -> Path:
@@ -129,14 +142,14 @@ def export_network(folder: Path) -> Path:
         os.chdir(here)
 
 
-def alone_ms(path: Path, threads: int) -> float:
+def alone_ms(work: WorkOptions) -> float:
     """Return how long the network takes by itself on this machine as it is now, median."""
-    network = session(path, threads)
+    infer = inference(work)
     tensor = np.zeros((1, 3, NETWORK_SIZE[1], NETWORK_SIZE[0]), np.float32)
     took_s = []
     for _ in range(40):
         start_s = time.perf_counter()
-        network.run(None, {network.get_inputs()[0].name: tensor})
+        infer(tensor)
         took_s.append(time.perf_counter() - start_s)
     return 1e3 * statistics.median(took_s)
 
@@ -215,7 +228,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=0.5, help="length of each row")
     parser.add_argument(
-        "--only", nargs="*", help="rows to run: plain, network 1, network 2, half speed, first"
+        "--only",
+        nargs="*",
+        help="rows to run: plain, network 1, network 2, openvino f32, openvino bf16, half speed, first",
     )
     parser.add_argument(
         "--network", type=Path, help="an ONNX file of YOLO11n at 640 x 384; exported if left out"
@@ -226,11 +241,14 @@ def main() -> None:
     wanted: Callable[[str], bool] = lambda name: not asked.only or name in asked.only  # noqa: E731
     with tempfile.TemporaryDirectory() as folder:
         rows = {"plain": WorkOptions(), "half speed": WorkOptions(seconds=2 / RATE_HZ)}
-        for threads in (1, 2):
-            if wanted(f"network {threads}"):
-                network = asked.network = asked.network or export_network(Path(folder))
-                rows[f"network {threads}"] = WorkOptions(network=network, threads=threads)
-                print(f"the network by itself, {threads} thread(s): {alone_ms(network, threads):.1f} ms")
+        networks = {"network 1": (1, ""), "network 2": (2, "")}
+        if importlib.util.find_spec("openvino"):
+            networks |= {"openvino f32": (2, "f32"), "openvino bf16": (2, "bf16")}
+        for name, (threads, precision) in networks.items():
+            if wanted(name):
+                asked.network = asked.network or export_network(Path(folder))
+                rows[name] = WorkOptions(network=asked.network, threads=threads, precision=precision)
+                print(f"the network by itself, {name}: {alone_ms(rows[name]):.1f} ms")
         camera = RtspServer({"/cam": barcode(1280, 720, RATE_HZ, key_every=KEY_EVERY)})
         with camera:
             print("latency in ms: source to event, 1280 x 720 at 30/s")

@@ -29,6 +29,7 @@ VIDEO_PAYLOADERS = {
     "h264": "rtph264pay name=pay0 pt=96 config-interval=1",
     "h265": "rtph265pay name=pay0 pt=96 config-interval=1",
     "mjpeg": "rtpjpegpay name=pay0 pt=26",
+    "vp8": "rtpvp8pay name=pay0 pt=96",
 }
 
 
@@ -47,6 +48,9 @@ def encoder(mount: dict) -> str:
             f"x265enc tune=zerolatency speed-preset=ultrafast key-int-max={every} bitrate={mount['kbit_s']} "
             "log-level=none option-string=scenecut=0:pools=none:frame-threads=1 ! h265parse"
         )
+    if mount["codec"] == "vp8":
+        bit_s = 1000 * mount["kbit_s"]
+        return f"vp8enc deadline=1 lag-in-frames=0 keyframe-max-dist={every} target-bitrate={bit_s}"
     return "jpegenc"
 
 

@@ -20,7 +20,7 @@ import av
 import pytest
 from av.bitstream import BitStreamFilterContext
 
-Codec = Literal["h264", "h265", "mjpeg"]
+Codec = Literal["h264", "h265", "mjpeg", "vp8"]
 Mount = Mapping[str, Any]
 """What a path of the server shows; made by the functions of this module."""
 

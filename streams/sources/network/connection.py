@@ -16,8 +16,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
+from streams.sources.network.access_units import ASSEMBLED, AccessUnit, AccessUnits, Torn
 from streams.sources.network.failures import open_failure, read_failure
 from streams.sources.network.h264 import HEAD_BYTES, FrameNumbers
 from streams.sources.network.hardware import Decoder
@@ -28,6 +30,8 @@ from streams.sources.network.tracks import PLAYLISTS, has_an_end, prepare, video
 # FFmpeg's parser gives a picture out when the next one begins, where it must look for the border itself.
 _PARSED = ("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video")
 _HOLDING = ("rtsp", "mpegts", "h264", "hevc")
+_WHOLE = ("mjpeg",)
+"""What RTP brings as whole pictures, so that they need no parser."""
 # What may send seconds of pictures at once when it is opened. RTSP does not, and shall not be waited for.
 _LAGGING = ("mpegts", "flv", "live_flv", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
 _BACKLOG_PACKETS = 1000
@@ -115,7 +119,7 @@ class Connection:
         self.read_end_s = 0.0
         self.any_end_s = 0.0
         self.read_end_bytes = 0
-        self.container = _opened(name, opening)
+        self.container, opening = _opened(name, opening)
         try:
             self.format = self.container.format.name
             self.stream = video_track(name, self.container)
@@ -123,8 +127,9 @@ class Connection:
             prepare(name, self.container, self.stream, is_recording=self.is_recording)
             self._silence_s = opening.silence_s
             self.tick_s = float(self.stream.time_base or 0)
-            self._holds = self.format in _HOLDING and self.stream.codec_context.name in _PARSED
             codec = self.stream.codec_context.codec
+            self._units = AccessUnits(codec.name) if opening.unparsed and codec.name in ASSEMBLED else None
+            self._holds = self.format in _HOLDING and codec.name in _PARSED and self._units is None
             self._all_keys = codec.intra_only or codec.name == "wrapped_avframe"  # FFmpeg's own pictures
             # Segments are counted each for itself, which looks like loss at every border.
             self._tells_loss = not self.is_recording and self.format not in PLAYLISTS
@@ -139,6 +144,11 @@ class Connection:
     def stopped(self) -> bool:
         """True once `close` was called."""
         return self._stopped
+
+    @property
+    def is_early(self) -> bool:
+        """True once pictures are handed out with their last piece, not when the next one begins."""
+        return self._units is not None and self._units.is_early
 
     def close(self) -> None:
         """Free the connection now, or, while the reading thread is inside FFmpeg, as soon as it comes out."""
@@ -160,7 +170,8 @@ class Connection:
         """
         packets = self.container.demux()
         for packet, arrived_s in chain(self._backlog(packets), iter(lambda: self._next(packets), None)):
-            taken = self._guarded(partial(self._taken, packet, arrived_s))
+            act = self._taken if self._units is None else self._put_together
+            taken = self._guarded(partial(act, packet, arrived_s))
             if taken is None:
                 return
             yield from taken
@@ -208,7 +219,8 @@ class Connection:
         except (av.FFmpegError, OSError) as error:
             if self._stopped:
                 return None
-            raise read_failure(self.name, error, self._silence_s) from None
+            waited_s = self._monotonic_s() - asked_s
+            raise read_failure(self.name, error, self._silence_s, waited_s) from None
         except IndexError:  # PyAV 18's last act, if a track has appeared while reading; ours is flushed
             return None
         if packet is None:
@@ -224,6 +236,23 @@ class Connection:
         finally:
             if self._stopped:
                 self.close()
+
+    def _put_together(self, piece: Packet[Stream], arrived_s: float) -> list[Shot | Damage]:
+        """Take a piece of a picture."""
+        if piece.stream is not self.stream or self._units is None:
+            return []
+        if piece.size == 0:
+            units = list(self._units.finish())
+        else:
+            self._note_camera(piece)
+            units = list(self._units.take(bytes(piece), piece.pts, arrived_s))
+        taken: list[Shot | Damage] = []
+        for unit in units:
+            if isinstance(unit, Torn):
+                taken += self._damaged(unit.reason)
+            else:
+                taken += self._taken(_packet(unit, self.stream), unit.arrived_s)
+        return taken if piece.size else taken + self._taken(piece, arrived_s)
 
     def _taken(self, packet: Packet[Stream], arrived_s: float) -> list[Shot | Damage]:
         if packet.stream is not self.stream:
@@ -281,7 +310,10 @@ class Connection:
         while len(self._arrivals) >= _ARRIVALS:
             del self._arrivals[next(iter(self._arrivals))]
         self._arrivals[packet.pts] = arrived_s
-        if packet.has_sidedata("prft"):
+        self._note_camera(packet)
+
+    def _note_camera(self, packet: Packet[Stream]) -> None:
+        if packet.pts is not None and packet.has_sidedata("prft"):
             microseconds: int = _PRODUCER_TIME.unpack_from(bytes(packet.get_sidedata("prft")))[0]
             self._camera = (microseconds * 1000, packet.pts)
 
@@ -298,15 +330,36 @@ def _head(packet: Packet[Stream]) -> bytes:
     return bytes(memoryview(packet)[:HEAD_BYTES])
 
 
-def _opened(name: str, opening: Opening) -> InputContainer:
+def _packet(unit: AccessUnit, stream: VideoStream) -> Packet[Stream]:
+    packet: Packet[Stream] = Packet(unit.data)
+    packet.stream = stream
+    if stream.time_base is not None:
+        packet.time_base = stream.time_base
+    packet.pts = packet.dts = unit.pts
+    packet.is_keyframe = unit.is_key
+    return packet
+
+
+def _opened(name: str, opening: Opening) -> tuple[InputContainer, Opening]:
+    """Return the open container and how it was opened: with FFmpeg's parser where ours knows nothing."""
+    container = _open(name, opening)
+    codecs = {track.codec_context.name for track in container.streams.video if track.codec_context}
+    if not opening.unparsed or codecs <= {*ASSEMBLED, *_WHOLE}:
+        return container, opening
+    container.close()
+    opening = opening.parsed()
+    return _open(name, opening), opening
+
+
+def _open(name: str, opening: Opening) -> InputContainer:
     started_s = time.monotonic()
     try:
         return av.open(
             opening.url,
             format=opening.format,
             options=dict(opening.options),
-            # At a time-out FFmpeg hands out what it held, and only the next read tells: half of it, twice.
-            timeout=(opening.timeout_s, opening.silence_s / 2),
+            # At a time-out FFmpeg's parser hands out what it held, and only the next read tells: half, twice.
+            timeout=(opening.timeout_s, opening.silence_s / (1 if opening.unparsed else 2)),
             metadata_errors="replace",
         )
     except (av.FFmpegError, OSError) as error:

@@ -18,6 +18,7 @@ from pipeline.errors import SourceError
 from pipeline.secret import SecretUrl
 from streams.sources.network.protocols import Opening, endpoint
 
+_ALMOST = 0.9
 _LOOK_TIMEOUT_S = 2.0
 _HEAD_BYTES = 2048
 _TRIES, _PAUSE_S = 5, 0.1
@@ -100,15 +101,17 @@ def open_failure(name: str, error: Exception, opening: Opening, waited_s: float)
     return failure(Reason.FAILED, f"cannot be opened ({_words(error)})")
 
 
-def read_failure(name: str, error: Exception, silence_s: float) -> SourceError:
+def read_failure(name: str, error: Exception, silence_s: float, waited_s: float = 0.0) -> SourceError:
     """Say why a stream that was open ended with an error.
 
     Args:
         name: what the message begins with.
         error: as raised while reading.
-        silence_s: how long nothing had come, seconds.
+        silence_s: how long nothing may come, seconds.
+        waited_s: how long was waited for what did not come, seconds.
     """
-    if isinstance(error, _SILENCE):
+    # Silence within a packet is told as an unreadable packet.
+    if isinstance(error, _SILENCE) or waited_s > _ALMOST * silence_s:
         return SourceError(f"{name}: sent nothing for {silence_s:.0f} s", Reason.NO_DATA)
     for kind, (reason, text) in _HTTP.items():
         if isinstance(error, kind):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -51,6 +51,7 @@ class Opening:
         timeout_s: bound of each step of opening, seconds.
         silence_s: how long it may send nothing then, seconds.
         format: FFmpeg's name of the container, None to find out.
+        unparsed: True to get RTP's packets as they come, not whole pictures.
     """
 
     url: str = field(repr=False)
@@ -59,6 +60,12 @@ class Opening:
     timeout_s: float
     silence_s: float
     format: str | None = None
+    unparsed: bool = False
+
+    def parsed(self) -> Opening:
+        """Return the same with FFmpeg's parser, which puts pictures together."""
+        options = {name: value for name, value in self.options.items() if name != "fflags"}
+        return replace(self, options=options, unparsed=False)
 
 
 def opening(address: SecretUrl, options: NetworkOptions, headers: Mapping[str, str]) -> Opening:
@@ -82,6 +89,7 @@ def opening(address: SecretUrl, options: NetworkOptions, headers: Mapping[str, s
         # The session description has all that is needed: the first packet ends the probing. Sound is not even
         # asked for: with it, FFmpeg would shift the video's clock at each sender report to match the two.
         settings |= {"probesize": "32", "analyzeduration": "1", "allowed_media_types": "video"}
+        settings["fflags"] = "noparse"  # see access_units.py
         settings["rtsp_transport"] = options.transport
         container = "rtsp"
     elif is_http:
@@ -105,7 +113,9 @@ def opening(address: SecretUrl, options: NetworkOptions, headers: Mapping[str, s
         trusted = trusted_certificates(options.ca_file)
         if trusted is not None:
             settings["ca_file"] = str(trusted)
-    return Opening(url, scheme, settings, options.timeout_s, silence_s, container)
+    return Opening(
+        url, scheme, settings, options.timeout_s, silence_s, container, unparsed=container == "rtsp"
+    )
 
 
 def trusted_certificates(given: Path | None) -> Path | None:

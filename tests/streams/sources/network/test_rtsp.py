@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -13,6 +14,10 @@ from pipeline.condition import Reason
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.moment import Clock
+from pipeline.secret import SecretUrl
+from streams.sources.network.connection import Connection, Shot
+from streams.sources.network.options import NetworkOptions
+from streams.sources.network.protocols import opening
 from tests.servers.barcode import read_barcode
 from tests.servers.footage import encoded
 from tests.servers.rtsp import RtspServer, audio, barcode, clip, pattern
@@ -27,6 +32,7 @@ def camera() -> Iterator[RtspServer]:
         "/h264": pattern(key_every=10),
         "/h265": pattern(codec="h265", key_every=10),
         "/mjpeg": pattern(codec="mjpeg"),
+        "/vp8": pattern(codec="vp8", key_every=10),
         "/code": barcode(640, 360, 30, key_every=15),
         "/keys": pattern(key_every=3),
         "/audio": audio(),
@@ -43,6 +49,7 @@ def camera() -> Iterator[RtspServer]:
         ("/h264", "h264", "udp"),
         ("/h265", "hevc", "tcp"),
         ("/mjpeg", "mjpeg", "tcp"),
+        ("/vp8", "vp8", "tcp"),
         pytest.param("/h265", "hevc", "udp", marks=pytest.mark.slow),
         pytest.param("/mjpeg", "mjpeg", "udp", marks=pytest.mark.slow),
     ],
@@ -56,6 +63,26 @@ def test_each_codec_plays(camera: RtspServer, mount: str, codec: str, transport:
     assert steps == pytest.approx([0.04] * 7, abs=0.021)
     assert played.frames[0].picture.bgr().shape == (240, 320, 3)
     assert [frame.sequence for frame in played.frames] == list(range(8))
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("mount", ["/h264", "/h265", "/code"])
+def test_a_picture_is_handed_out_with_its_last_packet(
+    camera: RtspServer, mount: str, transport: Literal["tcp", "udp"]
+) -> None:
+    """FFmpeg's parser would wait for the next one."""
+    options = NetworkOptions(transport=transport)
+    connection = Connection("cam", opening(SecretUrl(camera.url(mount)), options, {}))
+    shots = 0
+    try:
+        for item in connection.items():
+            assert isinstance(item, Shot)
+            shots += 1
+            if connection.is_early or shots == 90:
+                break
+    finally:
+        connection.close()
+    assert 2 < shots < 90
 
 
 def test_a_recorder_that_announces_a_length_sets_its_own_pace(tmp_path: Path) -> None:
