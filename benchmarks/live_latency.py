@@ -31,6 +31,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.networks import HEIGHT, WIDTH, yolo11n
 from pipeline.config.schema import PluginConfig, StreamConfig
 from pipeline.event import Event, Producer
 from pipeline.frame import Frame
@@ -45,7 +46,6 @@ from tests.servers.rtsp import RtspServer, barcode
 
 RATE_HZ, KEY_EVERY = 30, 30
 WARM_UP_S = 3.0
-NETWORK_SIZE = (640, 384)
 OPENINGS = 12
 _HEAD = "                p50     p99     max   first    last    /s   captured  dropped  CPU ms  + MiB   load"
 
@@ -71,7 +71,7 @@ class StampStage(Stage):
     def process(self, frame: Frame) -> None:
         """Handle one frame."""
         if self._infer is not None:
-            picture = frame.picture.fit(*NETWORK_SIZE)
+            picture = frame.picture.fit(WIDTH, HEIGHT)
             self._infer(cv2.dnn.blobFromImage(picture, 1 / 255, swapRB=True))
         if self.options.seconds:
             time.sleep(self.options.seconds)
@@ -127,25 +127,10 @@ def inference(work: WorkOptions) -> Callable[[Any], object]:
     return lambda tensor: session.run(None, {name: tensor})
 
 
-def export_network(folder: Path) -> Path:
-    """Write YOLO11n with random weights as ONNX; needs the extra `yolo`."""
-    os.environ["YOLO_AUTOINSTALL"] = "false"
-    from ultralytics import YOLO
-
-    here = Path.cwd()
-    os.chdir(folder)  # ultralytics writes beside itself
-    try:
-        width, height = NETWORK_SIZE
-        YOLO("yolo11n.yaml").export(format="onnx", imgsz=(height, width), simplify=False, opset=17)
-        return next(folder.rglob("*.onnx"))
-    finally:
-        os.chdir(here)
-
-
 def alone_ms(work: WorkOptions) -> float:
     """Return how long the network takes by itself on this machine as it is now, median."""
     infer = inference(work)
-    tensor = np.zeros((1, 3, NETWORK_SIZE[1], NETWORK_SIZE[0]), np.float32)
+    tensor = np.zeros((1, 3, HEIGHT, WIDTH), np.float32)
     took_s = []
     for _ in range(40):
         start_s = time.perf_counter()
@@ -246,7 +231,7 @@ def main() -> None:
             networks |= {"openvino f32": (2, "f32"), "openvino bf16": (2, "bf16")}
         for name, (threads, precision) in networks.items():
             if wanted(name):
-                asked.network = asked.network or export_network(Path(folder))
+                asked.network = asked.network or yolo11n(Path(folder))
                 rows[name] = WorkOptions(network=asked.network, threads=threads, precision=precision)
                 print(f"the network by itself, {name}: {alone_ms(rows[name]):.1f} ms")
         camera = RtspServer({"/cam": barcode(1280, 720, RATE_HZ, key_every=KEY_EVERY)})
