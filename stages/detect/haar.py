@@ -111,11 +111,11 @@ class HaarDetector(Detector):
             labels += [label] * len(found)
         xyxy, count = np.concatenate(boxes), np.concatenate(counts)
         score = (count / (count + self.options.neighbours)).astype(np.float32)
-        label = np.array(labels, dtype=np.str_)
-        _, group = np.unique(label, return_inverse=True)
+        names = np.array(labels, dtype=np.str_)
+        _, group = np.unique(names, return_inverse=True)
         kept = suppress(xyxy, score, group.astype(np.int64), self.options.nms_iou)
         unscale = np.array([picture.width / luma.shape[1], picture.height / luma.shape[0]] * 2, np.float32)
-        return Detections(xyxy[kept] * unscale, score[kept], label[kept])
+        return Detections(xyxy[kept] * unscale, score[kept], names[kept])
 
     def _search(self, classifier: Any, luma: U8Array) -> tuple[F32Array, F32Array]:
         """Return boxes (N, 4) xyxy px of `luma`, and how many windows agreed on each, (N,)."""
@@ -147,7 +147,7 @@ def _file_of(name: str) -> tuple[Path, str]:
     """Return the path and the label of a cascade."""
     if name in CASCADES:
         file, label = CASCADES[name]
-        return Path(cv2.data.haarcascades) / file, label
+        return Path(cv2.__file__).parent / "data" / file, label
     path = Path(name).expanduser()
     if path.suffix.lower() != ".xml":
         raise ModelError(f"cascades: '{name}' is neither an .xml file nor one of {', '.join(CASCADES)}")
