@@ -13,7 +13,7 @@ GROUND_FLOOR = {
     f"pipeline.{name}"
     for name in ["condition", "errors", "event", "frame", "moment", "objects", "picture", "plugin", "secret"]
 }
-HEAVY = {"torch", "ultralytics", "supervision", "matplotlib", "trackeval", "yt_dlp", "mss"}
+HEAVY = {"torch", "torchvision", "ultralytics", "supervision", "matplotlib", "trackeval", "yt_dlp", "mss"}
 
 
 def modules() -> dict[str, Path]:

@@ -43,12 +43,15 @@ def read_names(path: Path) -> tuple[str, ...]:
 def wanted(labels: Sequence[str] | None, names: Sequence[str]) -> BoolArray:
     """Return which class numbers are wanted, (len(names),) bool; all when `labels` is None.
 
+    A number without a name ("") is one that the model does not use.
+
     Raises:
         ConfigError: if a label is none of the model's names.
     """
     if labels is None:
         return np.ones(len(names), np.bool_)
-    unknown = [label for label in labels if label not in names]
+    known = [name for name in names if name]
+    unknown = [label for label in labels if label not in known]
     if unknown:
-        raise ConfigError(f"labels: the model has no class '{unknown[0]}'; it has: {', '.join(names)}")
+        raise ConfigError(f"labels: the model has no class '{unknown[0]}'; it has: {', '.join(known)}")
     return np.array([name in labels for name in names], np.bool_)
