@@ -11,7 +11,18 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("pipeline", "stages", "streams")
 GROUND_FLOOR = {
     f"pipeline.{name}"
-    for name in ["condition", "errors", "event", "frame", "moment", "objects", "picture", "plugin", "secret"]
+    for name in [
+        "condition",
+        "errors",
+        "event",
+        "frame",
+        "moment",
+        "objects",
+        "picture",
+        "plugin",
+        "secret",
+        "shared",
+    ]
 }
 HEAVY = {"torch", "ultralytics", "supervision", "matplotlib", "trackeval", "yt_dlp", "mss"}
 
