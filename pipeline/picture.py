@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
@@ -14,6 +15,23 @@ Matrix = Literal["bt601", "bt709"]
 
 # Luma weights (Kr, Kb) of ITU-R BT.601-7 section 2.5.1 and BT.709-6 section 3.2.
 _LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planes:
+    """A picture as the decoder left it, for who converts it elsewhere (on a GPU).
+
+    Attributes:
+        y: (H, W) uint8 luma, read-only.
+        u: (ceil(H/2), ceil(W/2)) uint8 blue difference, read-only.
+        v: the same shape, red difference, read-only.
+        to_bgr: (3, 4) float32, maps (Y, U, V, 1) to (B, G, R), levels 0..255.
+    """
+
+    y: U8Array
+    u: U8Array
+    v: U8Array
+    to_bgr: npt.NDArray[np.float32]
 
 
 class Picture(ABC):
@@ -42,6 +60,10 @@ class Picture(ABC):
     @abstractmethod
     def luma(self) -> U8Array:
         """Return the luma plane, (height, width) uint8, without a copy where the decoder has one."""
+
+    def planes(self) -> Planes | None:
+        """Return the decoder's planes, without a copy; None for what came as BGR."""
+        return None
 
     @abstractmethod
     def _convert(self, width: int, height: int) -> U8Array:
@@ -104,6 +126,10 @@ class YuvPicture(Picture):
     def luma(self) -> U8Array:
         """Return the decoder's luma plane itself, (height, width) uint8, in the stream's own range."""
         return self._planes[0]
+
+    def planes(self) -> Planes:
+        """Return the decoder's planes, without a copy."""
+        return Planes(*self._planes, _yuv_to_bgr(self._matrix, self._full_range))
 
     def _convert(self, width: int, height: int) -> U8Array:
         y, u, v = self._planes
