@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,10 +18,10 @@ _MOST_SHOWN = 12
 def describe() -> dict[str, str]:
     """Return the rows of the table: name -> finding."""
     rows = {
-        "onnxruntime": _onnxruntime(),
-        "cuda": _provider("cuda"),
-        "tensorrt": _provider("tensorrt"),
-        "openvino": _openvino(),
+        "onnxruntime": _found(_onnxruntime),
+        "cuda": _found(partial(_provider, "cuda")),
+        "tensorrt": _found(partial(_provider, "tensorrt")),
+        "openvino": _found(_openvino),
     }
     measured = list(remembered().values())[-_MOST_SHOWN:]
     for entry in reversed(measured):
@@ -27,13 +29,19 @@ def describe() -> dict[str, str]:
     return rows
 
 
+def _found(look: Callable[[], str]) -> str:
+    """Return what `look` finds; a broken package must not hide the others."""
+    try:
+        return look()
+    except Exception as error:  # an import of native libraries may fail in any way
+        return " ".join(f"broken: {type(error).__name__}: {error}".split())
+
+
 def _onnxruntime() -> str:
     import onnxruntime
 
     cores = usable_cores()
-    return (
-        f"{onnxruntime.__version__} on the cpu in f32, one thread a picture, {cores} at once (the fallback)"
-    )
+    return f"{onnxruntime.__version__} on the cpu in f32, one thread a picture, {cores} at once"
 
 
 def _provider(name: ort.GpuName) -> str:
@@ -59,7 +67,6 @@ def _openvino() -> str:
 
 def _measured(entry: dict[str, Any]) -> str:
     times = entry.get("ms")
-    table = (
-        "; ".join(f"{plan} {spent} ms" for plan, spent in times.items()) if isinstance(times, dict) else ""
-    )
+    known = times if isinstance(times, dict) else {}
+    table = "; ".join(f"{plan} {spent} ms" for plan, spent in known.items())
     return f"{entry.get('chosen', '?')} (measured: {table})"
