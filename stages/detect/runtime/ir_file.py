@@ -68,7 +68,7 @@ def _parameter(layer: Element) -> TensorInfo:
 def _result(layer: Element, source: Element | None) -> TensorInfo:
     info = _port(layer, layer.find("./input/port"))
     port = None if source is None else source.find("./output/port")
-    name = info.name if port is None else port.get("names", info.name)
+    name = info.name if port is None else (port.get("names") or info.name)
     return TensorInfo(name, info.shape, info.dtype)
 
 
