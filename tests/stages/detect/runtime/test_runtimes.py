@@ -191,7 +191,8 @@ def test_the_cpu_in_the_gpus_place_is_no_success(tmp_path: Path, name: RuntimeNa
 
 
 def test_what_is_asked_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")  # so that it is as it was afterwards
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
     graph = read_graph(networks.convolution(tmp_path / "a.onnx", "batch", "side"))
     shapes = ((1, 3, 384, 640),)
     [(provider, options)] = ort.gpu_providers("cuda", 1, "f32", graph, shapes, 8, tmp_path)
