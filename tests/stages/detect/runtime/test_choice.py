@@ -198,6 +198,36 @@ def test_a_measurement_is_made_once_and_holds_for_what_it_was_made_for(
     assert len(lab.opened) == 2
 
 
+def test_what_lost_the_measurement_is_not_even_looked_for(
+    box: Callable[..., None], network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box(openvino=("cpu",))
+    lab = Lab(onnxruntime=0.010, openvino=0.020)
+    lab.choose(network)
+
+    def imported(*_: object) -> list[str]:
+        raise AssertionError("OpenVINO takes 66 MiB and 0.4 s to import")
+
+    monkeypatch.setattr(ov, "devices", imported)
+    assert lab.choose(network) == "onnxruntime cpu f32"
+
+
+WRONG_PLAN = {"name": "torch", "device": "cpu", "precision": "f32", "full": True}
+
+
+@pytest.mark.parametrize("plan", [None, 3, {}, WRONG_PLAN])
+def test_a_plan_that_is_none_is_measured_again(
+    box: Callable[..., None], network: Network, folder: Path, plan: object
+) -> None:
+    box(openvino=("cpu",))
+    lab = Lab(onnxruntime=0.020, openvino=0.010)
+    lab.choose(network)
+    kept = {key: {**entry, "plan": plan} for key, entry in cache.remembered().items()}
+    (folder / "runtimes.json").write_text(json.dumps(kept))
+    assert lab.choose(network) == "openvino cpu f32"
+    assert len(lab.opened) == 2
+
+
 def test_what_worked_before_and_fails_now_is_left_out_aloud(
     box: Callable[..., None], network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -256,7 +286,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_memory(
 
 def test_the_memory_is_bounded(folder: Path) -> None:
     for number in range(300):
-        cache.remember(str(number), {"place": 0})
+        cache.remember(str(number), {"chosen": "x"})
     kept = list(cache.remembered())
     assert kept == [str(number) for number in range(44, 300)]
     assert [path.name for path in folder.iterdir()] == ["runtimes.json"]
