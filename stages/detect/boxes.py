@@ -93,6 +93,8 @@ def suppress(xyxy: F32Array, score: F32Array, group: I64Array, iou: float) -> I6
         return np.empty(0, np.int64)
     # OpenCV wants (left, top, width, height); score and IoU thresholds are its last two arguments.
     tlwh = np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], axis=1).astype(np.float64)
+    # It moves the groups apart by the largest coordinate, which a box at the left of 0 would undo.
+    tlwh[:, :2] -= tlwh[:, :2].min()
     kept = cv2.dnn.NMSBoxesBatched(tlwh.tolist(), score.tolist(), group.tolist(), 0.0, iou)
     rows = np.asarray(kept, dtype=np.int64).ravel()
     return rows[np.argsort(-score[rows], kind="stable")]

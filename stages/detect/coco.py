@@ -29,8 +29,8 @@ _UNUSED_CATEGORIES = (0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 def _by_category() -> tuple[str, ...]:
     names = iter(COCO_NAMES)
-    return tuple("unused" if number in _UNUSED_CATEGORIES else next(names) for number in range(91))
+    return tuple("" if number in _UNUSED_CATEGORIES else next(names) for number in range(91))
 
 
 COCO_CATEGORIES = _by_category()
-"""The same by COCO's category number, 0..90; numbers without a class are "unused"."""
+"""The same by COCO's category number, 0..90; numbers without a class have the name ""."""

@@ -11,10 +11,10 @@ from stages.detect.coco import COCO_NAMES
 from stages.detect.layouts import detr, nanodet, ssd, torchvision, yolo
 from stages.detect.layouts.base import Hints, Layout
 from stages.detect.layouts.fastestdet import FastestDet
-from stages.detect.layouts.graph import Graph, Port
 from stages.detect.layouts.retinanet import RetinaNet
 from stages.detect.layouts.yolov5 import Yolov5
 from stages.detect.layouts.yolox import Yolox
+from stages.detect.runtime.graph import Graph, TensorInfo
 
 LayoutName = Literal[
     "yolov5",
@@ -42,7 +42,7 @@ LayoutName = Literal[
     "rtdetr-boxes",
     "rtdetr-ultralytics",
 ]
-"""`yolov8`: also v5u, v9, 11 and 12, and YOLO26 and v10 exported with scores per cell; `yolo26`: end to end."""
+"""`yolov8`: also v5u, v9, 11 and 12, and v10 and 26 with scores per cell; `yolo26`: both end to end."""
 
 Recogniser = Callable[[Graph, Hints], Layout | None]
 
@@ -130,25 +130,11 @@ def class_names(layout: Layout, where: str, classes: tuple[str, ...] | None) -> 
     )
 
 
-def class_numbers(labels: tuple[str, ...] | None, names: tuple[str, ...]) -> list[int] | None:
-    """Return the numbers of the classes that are wanted, None for all.
-
-    Raises:
-        ConfigError: if the network has no such class.
-    """
-    if labels is None:
-        return None
-    unknown = [label for label in labels if label not in names]
-    if unknown:
-        raise ConfigError(f"labels: the network has no class '{unknown[0]}'; it has: {', '.join(names)}")
-    return [number for number, name in enumerate(names) if name in labels]
-
-
 def _shown(graph: Graph) -> str:
     return f"input {_ports(graph.inputs)} and output {_ports(graph.outputs)}"
 
 
-def _ports(ports: tuple[Port, ...]) -> str:
+def _ports(ports: tuple[TensorInfo, ...]) -> str:
     shapes = [
         f"{port.name} {port.dtype} [{', '.join('?' if side is None else str(side) for side in port.shape)}]"
         for port in ports[:6]

@@ -15,10 +15,10 @@ import numpy as np
 from stages.detect.boxes import cxcywh_to_xyxy
 from stages.detect.coco import COCO_CATEGORIES, COCO_NAMES
 from stages.detect.layouts.base import Array, Candidates, F32Array, Hints, Layout
-from stages.detect.layouts.graph import Graph, Port
 from stages.detect.layouts.ports import image_input, literal
 from stages.detect.layouts.spec import RGB_DEVIATION, RGB_MEAN, InputSpec
 from stages.detect.layouts.yolo import is_rtdetr, told_names
+from stages.detect.runtime.graph import Graph, TensorInfo
 
 _SCALE = (1 / RGB_DEVIATION[0], 1 / RGB_DEVIATION[1], 1 / RGB_DEVIATION[2])
 _DETR_QUERIES = 100
@@ -38,7 +38,7 @@ class Detr(Layout):
         spec: InputSpec,
         classes: int | None,
         places: tuple[int, int],
-        mask: Port | None,
+        mask: TensorInfo | None,
     ) -> None:
         names = {_CATEGORIES: COCO_CATEGORIES, len(COCO_NAMES): COCO_NAMES}.get(classes or 0)
         super().__init__(name, spec, classes, names)

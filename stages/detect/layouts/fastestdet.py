@@ -8,9 +8,9 @@ import numpy as np
 
 from stages.detect.boxes import cxcywh_to_xyxy
 from stages.detect.layouts.base import Array, Candidates, Hints, Layout
-from stages.detect.layouts.graph import Graph
 from stages.detect.layouts.ports import image_input, one_output
 from stages.detect.layouts.spec import InputSpec
+from stages.detect.runtime.graph import Graph
 
 _STRIDE = 16
 

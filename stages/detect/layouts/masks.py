@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.detect.layouts.base import Array, F32Array, I64Array, Outlines
+from stages.detect.outlines import outline_of
 
 
 def prototype_outlines(
@@ -51,7 +52,7 @@ def _in_box(logits: F32Array, xyxy: F32Array, scale: F32Array) -> F32Array:
     end = np.maximum(np.round(xyxy[2:] - origin), 0).astype(int)
     where = np.s_[start[1] : end[1], start[0] : end[0]]
     inside[where] = fine[where] > 0
-    return largest_outline(inside, origin)
+    return _outline(inside, origin)
 
 
 def box_outlines(masks: Array, xyxy: F32Array) -> Outlines:
@@ -66,7 +67,7 @@ def box_outlines(masks: Array, xyxy: F32Array) -> Outlines:
             left, top, right, bottom = xyxy[row]
             width, height = max(round(float(right - left)), 1), max(round(float(bottom - top)), 1)
             fine = cv2.resize(masks[row].astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-            outlines.append(largest_outline((fine > 0.5).astype(np.uint8), xyxy[row, :2]))
+            outlines.append(_outline((fine > 0.5).astype(np.uint8), xyxy[row, :2]))
         return outlines
 
     return make
@@ -77,16 +78,12 @@ def picture_outlines(masks: Array) -> Outlines:
 
     def make(kept: I64Array) -> list[F32Array]:
         nothing = np.zeros(2, np.float32)
-        return [largest_outline((masks[row] > 0.5).astype(np.uint8), nothing) for row in kept]
+        return [_outline((masks[row] > 0.5).astype(np.uint8), nothing) for row in kept]
 
     return make
 
 
-def largest_outline(mask: npt.NDArray[np.uint8], origin: F32Array) -> F32Array:
-    """Return the outline of the largest connected part of a mask, (P, 2) px; no points for an empty mask."""
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not contours:
-        return np.empty((0, 2), np.float32)
-    largest = max(contours, key=cv2.contourArea)
-    # findContours gives pixels, an outline lies between them: half a pixel to the pixel's centre.
-    return np.asarray(largest.reshape(-1, 2) + origin + 0.5, dtype=np.float32)
+def _outline(mask: npt.NDArray[np.uint8], origin: F32Array) -> F32Array:
+    """Return the outline of a mask whose top left corner is at `origin`, (P, 2) px of the input."""
+    # Half a pixel: an outline names pixels, a box the lines between them.
+    return np.asarray(outline_of(mask) + origin + 0.5, dtype=np.float32)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.detect.layouts.base import Array, Candidates, F32Array, Hints, Layout
-from stages.detect.layouts.graph import Graph, Port
 from stages.detect.layouts.grid import cell_count, grid
 from stages.detect.layouts.ports import image_input, one_output
 from stages.detect.layouts.spec import RGB_DEVIATION, RGB_MEAN, InputSpec
+from stages.detect.runtime.graph import Graph, TensorInfo
 
 _PLUS_STRIDES = (8, 16, 32, 64)
 _BINS = 8
@@ -124,7 +124,7 @@ def _heads(graph: Graph) -> tuple[tuple[int, ...], tuple[list[int], list[int]]] 
     return strides, ([found["cls"][s] for s in strides], [found["dis"][s] for s in strides])
 
 
-def _fits(kind: str, port: Port) -> bool:
+def _fits(kind: str, port: TensorInfo) -> bool:
     return len(port.shape) == 3 and (kind == "cls" or port.shape[2] in (None, 4 * _BINS))
 
 

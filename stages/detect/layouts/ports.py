@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from stages.detect.layouts.graph import Graph, Port
 from stages.detect.layouts.spec import InputSpec
+from stages.detect.runtime.graph import Graph, TensorInfo
 
 IMAGE_TYPES = ("float32", "float16", "uint8")
 
@@ -31,7 +31,7 @@ def image_input(graph: Graph, *, inputs: int = 1, **settings: Any) -> InputSpec 
     return None
 
 
-def one_output(graph: Graph, rank: int) -> Port | None:
+def one_output(graph: Graph, rank: int) -> TensorInfo | None:
     """Return the only output if it has this rank."""
     if len(graph.outputs) == 1 and len(graph.outputs[0].shape) == rank:
         return graph.outputs[0]

@@ -1,4 +1,4 @@
-"""RetinaNet (Lin et al. 2017, arXiv:1708.02002): the raw heads of NVIDIA's export, which ONNX Model Zoo has."""
+"""RetinaNet (Lin et al. 2017, arXiv:1708.02002): the raw heads of NVIDIA's export (ONNX Model Zoo)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from stages.detect.coco import COCO_NAMES
 from stages.detect.layouts.base import Array, Candidates, F32Array, Hints, Layout
-from stages.detect.layouts.graph import Graph
 from stages.detect.layouts.ports import image_input
 from stages.detect.layouts.spec import RGB_DEVIATION, RGB_MEAN, InputSpec
+from stages.detect.runtime.graph import Graph
 
 _SCALE = (1 / RGB_DEVIATION[0], 1 / RGB_DEVIATION[1], 1 / RGB_DEVIATION[2])
 _LEVELS = 5

@@ -12,9 +12,9 @@ import numpy as np
 
 from stages.detect.coco import COCO_CATEGORIES, COCO_NAMES
 from stages.detect.layouts.base import Array, Candidates, F32Array, Hints, Layout
-from stages.detect.layouts.graph import Graph
 from stages.detect.layouts.ports import image_input, one_output, outputs_named
 from stages.detect.layouts.spec import RGB_DEVIATION, RGB_MEAN, InputSpec
+from stages.detect.runtime.graph import Graph
 
 _SCALE = (1 / RGB_DEVIATION[0], 1 / RGB_DEVIATION[1], 1 / RGB_DEVIATION[2])
 
@@ -91,7 +91,7 @@ class SsdMlperf(Layout):
 
 
 class TensorFlow(Layout):
-    """Outputs detection_boxes (B, N, 4) as top, left, bottom, right 0..1, detection_classes from 1, and scores.
+    """Outputs detection_boxes (B, N, 4): top, left, bottom, right 0..1; detection_classes from 1; and scores.
 
     SSD, EfficientDet, CenterNet and Faster R-CNN of TensorFlow's Object Detection API, converted by tf2onnx.
     Input RGB 0..255, uint8 or float, stretched; suppressed already.

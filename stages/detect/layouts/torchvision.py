@@ -1,4 +1,4 @@
-"""torchvision's detectors: SSD, RetinaNet, FCOS, Faster, Mask and Keypoint R-CNN, and ONNX Model Zoo's R-CNNs.
+"""torchvision's detectors (SSD, RetinaNet, FCOS, Faster, Mask, Keypoint R-CNN) and ONNX Model Zoo's R-CNNs.
 
 The network resizes, normalises and suppresses by itself; boxes are px of what it was given. Source:
 pytorch.org/vision/stable/models.html#object-detection, github.com/onnx/models.
@@ -13,10 +13,10 @@ import numpy as np
 
 from stages.detect.coco import COCO_CATEGORIES, COCO_NAMES
 from stages.detect.layouts.base import Array, Candidates, Hints, Layout
-from stages.detect.layouts.graph import Graph
 from stages.detect.layouts.masks import box_outlines, picture_outlines
 from stages.detect.layouts.ports import image_input
 from stages.detect.layouts.spec import InputSpec
+from stages.detect.runtime.graph import Graph
 
 # Output names of the zoo's Faster and Mask R-CNN, which say nothing but are always these.
 _ZOO_OUTPUTS = (("6379", "6381", "6383"), ("6568", "6570", "6572", "6887"))

@@ -13,10 +13,10 @@ import numpy as np
 
 from stages.detect.boxes import cxcywh_to_xyxy, rotated_to_xyxy
 from stages.detect.layouts.base import Array, Candidates, Hints, Layout
-from stages.detect.layouts.graph import Graph
 from stages.detect.layouts.masks import prototype_outlines
 from stages.detect.layouts.ports import image_input, literal
 from stages.detect.layouts.spec import DEFAULT_SIZE_PX, InputSpec
+from stages.detect.runtime.graph import Graph
 
 TASKS = ("detect", "segment", "pose", "obb")
 _MASKS = 32

@@ -12,11 +12,11 @@ import numpy as np
 
 from stages.detect.boxes import cxcywh_to_xyxy
 from stages.detect.layouts.base import Array, Candidates, Hints, Layout
-from stages.detect.layouts.graph import Graph
 from stages.detect.layouts.grid import cell_count
 from stages.detect.layouts.ports import image_input
 from stages.detect.layouts.spec import InputSpec
 from stages.detect.layouts.yolo import told_names
+from stages.detect.runtime.graph import Graph
 
 _ANCHORS = 3
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64))

@@ -8,10 +8,10 @@ import numpy as np
 
 from stages.detect.boxes import cxcywh_to_xyxy
 from stages.detect.layouts.base import Array, Candidates, Hints, Layout
-from stages.detect.layouts.graph import Graph
 from stages.detect.layouts.grid import cell_count, grid
 from stages.detect.layouts.ports import image_input, one_output
 from stages.detect.layouts.spec import InputSpec
+from stages.detect.runtime.graph import Graph
 
 _STRIDES = (8, 16, 32)
 # exp overflows float32 on damaged weights only; such a box is cut to the picture later.
