@@ -35,7 +35,7 @@ class StageError(SightlineError):
     """A stage failed on a frame: a defect of the stage, or a picture it cannot handle."""
 
 
-class FrameLost(SightlineError):
+class FrameLost(SightlineError):  # noqa: N818 - no failure of the stream
     """A stage has lost this frame, and only this one: the ledger counts it, the next frame has a gap.
 
     Attributes:
@@ -49,7 +49,7 @@ class FrameLost(SightlineError):
         self.detail = detail
 
 
-class FramesLost(SightlineError):
+class FramesLost(SightlineError):  # noqa: N818 - as above
     """Some frames of a batch are lost, the others are done.
 
     Attributes:

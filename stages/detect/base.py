@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
+from pipeline.errors import FrameLost, FramesLost
 from pipeline.frame import Frame
 from pipeline.objects import Detections
 from pipeline.picture import Picture
@@ -21,12 +22,22 @@ class Detector(Stage):
     gives = frozenset({"detections"})
 
     @abstractmethod
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        """Return the detections of each picture, in the pictures' order."""
+    def detect(self, pictures: Sequence[Picture]) -> Sequence[Detections | FrameLost]:
+        """Return the detections of each picture, in the pictures' order, or why that picture is lost."""
 
     def process_batch(self, frames: Sequence[Frame]) -> None:
-        """Fill in `detections` and `model_hash` of each frame."""
+        """Fill in `detections` and `model_hash` of each frame.
+
+        Raises:
+            FramesLost: of the frames whose picture is lost.
+        """
         found = self.detect([frame.picture for frame in frames])
-        for frame, detections in zip(frames, found, strict=True):
+        losses: dict[int, FrameLost] = {}
+        for place, (frame, detections) in enumerate(zip(frames, found, strict=True)):
+            if isinstance(detections, FrameLost):
+                losses[place] = detections
+                continue
             frame.detections = detections
             frame.model_hash = self.model_hash
+        if losses:
+            raise FramesLost(losses)

@@ -1,63 +1,97 @@
-"""Detectors in the ONNX format, run by ONNX Runtime on the CPU."""
+"""Detectors in the ONNX format: any family that `stages.detect.layouts` knows, without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
-import numpy as np
-from pydantic import Field
+import numpy.typing as npt
+from pydantic import BeforeValidator, Field
 
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import ModelError
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, StageContext
-from stages.detect import yolox
+from pipeline.plugin import StageContext, StreamInfo
 from stages.detect.base import Detector
-from stages.detect.boxes import AGNOSTIC_NMS, cxcywh_to_xyxy, suppress
-from stages.detect.coco import COCO_NAMES
-from stages.detect.letterbox import Letterbox
-from stages.detect.weights import weights_hash
+from stages.detect.boxes import AGNOSTIC_NMS
+from stages.detect.classes import wanted
+from stages.detect.layouts.choose import LayoutName, choose_layout, class_names
+from stages.detect.layouts.finish import Finish
+from stages.detect.layouts.spec import Tensors
+from stages.detect.models.resolve import resolve
+from stages.detect.runtime.files import read_graph
+from stages.detect.runtime.options import RuntimeOptions
 
-Layout = Literal["yolox"]
 
-
-class OnnxOptions(Options):
+class OnnxOptions(RuntimeOptions):
     """Options of the stage `onnx`."""
 
-    model: Path = Field(description="Path of the .onnx file.")
-    layout: Layout = Field("yolox", description="Family of the network: what its input and output mean.")
+    model: Annotated[str, BeforeValidator(str)] = Field(
+        min_length=1, description="Path of the .onnx file, the name of a known model, or an https URL."
+    )
+    layout: LayoutName | None = Field(
+        None, description="What the network's outputs mean; by default recognised from the file."
+    )
+    classes: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the network's classes in the order of its training; default: as the file "
+        "says, else COCO's.",
+    )
     confidence: float = Field(0.25, gt=0, le=1, description="Smallest score of a detection.")
     nms_iou: float = Field(
         0.45, gt=0, le=1, description="Boxes that overlap a better one by more (IoU) are dropped."
     )
     agnostic_nms: bool = Field(True, description=AGNOSTIC_NMS)
     labels: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Only these COCO classes, e.g. [car, truck, bus]; default all."
+        None, min_length=1, description="Only these classes, e.g. [car, truck, bus]; default all."
     )
-    threads: int = Field(
-        1, ge=1, le=64, description="CPU threads of the network. More than one suffers badly on a busy box."
+    image_size: int | None = Field(
+        None,
+        ge=32,
+        le=4096,
+        description="Longer side of the input, px, where the file leaves it open; the other side follows "
+        "from the picture's shape. Default: as the file says, else 640.",
     )
+    max_detections: int = Field(300, ge=1, le=3000, description="At most this many detections per picture.")
 
 
 class OnnxDetector(Detector):
-    """Finds the COCO classes with a YOLOX network (input BGR 0..255, letterboxed top left, grey 114).
+    """Finds objects with a network in an ONNX file, whose family is recognised from the file.
 
     Raises:
-        ModelError: if the weights are missing, are no ONNX file, or have another input or output.
-        ConfigError: if a label is unknown.
+        ModelError: if the weights are missing or damaged, or their layout is not known.
+        ConfigError: if a label is unknown, or the classes are not as many as the network's.
     """
 
-    Options: ClassVar[type[Options]] = OnnxOptions
+    Options: ClassVar[type[RuntimeOptions]] = OnnxOptions
 
     def __init__(self, options: OnnxOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        self._classes = _class_numbers(options.labels)
-        self.model_hash = weights_hash(options.model)
-        self._session = _session(options.model, options.threads)
-        self._input, self._width, self._height = _input_of(self._session, options.model)
-        _check_output(self._session, options.model, self._width, self._height)
+        file = resolve(options.model)
+        self.model_hash = file.hash
+        graph = read_graph(file.path)
+        count = len(options.classes) if options.classes else None
+        self._layout = choose_layout(graph, str(file.path), options.layout, count)
+        names = class_names(self._layout, str(file.path), options.classes)
+        self._finish = Finish(
+            names,
+            wanted(options.labels, names),
+            options.nms_iou,
+            options.agnostic_nms,
+            options.max_detections,
+        )
+        self._path = file.path
+        self._session = _session(file.path, options.threads)
+        self._tensors: Tensors | None = None
+        if self._layout.spec.fixed:
+            self._size_for(1, 1)
+
+    def open(self, info: StreamInfo) -> None:
+        """Choose the input's size for the pictures of this stream."""
+        super().open(info)
+        self._size_for(info.width, info.height)
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         """Run the network on each picture by itself: on a CPU a batch gains nothing."""
@@ -67,27 +101,23 @@ class OnnxDetector(Detector):
         """Free the network."""
         self._session = None
 
+    def _size_for(self, width: int, height: int) -> Tensors:
+        spec = self._layout.spec.sized(width, height, self.options.image_size)
+        if self._tensors is None or self._tensors.spec != spec:
+            self._tensors = Tensors(spec)
+        return self._tensors
+
     def _detect(self, picture: Picture) -> Detections:
-        box = Letterbox.of(picture, self._width, self._height)
-        tensor = box.fill(picture).transpose(2, 0, 1)[None].astype(np.float32)
-        raw = self._session.run(None, {self._input: tensor})[0][0]
-        cxcywh, score, number = yolox.decode(raw, self._width, self._height, self.options.confidence)
-        wanted = np.isin(number, self._classes)
-        cxcywh, score, number = cxcywh[wanted], score[wanted], number[wanted]
-        xyxy = box.to_picture(cxcywh_to_xyxy(cxcywh))
-        group = np.zeros_like(number) if self.options.agnostic_nms else number
-        kept = suppress(xyxy, score, group, self.options.nms_iou)
-        names = np.array(COCO_NAMES)[number[kept]]
-        return Detections(xyxy[kept], np.clip(score[kept], 0, 1), names)
-
-
-def _class_numbers(labels: tuple[str, ...] | None) -> list[int]:
-    if labels is None:
-        return list(range(len(COCO_NAMES)))
-    unknown = [label for label in labels if label not in COCO_NAMES]
-    if unknown:
-        raise ConfigError(f"labels: '{unknown[0]}' is no COCO class; known: {', '.join(COCO_NAMES)}")
-    return [COCO_NAMES.index(label) for label in labels]
+        tensors = self._tensors or self._size_for(picture.width, picture.height)
+        tensor, place = tensors.fill(picture)
+        inputs = self._layout.feed(tensor, tensors.spec)
+        names = [port.name for port in self._session.get_inputs()]
+        try:
+            outputs: list[npt.NDArray[Any]] = self._session.run(None, dict(zip(names, inputs, strict=True)))
+        except Exception as error:  # ONNX Runtime's own exceptions have no common public base
+            raise ModelError(f"'{self._path}' does not run: {str(error).splitlines()[0]}") from error
+        found = self._layout.decode(outputs, tensors.spec, self.options.confidence)
+        return self._finish(found[0], place)
 
 
 def _session(path: Path, threads: int) -> Any:
@@ -106,25 +136,3 @@ def _session(path: Path, threads: int) -> Any:
         raise ModelError(
             f"'{path}' is no usable ONNX file ({reason}); export or download it again"
         ) from error
-
-
-def _input_of(session: Any, path: Path) -> tuple[str, int, int]:
-    inputs = session.get_inputs()
-    shape = inputs[0].shape
-    fits = len(inputs) == 1 and len(shape) == 4 and shape[1] == 3 and inputs[0].type == "tensor(float)"
-    if not fits or not all(isinstance(side, int) for side in shape[2:]):
-        raise ModelError(
-            f"'{path}' is no network of layout 'yolox': its input is {inputs[0].type} {shape}, "
-            f"wanted tensor(float) [1, 3, height, width] with fixed sizes; set 'layout' or export it so"
-        )
-    return inputs[0].name, shape[3], shape[2]
-
-
-def _check_output(session: Any, path: Path, width: int, height: int) -> None:
-    shape = session.get_outputs()[0].shape
-    wanted = [yolox.cell_count(width, height), 5 + len(COCO_NAMES)]
-    if len(session.get_outputs()) != 1 or len(shape) != 3 or shape[1:] != wanted:
-        raise ModelError(
-            f"'{path}' is no network of layout 'yolox': its output is {shape}, "
-            f"wanted [1, {wanted[0]}, {wanted[1]}]; set 'layout' or use another file"
-        )

@@ -2,6 +2,6 @@
 
     options -> lease_inference(...) -> InferenceClient.run(inputs) -> outputs
 
-`graph` reads what a file wants and gives without loading a runtime; `opening` opens it with the runtime of the
-options, or with the fastest one of this box; `shared` runs it for all streams of a process.
+`files` reads what a file wants and gives without loading a runtime; `choice` opens it with the runtime of
+the options, or with the fastest one of this box; `shared` runs it for all streams of a process.
 """

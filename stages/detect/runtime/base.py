@@ -22,11 +22,11 @@ Precision = Literal["f32", "bf16", "f16", "int8"]
 """What the network calculates in; its inputs and outputs keep the types of the file."""
 
 
-class RuntimeMissing(ModelError):
-    """A runtime or device that was asked for is not on this box; the message says what to install or change."""
+class MissingRuntimeError(ModelError):
+    """A runtime or device that was asked for is not on this box; the message says what to do."""
 
 
-class OutOfMemory(ModelError):
+class OutOfMemoryError(ModelError):
     """The device has no room for this many pictures at once."""
 
 
@@ -58,7 +58,7 @@ class Runtime(Protocol):
             One new array per output, in the graph's order.
 
         Raises:
-            OutOfMemory: if the device has no room for so many pictures.
+            OutOfMemoryError: if the device has no room for so many pictures.
             ModelError: if the network fails on these inputs.
         """
 

@@ -40,7 +40,7 @@ def read(path: Path) -> Graph:
         with path.open("rb") as file:
             if file.seek(0, 2) == 0:
                 raise ModelError(f"the weights '{path}' are an empty file; download them again")
-            # Not closed by hand: the error of a damaged file still holds views of it. The last of them closes it.
+            # Not closed by hand: the error of a damaged file still holds views of it.
             return _model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
     except OSError as error:
         raise ModelError(
