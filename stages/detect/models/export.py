@@ -196,7 +196,8 @@ def _make(
             request = {"model": str(copy), "arguments": _arguments(settings)}
             answer = _ask(json.dumps(request), work, timeout_s, tell)
             if "path" not in answer:
-                raise ModelError(f"'{weights}' cannot be exported to {settings.format}: {answer['error']}")
+                reason = _plain(answer["error"]).replace(str(copy), str(weights))
+                raise ModelError(f"'{weights}' cannot be exported to {settings.format}: {reason}")
             made_at = Path(answer["path"])
             if settings.format == "onnx":
                 check_weights(made_at)
@@ -279,6 +280,12 @@ def _last_words(log: Path, child: subprocess.Popen[str]) -> str:
     text = log.read_text(encoding="utf-8", errors="replace").strip()
     words = " ".join(text[-_TOLD_CHARACTERS:].split()) or "it said nothing"
     return f"the process ended with code {child.returncode}: {words}"
+
+
+def _plain(text: str) -> str:
+    """Return an error of ultralytics without its pictures, and not at any length."""
+    words = " ".join(text.encode("ascii", "ignore").decode().split())
+    return words if len(words) <= _TOLD_CHARACTERS else f"{words[:_TOLD_CHARACTERS]} ..."
 
 
 def _end(child: subprocess.Popen[str]) -> None:
