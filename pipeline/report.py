@@ -24,6 +24,7 @@ _PACKAGES = (
     "av",
     "pyzmq",
     "onnxruntime",
+    "openvino",
     "torch",
     "ultralytics",
 )

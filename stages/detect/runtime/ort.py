@@ -110,7 +110,7 @@ class OrtRuntime:
         if not on_cpu and used[0] != _PROVIDERS[name]:
             self._session = None
             raise MissingRuntimeError(
-                f"{name} cannot use '{device}': ONNX Runtime found no such GPU, or no CUDA {_cuda_built()}and "
+                f"{name} cannot use '{device}': ONNX Runtime found no such GPU or no CUDA {_cuda_built()}and "
                 f"cuDNN to go with it; 'sightline doctor' shows what is here, 'device: cpu' does without"
             )
 
