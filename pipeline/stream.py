@@ -25,6 +25,7 @@ from pipeline.ledger import Ledger
 from pipeline.moment import Clock, Moment
 from pipeline.output import NamedSink, Output
 from pipeline.plugin import Source, StageContext, StreamInfo
+from pipeline.shared import Shared
 from pipeline.stopwatch import Stopwatch
 from pipeline.tally import Tally
 
@@ -69,6 +70,7 @@ class Stream:
         bus: shared publisher, or None.
         on_end: called once when all three threads are done.
         clock: monotonic seconds, for the report.
+        shared: what the stages of all streams have in common; its own when None.
 
     Raises:
         ConfigError: if a stage cannot be built (missing weights, a missing package).
@@ -81,6 +83,7 @@ class Stream:
         bus: Bus | None,
         on_end: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        shared: Shared | None = None,
     ) -> None:
         self.config = config
         self.ledger = Ledger()
@@ -98,7 +101,7 @@ class Stream:
         self._news: tuple[object, ...] = ()
         self._run_id = ""
         self._opened: Future[StreamInfo | None] = Future()
-        context = StageContext(config.name, config.config_hash)
+        context = StageContext(config.name, config.config_hash, shared or Shared())
         self._stages: list[NamedStage] = []
         for step in config.stages:
             with blaming(StageError, f"stream '{config.name}': stage '{step.name}' cannot be made"):
