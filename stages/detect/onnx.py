@@ -18,12 +18,13 @@ from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS, cxcywh_to_xyxy, suppress
 from stages.detect.coco import COCO_NAMES
 from stages.detect.letterbox import Letterbox
+from stages.detect.spend.options import DetectorOptions
 from stages.detect.weights import weights_hash
 
 Layout = Literal["yolox"]
 
 
-class OnnxOptions(Options):
+class OnnxOptions(DetectorOptions):
     """Options of the stage `onnx`."""
 
     model: Path = Field(description="Path of the .onnx file.")

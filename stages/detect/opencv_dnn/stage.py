@@ -21,6 +21,7 @@ from stages.detect.boxes import AGNOSTIC_NMS, suppress
 from stages.detect.classes import VOC_NAMES, read_names, wanted
 from stages.detect.coco import COCO_NAMES
 from stages.detect.opencv_dnn import caffe, darknet
+from stages.detect.spend.options import DetectorOptions
 from stages.detect.weights import weights_hash
 
 F32Array = npt.NDArray[np.float32]
@@ -31,7 +32,7 @@ _FORMATS = {".weights": (".cfg",), ".caffemodel": (".prototxt", ".pbtxt", ".txt"
 _BACKENDS = {"cuda": "DNN_BACKEND_CUDA", "opencl": "DNN_BACKEND_OPENCV", "cpu": "DNN_BACKEND_OPENCV"}
 
 
-class OpencvDnnOptions(Options):
+class OpencvDnnOptions(DetectorOptions):
     """Options of the stage `opencv-dnn`."""
 
     model: Path = Field(description="Path of Darknet's .weights, or of Caffe's .caffemodel.")
