@@ -48,11 +48,12 @@ class MotionGate:
         self._cells = coarse(luma)
         self._exposure = Exposure()
 
-    def changes(self, luma: U8Array) -> U8Array | None:
+    def changes(self, luma: U8Array, *, relit: bool = True) -> U8Array | None:
         """Return what has changed since the reference.
 
         Args:
             luma: (H, W) uint8.
+            relit: whether what seems to have changed may be due to the exposure.
 
         Returns:
             (H, W) uint8, 255 where it has, None when nothing has. All of it when there is no reference of
@@ -62,17 +63,17 @@ class MotionGate:
         if low is None or high is None or cells is None or low.shape != luma.shape:
             return np.full(luma.shape, 255, np.uint8)
         changed = _outside(self._adjusted(luma), low, high)
-        if changed is None:
-            return None
+        if changed is None or not relit:
+            return changed
         exposure = fit_exposure(coarse(luma), cells, self._exposure)
         if exposure.support < _MIN_SUPPORT:
             return changed
         before, self._exposure = self._exposure, exposure
-        relit = _outside(self._adjusted(luma), low, high)
-        if relit is not None and cv2.countNonZero(relit) >= cv2.countNonZero(changed):
+        left = _outside(self._adjusted(luma), low, high)
+        if left is not None and cv2.countNonZero(left) >= cv2.countNonZero(changed):
             self._exposure = before
             return changed
-        return relit
+        return left
 
     def _adjusted(self, luma: U8Array) -> U8Array:
         exposure = self._exposure

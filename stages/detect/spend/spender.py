@@ -92,12 +92,17 @@ class Spender:
         due = self._pacer.due(Beat(frame.run, frame.sequence, pts_s))
         view, small, factor = self._reduced(frame.picture)
         anew = not (self._trusted and frame.follows(last)) or frame.gap is not None
-        changed = self._gate.changes(small) if small is not None and not anew else None
+        still = pts_s - self._moved_s > options.hold_s
+        changed = None
+        if small is not None and not anew:
+            # While things move the reference is too young for the exposure to have changed, and it does not
+            # matter: the detector looks anyway.
+            changed = self._gate.changes(small, relit=still)
         if changed is not None:
             self._moved_s = pts_s
         if anew or pts_s - self._looked_s >= options.refresh_s:
             return self._look(frame, small, view, factor, None)
-        if options.gate and changed is None and pts_s - self._moved_s > options.hold_s:
+        if options.gate and changed is None and still:
             return Plan(Act.KEEP, None)
         if not due:
             return Plan(Act.CARRY, None, view, factor)
