@@ -22,6 +22,7 @@ from stages.detect.classes import VOC_NAMES, read_names, wanted
 from stages.detect.coco import COCO_NAMES
 from stages.detect.models.resolve import resolve
 from stages.detect.opencv_dnn import caffe, darknet
+from stages.detect.spend.options import DetectorOptions
 
 F32Array = npt.NDArray[np.float32]
 I64Array = npt.NDArray[np.int64]
@@ -31,7 +32,7 @@ _FORMATS = {".weights": (".cfg",), ".caffemodel": (".prototxt", ".pbtxt", ".txt"
 _BACKENDS = {"cuda": "DNN_BACKEND_CUDA", "opencl": "DNN_BACKEND_OPENCV", "cpu": "DNN_BACKEND_OPENCV"}
 
 
-class OpencvDnnOptions(Options):
+class OpencvDnnOptions(DetectorOptions):
     """Options of the stage `opencv-dnn`."""
 
     model: str = Field(
