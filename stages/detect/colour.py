@@ -15,6 +15,7 @@ from pipeline.picture import Picture
 from pipeline.plugin import Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.outlines import outline_of
+from stages.detect.spend.options import DetectorOptions
 from stages.vision.colour import ColourRange, parse_colour
 
 U8Array = npt.NDArray[np.uint8]
@@ -40,7 +41,7 @@ class HsvOptions(Options):
         return self
 
 
-class ColourOptions(Options):
+class ColourOptions(DetectorOptions):
     """Options of the stage `colour`."""
 
     colours: dict[Name, tuple[str | HsvOptions, ...]] = Field(

@@ -22,6 +22,7 @@ from stages.detect.classes import VOC_NAMES, read_names, wanted
 from stages.detect.coco import COCO_NAMES
 from stages.detect.models.resolve import resolve
 from stages.detect.opencv_dnn import caffe, darknet
+from stages.detect.runtime.shared import BAD_OUTPUT
 from stages.detect.spend.options import DetectorOptions
 
 F32Array = npt.NDArray[np.float32]
@@ -130,7 +131,7 @@ class OpencvDnnDetector(Detector):
     def _detect(self, picture: Picture) -> Detections:
         outputs = self._run(picture.fit(self._network.width, self._network.height))
         if not all(np.isfinite(output).all() for output in outputs):
-            raise FrameLost("bad network output", f"'{self.options.model}' gave what is no finite number")
+            raise FrameLost(BAD_OUTPUT, f"'{self.options.model}' gave what is no finite number")
         xyxy, score, number = self._network.decode(
             outputs, picture.width, picture.height, self.options.confidence
         )

@@ -18,6 +18,7 @@ from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS, suppress
 from stages.detect.classes import read_names, wanted
 from stages.detect.models.resolve import resolve
+from stages.detect.runtime.shared import BAD_OUTPUT
 from stages.detect.torch_run import Batches, TorchOptions, device_of, is_half, need
 from stages.detect.torchvision.network import Found, Network, Weights, published_classes
 
@@ -111,17 +112,17 @@ class TorchvisionDetector(Detector):
             raise
         self._batches = Batches(self._run, options.batch, options.network)
 
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections | FrameLost]:
         """Run the network on all pictures at once, as far as they have one size."""
         found: list[Found | None] = []
         for _, alike in groupby(pictures, key=lambda picture: (picture.width, picture.height)):
             found += self._batches(list(alike))
-        detections = []
-        for one, picture in zip(found, pictures, strict=True):
-            if one is None:
-                raise FrameLost("bad network output", f"'{self.options.model}' gave what is no finite number")
-            detections.append(self._detections(one, picture))
-        return detections
+        return [
+            self._detections(one, picture)
+            if one is not None
+            else FrameLost(BAD_OUTPUT, f"'{self.options.model}' gave what is no finite number")
+            for one, picture in zip(found, pictures, strict=True)
+        ]
 
     def close(self) -> None:
         """Free the network, if no other stream has it."""
