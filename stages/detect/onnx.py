@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-import numpy.typing as npt
+import numpy as np
 from pydantic import BeforeValidator, Field
 
-from pipeline.errors import ModelError
+from pipeline.errors import FrameLost
 from pipeline.objects import Detections
 from pipeline.picture import Picture
 from pipeline.plugin import StageContext, StreamInfo
@@ -20,6 +19,7 @@ from stages.detect.layouts.choose import LayoutName, choose_layout, class_names
 from stages.detect.layouts.finish import Finish
 from stages.detect.layouts.spec import Tensors
 from stages.detect.models.resolve import resolve
+from stages.detect.runtime.client import InferenceClient, lease_inference
 from stages.detect.runtime.files import read_graph
 from stages.detect.runtime.options import RuntimeOptions
 from stages.detect.spend.options import DetectorOptions
@@ -62,7 +62,7 @@ class OnnxDetector(Detector):
     """Finds objects with a network in an ONNX file, whose family is recognised from the file.
 
     Raises:
-        ModelError: if the weights are missing or damaged, or their layout is not known.
+        ModelError: if the weights are missing or damaged, do not run here, or their layout is not known.
         ConfigError: if a label is unknown, or the classes are not as many as the network's.
     """
 
@@ -71,11 +71,12 @@ class OnnxDetector(Detector):
     def __init__(self, options: OnnxOptions, context: StageContext) -> None:
         super().__init__(options, context)
         file = resolve(options.model)
-        self.model_hash = file.hash
-        graph = read_graph(file.path)
+        self.model_hash: str = file.hash
+        self._path = file.path
+        self._graph = read_graph(file.path)
         count = len(options.classes) if options.classes else None
-        self._layout = choose_layout(graph, str(file.path), options.layout, count)
-        names = class_names(self._layout, str(file.path), options.classes)
+        self.layout = choose_layout(self._graph, str(file.path), options.layout, count)
+        names = class_names(self.layout, str(file.path), options.classes)
         self._finish = Finish(
             names,
             wanted(options.labels, names),
@@ -83,57 +84,80 @@ class OnnxDetector(Detector):
             options.agnostic_nms,
             options.max_detections,
         )
-        self._path = file.path
-        self._session = _session(file.path, options.threads)
+        self._client: InferenceClient | None = None
         self._tensors: Tensors | None = None
-        if self._layout.spec.fixed:
-            self._size_for(1, 1)
+        # The engine asks before the size of the pictures is known.
+        self.batch = options.callers
+        if self.layout.spec.fixed:
+            self._prepare(1, 1)
 
     def open(self, info: StreamInfo) -> None:
-        """Choose the input's size for the pictures of this stream."""
+        """Open the network with an input of the shape of this stream's pictures."""
         super().open(info)
-        self._size_for(info.width, info.height)
+        self._prepare(info.width, info.height)
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        """Run the network on each picture by itself: on a CPU a batch gains nothing."""
-        return [self._detect(picture) for picture in pictures]
+        """Run the network on each picture, on a CPU as many at once as it has cores for.
+
+        Raises:
+            FrameLost: if a picture is lost: the network hung, or gave no numbers.
+            ModelError: if the network does not run, or finds classes that have no name.
+        """
+        found = []
+        for one in self.look(pictures):
+            if isinstance(one, FrameLost):
+                raise one
+            found.append(one)
+        return found
+
+    def look(self, pictures: Sequence[Picture]) -> list[Detections | FrameLost]:
+        """Return the detections of each picture, or why it is lost."""
+        if not pictures:
+            return []
+        client, tensors = self._prepared(pictures[0])
+        found: list[Detections | FrameLost] = []
+        for start in range(0, len(pictures), tensors.count):
+            found += self._look(pictures[start : start + tensors.count], client, tensors)
+        return found
 
     def close(self) -> None:
-        """Free the network."""
-        self._session = None
+        """Give the network back."""
+        client, self._client, self._tensors = self._client, None, None
+        if client:
+            client.close()
 
-    def _size_for(self, width: int, height: int) -> Tensors:
-        spec = self._layout.spec.sized(width, height, self.options.image_size)
-        if self._tensors is None or self._tensors.spec != spec:
-            self._tensors = Tensors(spec)
-        return self._tensors
+    def _look(
+        self, pictures: Sequence[Picture], client: InferenceClient, tensors: Tensors
+    ) -> list[Detections | FrameLost]:
+        places, requests = [], []
+        for index, picture in enumerate(pictures):
+            tensor, place = tensors.fill(picture, index)
+            places.append(place)
+            requests.append(self.layout.feed(tensor, tensors.spec))
+        found: list[Detections | FrameLost] = []
+        for place, outputs in zip(places, client.run_many(requests), strict=True):
+            if isinstance(outputs, FrameLost):
+                # The call that hangs may still read its tensor: it gets no other picture.
+                tensors.forget()
+                found.append(outputs)
+            else:
+                candidates = self.layout.decode(outputs, tensors.spec, self.options.confidence)
+                found.append(self._finish(candidates[0], place))
+        return found
 
-    def _detect(self, picture: Picture) -> Detections:
-        tensors = self._tensors or self._size_for(picture.width, picture.height)
-        tensor, place = tensors.fill(picture)
-        inputs = self._layout.feed(tensor, tensors.spec)
-        names = [port.name for port in self._session.get_inputs()]
-        try:
-            outputs: list[npt.NDArray[Any]] = self._session.run(None, dict(zip(names, inputs, strict=True)))
-        except Exception as error:  # ONNX Runtime's own exceptions have no common public base
-            raise ModelError(f"'{self._path}' does not run: {str(error).splitlines()[0]}") from error
-        found = self._layout.decode(outputs, tensors.spec, self.options.confidence)
-        return self._finish(found[0], place)
+    def _prepared(self, picture: Picture) -> tuple[InferenceClient, Tensors]:
+        if self._client and self._tensors:
+            return self._client, self._tensors
+        return self._prepare(picture.width, picture.height)
 
-
-def _session(path: Path, threads: int) -> Any:
-    import onnxruntime
-
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.inter_op_num_threads = 1
-    # Idle threads that spin starve the decoder: 5 to 100 times slower on a busy two-core box.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    settings.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"'{path}' is no usable ONNX file ({reason}); export or download it again"
-        ) from error
+    def _prepare(self, width: int, height: int) -> tuple[InferenceClient, Tensors]:
+        """Open the network for pictures of this size, unless it is open with the same input."""
+        spec = self.layout.spec.sized(width, height, self.options.image_size)
+        if self._client and self._tensors and self._tensors.spec == spec:
+            return self._client, self._tensors
+        self.close()
+        shapes = [array.shape for array in self.layout.feed(np.zeros(spec.shape, spec.dtype), spec)]
+        client = lease_inference(self._path, self.model_hash, self._graph, shapes, self.options, self.context)
+        self.batch = client.batch
+        self._client, self._tensors = client, Tensors(spec, client.batch)
+        return self._client, self._tensors

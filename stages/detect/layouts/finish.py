@@ -46,7 +46,10 @@ class Finish:
         rows = rows[np.argsort(-found.score[rows], kind="stable")][:_MOST_COMPARED]
         if found.suppress and len(rows) > 1:
             rows = rows[self._suppressed(found, rows)]
-        rows = rows[: self.most]
+        boxes = place.boxes_to_picture(found.xyxy[rows])
+        # What lies in the grey beside the picture is nothing.
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        rows, boxes = rows[inside][: self.most], boxes[inside][: self.most]
         more: dict[str, object] = {}
         if found.keypoints is not None:
             points = found.keypoints[rows].copy()
@@ -60,7 +63,6 @@ class Finish:
             outline[:] = [place.to_picture(polygon) for polygon in found.outlines(rows)]
             more["outline"] = outline
         names = np.array(self.names)[found.number[rows]] if len(rows) else np.empty(0, np.str_)
-        boxes = place.boxes_to_picture(found.xyxy[rows])
         return Detections(boxes, np.clip(found.score[rows], 0, 1), names, **more)  # type: ignore[arg-type]
 
     def _suppressed(self, found: Candidates, rows: I64Array) -> I64Array:

@@ -107,13 +107,14 @@ class InputSpec:
 class Tensors:
     """Input tensors of a fixed size, filled from pictures and used again.
 
-    Args:
+    Attributes:
         spec: with a size.
-        count: how many tensors are in use at once; tensor `count` takes the place of tensor 0.
+        count: how many tensors are in use at once.
     """
 
     def __init__(self, spec: InputSpec, count: int = 1) -> None:
         self.spec = spec
+        self.count = count
         self._width, self._height = spec.width or 0, spec.height or 0
         self._tensors = [np.zeros(spec.shape, spec.dtype) for _ in range(count)]
         self._places: list[Letterbox | None] = [None] * count
@@ -123,19 +124,19 @@ class Tensors:
         self._offset = (-np.array(spec.mean) * np.array(spec.scale)).astype(np.float32)[order]
 
     def fill(self, picture: Picture, index: int = 0) -> tuple[npt.NDArray[Any], Letterbox]:
-        """Scale a picture into a tensor, from the planes that the decoder left.
+        """Scale a picture into tensor `index`, from the planes that the decoder left.
 
         Returns:
             The tensor, `spec.shape` of `spec.dtype`, valid until it is filled again; and where the picture
             lies in it.
         """
-        tensor = self._tensors[index % len(self._tensors)]
+        tensor = self._tensors[index]
         place = Letterbox.of(picture.width, picture.height, self._width, self._height, self.spec.place)
         planes = self._planes(tensor)
-        if self._places[index % len(self._tensors)] != place:
+        if self._places[index] != place:
             for plane, scale, offset in zip(planes, self._scale, self._offset, strict=True):
                 plane[...] = self._level(scale, offset)
-            self._places[index % len(self._tensors)] = place
+            self._places[index] = place
         rows = slice(place.top, place.top + place.height)
         columns = slice(place.left, place.left + place.width)
         # Into buffers that stay: fresh ones of this size are new pages for the kernel to clear, each time.
@@ -152,6 +153,11 @@ class Tensors:
                 if offset:
                     inner += offset
         return tensor, place
+
+    def forget(self) -> None:
+        """Leave the tensors to whoever may still read them, and go on with new ones."""
+        self._tensors = [np.zeros_like(tensor) for tensor in self._tensors]
+        self._places = [None] * self.count
 
     def _level(self, scale: np.float32, offset: np.float32) -> float:
         return self.spec.grey if self.spec.dtype == "uint8" else float(self.spec.grey * scale + offset)
