@@ -22,9 +22,10 @@ from stages.detect.models.resolve import resolve
 from stages.detect.runtime.client import InferenceClient, lease_inference
 from stages.detect.runtime.files import read_graph
 from stages.detect.runtime.options import RuntimeOptions
+from stages.detect.spend.options import DetectorOptions
 
 
-class OnnxOptions(RuntimeOptions):
+class OnnxOptions(RuntimeOptions, DetectorOptions):
     """Options of the stage `onnx`."""
 
     model: Annotated[str, BeforeValidator(str)] = Field(

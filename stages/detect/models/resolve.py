@@ -110,6 +110,15 @@ def resolve(
     return _local(path, text, asked, store)
 
 
+def place_of(model: str, store: Store) -> Path:
+    """Return where a known model or the file of a URL lies once it is fetched, and may be put by hand.
+
+    Raises:
+        ModelError: if the URL cannot be one of a model.
+    """
+    return _of_url(model, "", store).place if "://" in model else store.place(Path(model).name)
+
+
 def _local(path: Path, text: str, asked: str, store: Store | None) -> ModelFile:
     if not path.exists():
         near = similar(path.name)
