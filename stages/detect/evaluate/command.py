@@ -146,6 +146,7 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 def _target(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yield what writes the document; that it can be written shows before the work."""
     from pipeline.errors import SinkError
+    from pipeline.secret import without_credentials
 
     if path is None:
         yield lambda _: None
@@ -161,7 +162,7 @@ def _target(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
 
     write("", "a")
     try:
-        yield lambda document: write(json.dumps(document, indent=2) + "\n", "w")
+        yield lambda document: write(without_credentials(json.dumps(document, indent=2)) + "\n", "w")
     except BaseException:
         if is_new:
             path.unlink(missing_ok=True)
