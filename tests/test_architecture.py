@@ -11,7 +11,18 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("pipeline", "stages", "streams")
 GROUND_FLOOR = {
     f"pipeline.{name}"
-    for name in ["condition", "errors", "event", "frame", "moment", "objects", "picture", "plugin", "secret"]
+    for name in [
+        "condition",
+        "errors",
+        "event",
+        "frame",
+        "moment",
+        "motion",
+        "objects",
+        "picture",
+        "plugin",
+        "secret",
+    ]
 }
 LIBRARY = "stages.vision"
 """Picture algorithms; every room of `stages` may import them, they import only `pipeline.picture`."""
