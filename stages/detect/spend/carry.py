@@ -23,11 +23,12 @@ FLOW_PX = 480
 
 # Points come from the middle of a box: its left and right edges show what is behind the object.
 _INSET = np.array([0.2, 0.05], np.float32)
-_GRID = (4, 4)
-_MOST_POINTS = 640
+# A point costs 10 us a picture: with many boxes each has fewer.
+_GRID, _SMALL_GRID, _FEW_BOXES = (4, 4), (3, 3), 10
+_MOST_POINTS = 400
 # A box goes on while at least so many of its points agree, and this share of those that it began with.
 _FEWEST = 3
-_LEAST_SHARE = 0.3
+_LEAST_SHARE = 0.5
 # Points agree with the median within this share of the box's height, px at least.
 _AGREE, _AGREE_PX = 0.05, 2.0
 # The box grows with its points when so many tell it, and when it is no chance at so many standard errors.
@@ -85,7 +86,7 @@ def _points(view: FlowView, xyxy: F32Array) -> tuple[F32Array, I64Array]:
     """Return (P, 2) px and (P,) whose they are; of two boxes the one that reaches lower down is in front."""
     inset = (xyxy[:, 2:] - xyxy[:, :2]) * _INSET
     inner = np.concatenate([xyxy[:, :2] + inset, xyxy[:, 2:] - inset], axis=1)
-    points, owner = corners_in_boxes(view, inner, _GRID)
+    points, owner = corners_in_boxes(view, inner, _GRID if len(xyxy) <= _FEW_BOXES else _SMALL_GRID)
     if len(points) > _MOST_POINTS:
         chosen = np.linspace(0, len(points) - 1, _MOST_POINTS).astype(np.int64)
         points, owner = points[chosen], owner[chosen]
