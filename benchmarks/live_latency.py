@@ -19,7 +19,6 @@ import argparse
 import importlib.util
 import os
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -32,6 +31,7 @@ import cv2
 import numpy as np
 
 from benchmarks.networks import HEIGHT, WIDTH, yolo11n
+from pipeline.cli.session import set_up_process
 from pipeline.config.schema import PluginConfig, StreamConfig
 from pipeline.event import Event, Producer
 from pipeline.frame import Frame
@@ -221,8 +221,7 @@ def main() -> None:
         "--network", type=Path, help="an ONNX file of YOLO11n at 640 x 384; exported if left out"
     )
     asked = parser.parse_args()
-    cv2.setNumThreads(1)  # this and the next as `sightline run` does
-    sys.setswitchinterval(0.0005)
+    set_up_process()
     wanted: Callable[[str], bool] = lambda name: not asked.only or name in asked.only  # noqa: E731
     with tempfile.TemporaryDirectory() as folder:
         rows = {"plain": WorkOptions(), "half speed": WorkOptions(seconds=2 / RATE_HZ)}

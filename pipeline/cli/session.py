@@ -34,11 +34,7 @@ def run_to_report(config: Config, path: Path, *, quiet: bool) -> tuple[dict[str,
     The first Ctrl-C (or SIGTERM, or SIGHUP) ends the sources and finishes what is on its way; the second one
     ends the process at once.
     """
-    # OpenCV's own threads would compete with the streams' for the same cores; FFmpeg's and ours are enough.
-    cv2.setNumThreads(1)
-    # Busy Python code may hold the interpreter for this long; the default of 5 ms shows in the latency.
-    sys.setswitchinterval(0.0005)
-    _bound_memory_of_threads()
+    set_up_process()
     with Engine(config, report=path) as engine:
         write_report(engine.report(), path)
         with Display(engine, quiet=quiet) as display, _stopping_on_signals(engine, display):
@@ -46,6 +42,15 @@ def run_to_report(config: Config, path: Path, *, quiet: bool) -> tuple[dict[str,
     display.tell_errors()
     # Only after the sinks are closed is it known whether all was delivered.
     return engine.report(), engine.exit_code()
+
+
+def set_up_process() -> None:
+    """Set what belongs to the whole process: threads of libraries, the interpreter's turns, memory."""
+    # OpenCV's own threads would compete with the streams' for the same cores; FFmpeg's and ours are enough.
+    cv2.setNumThreads(1)
+    # Busy Python code may hold the interpreter for this long; the default of 5 ms shows in the latency.
+    sys.setswitchinterval(0.0005)
+    _bound_memory_of_threads()
 
 
 def _bound_memory_of_threads() -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from stages.track.boxes import FloatArray, IntArray
 from stages.track.kernels import replaceable
@@ -103,6 +100,9 @@ def _components(rows: IntArray, columns: IntArray, gain: FloatArray) -> list[Int
     c, m = _numbered(columns)
     if n * m <= _SMALL:
         return [_hungarian(r, n, c, m, gain)]
+    from scipy.sparse import csr_array  # loaded in large crowds only, see `best_columns`
+    from scipy.sparse.csgraph import connected_components
+
     graph = csr_array((np.ones(len(r), np.int8), (r, c + n)), shape=(n + m, n + m))
     component = connected_components(graph, directed=False)[1][r]
     order = np.argsort(component, kind="stable")
@@ -117,11 +117,27 @@ def _hungarian(r: IntArray, n: int, c: IntArray, m: int, gain: FloatArray) -> In
     """Return the pairs of a best matching of `n` rows and `m` columns, ascending."""
     dense = np.zeros((n, m))
     dense[r, c] = gain
-    row, column = linear_sum_assignment(dense, maximize=True)
-    column_of = np.full(n, -1)
-    column_of[row] = column
-    chosen: IntArray = (column_of.take(r) == c).nonzero()[0]
+    chosen: IntArray = (best_columns(dense).take(r) == c).nonzero()[0]
     return chosen
+
+
+@replaceable
+def best_columns(gain: FloatArray) -> IntArray:
+    """Return the one-to-one assignment of rows to columns with the largest sum of gains.
+
+    Args:
+        gain: (n, m) float64, finite.
+
+    Returns:
+        (n,) column of each row; -1 for a row without one, as there are when n > m.
+    """
+    # Loaded where nothing was compiled only: for this one function it holds 40 MB.
+    from scipy.optimize import linear_sum_assignment
+
+    row, column = linear_sum_assignment(gain, maximize=True)
+    columns = np.full(len(gain), -1)
+    columns[row] = column
+    return columns
 
 
 def _numbered(names: IntArray) -> tuple[IntArray, int]:

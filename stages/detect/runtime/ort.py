@@ -196,6 +196,8 @@ def _session(path: Path, threads: int, providers: list[Any]) -> Any:
     # Idle threads that spin starve the decoder: 5 to 100 times slower on a busy two-core box.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.log_severity_level = _SILENT
+    # Plans for memory are kept for each caller at once: 20 MB of YOLO11n's 60, and no sooner on a CPU.
+    settings.enable_mem_pattern = len(providers) > 1
     if len(providers) > 1 and hasattr(onnxruntime, "preload_dlls"):
         # CUDA and cuDNN from NVIDIA's pip packages; what is missing shows in the session's providers.
         onnxruntime.preload_dlls()

@@ -192,6 +192,7 @@ INPUTS: dict[str, Callable[[Rng, int], tuple[Any, ...]]] = {
         ConstantVelocity().innovation_variance(states(rng, n)),
         states(rng, n + 3)[0],
     ),
+    "best_columns": lambda rng, n: (gains(rng, n),),
     "hidden_part": _hidden_part,
     "look_distance": lambda rng, n: (*memory(rng, n), rng.integers(0, n + 1, n), looks(rng, n)),
     "look_ratio": lambda rng, n: (*memory(rng, n), rng.integers(0, n + 1, n), looks(rng, n), TERMS),
@@ -231,6 +232,14 @@ INPUTS: dict[str, Callable[[Rng, int], tuple[Any, ...]]] = {
     "xyah_to_xyxy": lambda rng, n: (states(rng, n)[0] * rng.choice([1.0, -1.0], (n, 4)),),
 }
 """By the kernel's name."""
+
+
+def gains(rng: Rng, n: int) -> np.ndarray:
+    """(n, about n) of which many are equal, and most none."""
+    table = rng.uniform(0, 1, (n, max(n + rng.integers(-3, 4), 0)))
+    if rng.random() < 0.5:
+        table = np.rint(3 * table)
+    return table * (rng.random(table.shape) < 0.5)
 
 
 def motion_table(rng: Rng, n: int) -> np.ndarray:
