@@ -133,6 +133,31 @@ def test_another_process_goes_on_where_one_was_killed(server: HttpServer, store:
     assert server.requests[-1][1]["Range"] == "bytes=500000-"
 
 
+def test_another_process_goes_on_where_one_was_really_killed(
+    server: HttpServer, store: Store, tmp_path: Path
+) -> None:
+    server.routes["/net.onnx"] = body(CONTENT, bytes_per_s=400_000)
+    url = f"{server.url('/net.onnx')}#sha256={DIGEST}"
+    code = f"from stages.detect.models.resolve import resolve; resolve({url!r})"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SIGHTLINE_CACHE": str(tmp_path / "cache")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stderr is not None
+    assert "net.onnx: 0.0 MB of 0.8 MB" in child.stderr.readline()
+    part = store.place("net.onnx", server.url("/net.onnx")).with_name("net.onnx.part")
+    while part.stat().st_size < 50_000:
+        assert child.poll() is None
+    child.kill()
+    child.communicate(timeout=10)
+    server.routes["/net.onnx"] = whole(CONTENT)
+    assert resolve(url, Calls(), limits=quick(), store=store).sha256 == DIGEST
+    begin = int(server.requests[-1][1]["Range"].removeprefix("bytes=").removesuffix("-"))
+    assert 50_000 <= begin < len(CONTENT)
+
+
 def test_a_file_that_changed_meanwhile_starts_anew(server: HttpServer, store: Store) -> None:
     other = onnx_bytes(150_000)
     server.routes["/net.onnx"] = breaking(CONTENT, 500_000, etag='"old"')
