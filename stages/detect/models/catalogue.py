@@ -19,10 +19,6 @@ _FASTESTDET = (
 _TORCHVISION = "https://download.pytorch.org/models/"
 
 AGPL = "AGPL-3.0"
-_AGPL_MEANS = (
-    "whoever offers a product or a service with it must publish the source of the whole, or buy a licence "
-    "from Ultralytics (ultralytics.com/license)"
-)
 
 _DIGESTS = {
     "yolo11n.pt": "0ebbc80d4a7680d14987a577cd21342b65ecfd94632bd9a8da63ae6417644ee1",
@@ -80,11 +76,6 @@ class Known:
     stage: str
     about: str
     sha256: str = ""
-
-    @property
-    def notice(self) -> str | None:
-        """What whoever uses it must know of its licence; None where there is nothing unusual."""
-        return f"{self.name} is under {AGPL}: {_AGPL_MEANS}" if self.licence == AGPL else None
 
 
 def known(name: str) -> Known | None:
