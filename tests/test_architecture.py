@@ -24,7 +24,9 @@ GROUND_FLOOR = {
         "shared",
     ]
 }
-HEAVY = {"torch", "ultralytics", "supervision", "matplotlib", "trackeval", "yt_dlp", "mss"}
+LIBRARY = "stages.vision"
+"""Picture algorithms; every room of `stages` may import them, they import only `pipeline.picture`."""
+HEAVY = {"torch", "torchvision", "ultralytics", "supervision", "matplotlib", "trackeval", "yt_dlp", "mss"}
 
 
 def modules() -> dict[str, Path]:
@@ -56,6 +58,10 @@ def internal(path: Path) -> set[str]:
     return imports_of(path) & MODULES.keys() - set(ROOMS)
 
 
+def is_library(name: str, module: str) -> bool:
+    return room_of(name) == LIBRARY and module.startswith("stages")
+
+
 def room_of(module: str) -> str:
     """The second level: stages.track and stages.count are rooms of their own, `pipeline` is one room."""
     parts = module.split(".")
@@ -67,9 +73,15 @@ def test_stages_and_streams_know_only_the_ground_floor_and_their_own_room(module
     foreign = {
         name
         for name in internal(MODULES[module])
-        if room_of(name) != room_of(module) and name not in GROUND_FLOOR
+        if room_of(name) != room_of(module) and name not in GROUND_FLOOR and not is_library(name, module)
     }
     assert not foreign, f"{module} imports {foreign}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room_of(name) == LIBRARY])
+def test_the_library_of_picture_algorithms_knows_pictures_only(module: str) -> None:
+    foreign = {name for name in internal(MODULES[module]) if room_of(name) != LIBRARY}
+    assert foreign <= {"pipeline.picture"}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("pipeline")])

@@ -22,17 +22,24 @@ class Detector(Stage):
     gives = frozenset({"detections"})
 
     @abstractmethod
-    def detect(self, pictures: Sequence[Picture]) -> Sequence[Detections | FrameLost]:
-        """Return the detections of each picture, in the pictures' order, or why that picture is lost."""
-
-    def process_batch(self, frames: Sequence[Frame]) -> None:
-        """Fill in `detections` and `model_hash` of each frame.
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        """Return the detections of each picture, in the pictures' order.
 
         Raises:
-            FramesLost: of the frames whose picture is lost.
+            FrameLost: if one of them is lost.
         """
-        found = self.detect([frame.picture for frame in frames])
-        losses: dict[int, FrameLost] = {}
+
+    def look(self, pictures: Sequence[Picture]) -> list[Detections | FrameLost]:
+        """Return what `detect` does, or why a picture is lost; who can tell which, overrides this."""
+        try:
+            return list(self.detect(pictures))
+        except FrameLost as lost:
+            return [lost] * len(pictures)
+
+    def process_batch(self, frames: Sequence[Frame]) -> None:
+        """Fill in `detections` and `model_hash` of each frame."""
+        losses = {}
+        found = self.look([frame.picture for frame in frames])
         for place, (frame, detections) in enumerate(zip(frames, found, strict=True)):
             if isinstance(detections, FrameLost):
                 losses[place] = detections

@@ -62,5 +62,10 @@ class Graph:
 
     @property
     def fixed_batch(self) -> int | None:
-        """Pictures per call that the file is fixed to, None when any number goes."""
+        """Pictures per call that the file is fixed to, None when any number goes.
+
+        An image without an axis for the batch (channels, height, width) is one picture.
+        """
+        if self.inputs and len(self.inputs[0].shape) == 3:
+            return 1
         return self.inputs[0].shape[0] if self.inputs and self.inputs[0].shape else None

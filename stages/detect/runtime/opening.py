@@ -99,7 +99,7 @@ def sample(network: Network, pictures: int = 1) -> list[Array]:
     random = np.random.default_rng(0)
     made = []
     for info, shape in zip(network.graph.inputs, network.shapes, strict=True):
-        whole = (pictures, *shape[1:])
+        whole = (pictures * shape[0], *shape[1:])  # an image without a batch begins with its channels
         dtype = np.dtype(info.dtype or "float32")
         if dtype == np.uint8:
             made.append(random.integers(0, 256, whole, np.uint8))

@@ -183,7 +183,7 @@ def failure(error: Exception, path: Path, where: str) -> ModelError:
 def _profile(graph: Graph, shapes: Shapes, batch: int) -> str:
     entries = []
     for info, shape in zip(graph.inputs, shapes, strict=True):
-        entries.append(f"{info.name}:{'x'.join(map(str, (batch, *shape[1:])))}")
+        entries.append(f"{info.name}:{'x'.join(map(str, (batch * shape[0], *shape[1:])))}")
     return ",".join(entries)
 
 

@@ -121,7 +121,10 @@ class OvRuntime:
             model = core.read_model(str(path))
             batch = None if self._fixed or not on_cpu else 1
             model.reshape(
-                {place: [self._fixed or batch or -1, *shape[1:]] for place, shape in enumerate(shapes)}
+                {
+                    place: [(self._fixed or batch or -1) * shape[0], *shape[1:]]
+                    for place, shape in enumerate(shapes)
+                }
             )
             compiled = core.compile_model(model, _its_name(device), settings)
             self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()

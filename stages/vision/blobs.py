@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stages.detect.background import Foreground
+from stages.vision.background import Foreground
 
 U8Array = npt.NDArray[np.uint8]
 F32Array = npt.NDArray[np.float32]

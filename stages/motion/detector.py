@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from pipeline.frame import Frame
 from pipeline.objects import Detections
 from pipeline.picture import Picture
 from pipeline.plugin import Options, Stage, StageContext
-from stages.detect.background import BackgroundModel
-from stages.detect.blobs import find_blobs
-
-U8Array = npt.NDArray[np.uint8]
+from stages.vision.background import BackgroundModel
+from stages.vision.blobs import find_blobs
+from stages.vision.luma import reduced_luma
 
 _UNKNOWN_GAP_S = 5.0
 
@@ -71,22 +68,10 @@ class MotionDetector(Stage):
         frame.model_hash = None
 
     def _detect(self, picture: Picture, dt_s: float) -> Detections:
-        foreground = self._model.apply(_reduced(picture.luma(), self.options.width), dt_s)
+        foreground = self._model.apply(reduced_luma(picture.luma(), self.options.width), dt_s)
         if foreground is None:
             return Detections.empty()
         xyxy, score = find_blobs(foreground, self.options.min_area)
         height, width = foreground.mask.shape
         scale = np.array([picture.width / width, picture.height / height] * 2, np.float32)
         return Detections(xyxy * scale, score, np.full(len(xyxy), self.options.label))
-
-
-def _reduced(luma: U8Array, width: int) -> U8Array:
-    """Return the picture `width` px wide (or as it is, when it is no wider)."""
-    rows, columns = luma.shape
-    if columns <= width:
-        return luma
-    height = max(round(rows * width / columns), 1)
-    if columns >= 4 * width:
-        # Averaging 2 x 2 is several times faster than averaging areas; it leaves the latter a quarter.
-        luma = np.asarray(cv2.resize(luma, (columns // 2, rows // 2)), dtype=np.uint8)
-    return np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)

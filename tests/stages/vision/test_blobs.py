@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.detect.background import Foreground
-from stages.detect.blobs import find_blobs, join_fragments
+from stages.vision.background import Foreground
+from stages.vision.blobs import find_blobs, join_fragments
 
 CASES = {
     "nothing": ([], 0),

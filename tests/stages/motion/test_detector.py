@@ -3,7 +3,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.frame import Gap
-from stages.detect.motion import MotionDetector, MotionOptions
+from stages.motion.detector import MotionDetector, MotionOptions
 from tests.shared_data import shared
 from tests.stages.detect.footage import CONTEXT, frame, frames, grey
 from tests.stages.detect.scenes import Scene, crossing, iou

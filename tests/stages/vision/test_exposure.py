@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.detect.exposure import Exposure, coarse, fit_exposure
+from stages.vision.exposure import Exposure, coarse, fit_exposure
 
 CELLS = 32 * 18
 

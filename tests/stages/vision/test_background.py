@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from stages.detect.background import BackgroundModel, Method
-from stages.detect.blobs import find_blobs
+from stages.vision.background import BackgroundModel, Method
+from stages.vision.blobs import find_blobs
 from tests.stages.detect.scenes import RATE_HZ, Scene, crossing, iou
 
 METHODS: tuple[Method, ...] = ("mog2", "knn")

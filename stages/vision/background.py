@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stages.detect.exposure import Exposure, coarse, fit_exposure
+from stages.vision.exposure import Exposure, coarse, fit_exposure
 
 U8Array = npt.NDArray[np.uint8]
 
