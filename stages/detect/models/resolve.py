@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import urllib.parse
@@ -36,17 +37,24 @@ class ModelFile:
         sha256: its digest, hexadecimal.
         licence: SPDX identifier, or what the file says of itself; "unknown" where nobody says.
         source: the URL it came from, fit to be shown, or "local file".
+        beside: digest of the file with the numbers, where they lie beside it (OpenVINO's .bin, ONNX's external
+            data); "" where all is in one file.
     """
 
     path: Path
     sha256: str
     licence: str
     source: str
+    beside: str = ""
 
     @property
     def hash(self) -> str:
-        """Return the digest's first 16 digits, as results and events carry it (`Frame.model_hash`)."""
-        return self.sha256[:_HASH_DIGITS]
+        """Return 16 digits that stand for the content, as results and events carry them (`Frame.model_hash`).
+
+        Those that the SHA-256 begins with, unless the numbers lie in another file: then of both digests.
+        """
+        both = hashlib.sha256(f"{self.sha256}{self.beside}".encode()).hexdigest()
+        return (both if self.beside else self.sha256)[:_HASH_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +145,7 @@ def _local(path: Path, text: str, asked: str, store: Store | None) -> ModelFile:
     named = known(path.name)
     licence = named.licence if named else licence_within(path)
     _tell_licence(path.name, licence, digest, store)
-    return ModelFile(path, digest, licence, "local file")
+    return ModelFile(path, digest, licence, "local file", _beside(path))
 
 
 def _of_url(text: str, asked: str, store: Store) -> _Wanted:
@@ -183,7 +191,7 @@ def _fetched(wanted: _Wanted, progress: Progress | None, limits: Limits, store: 
             wanted.place, f"{source} (put there by hand)", digest, _licence(wanted, wanted.place)
         )
     _tell_licence(wanted.name, record.licence, digest, store)
-    return ModelFile(wanted.place, digest, record.licence, record.source)
+    return ModelFile(wanted.place, digest, record.licence, record.source, _beside(wanted.place))
 
 
 def _fetch(wanted: _Wanted, progress: Progress | None, limits: Limits, store: Store) -> None:
@@ -248,6 +256,16 @@ def _accept(wanted: _Wanted, part: Path, store: Store) -> None:
 
 def _licence(wanted: _Wanted, path: Path) -> str:
     return licence_within(path) if wanted.licence == UNKNOWN else wanted.licence
+
+
+def _beside(path: Path) -> str:
+    """Return the digest of what holds the numbers of a network whose file has only its structure."""
+    names = {
+        ".xml": [path.with_suffix(".bin").name],
+        ".onnx": [f"{path.name}.data", f"{path.name}_data"],
+    }
+    found = [path.with_name(name) for name in names.get(path.suffix.lower(), [])]
+    return next((sha256_of(file) for file in found if file.is_file()), "")
 
 
 def _tell_licence(name: str, licence: str, digest: str, store: Store | None) -> None:

@@ -129,6 +129,21 @@ def test_a_local_path_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.Monk
         resolve("own.onnx", sha256="beef")
 
 
+@pytest.mark.parametrize(("name", "beside"), [("a.xml", "a.bin"), ("a.onnx", "a.onnx.data")])
+def test_numbers_that_lie_in_another_file_belong_to_the_hash(tmp_path: Path, name: str, beside: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(CONTENT if name == "a.onnx" else b"<?xml version='1.0'?><net/>")
+    alone = resolve(path)
+    assert alone.hash == alone.sha256[:16]
+    seen = {alone.hash}
+    for numbers in (b"one", b"two"):
+        (tmp_path / beside).write_bytes(numbers)
+        found = resolve(path)
+        assert found.sha256 == alone.sha256
+        seen.add(found.hash)
+    assert len(seen) == 3
+
+
 def test_a_broken_download_goes_on_where_it_was(server: HttpServer, store: Store) -> None:
     server.routes["/net.onnx"] = breaking(CONTENT, 500_000)
     assert resolve(server.url("/net.onnx"), Calls(), limits=quick(), store=store).sha256 == DIGEST
