@@ -37,8 +37,8 @@ class ModelFile:
         sha256: its digest, hexadecimal.
         licence: SPDX identifier, or what the file says of itself; "unknown" where nobody says.
         source: the URL it came from, fit to be shown, or "local file".
-        beside: digest of the file with the numbers, where they lie beside it (OpenVINO's .bin, ONNX's external
-            data); "" where all is in one file.
+        beside: digest of the file with the numbers, where they lie beside it (OpenVINO's .bin, ONNX's
+            external data); "" where all is in one file.
     """
 
     path: Path
