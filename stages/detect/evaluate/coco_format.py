@@ -15,6 +15,7 @@ from stages.detect.evaluate.dataset import Dataset, Labelled
 
 _MOST_BYTES = 2 << 30
 _TOLD = 3
+_MOST_PX = 1e12
 
 
 def find_annotations(folder: Path) -> list[Path]:
@@ -98,14 +99,19 @@ def _integer(path: Path, entry: Mapping[str, Any], key: str) -> int:
 def _box(path: Path, annotation: Mapping[str, Any]) -> tuple[list[float], float]:
     box = annotation.get("bbox")
     name = f"{path}: annotation {annotation.get('id')}"
-    numbers = isinstance(box, list) and all(isinstance(v, int | float) and math.isfinite(v) for v in box)
+    numbers = isinstance(box, list) and all(map(_is_number, box))
     if not isinstance(box, list) or not numbers or len(box) != 4 or min(box[2:]) < 0:
         raise SourceError(f"{name}: bbox must be [left, top, width, height], found {box!r}")
     area = annotation.get("area")
-    if area is not None and not (isinstance(area, int | float) and math.isfinite(area) and area >= 0):
+    if area is not None and not (_is_number(area) and area >= 0):
         raise SourceError(f"{name}: area must be a number, found {area!r}")
     left, top, width, height = map(float, box)
     return [left, top, left + width, top + height], math.nan if area is None else float(area)
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is one that a picture can have; JSON knows infinities and integers of any length, too."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST_PX
 
 
 def _pictures(

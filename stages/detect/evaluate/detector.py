@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pipeline.errors import ConfigError, SightlineError, StageError
+from pipeline.errors import ConfigError, FrameLost, SightlineError, StageError
 from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Detections
@@ -164,6 +164,7 @@ class Judged:
 
         Raises:
             StageError: if it fails.
+            FrameLost: if it has lost this picture: scores without it would be wrong.
         """
         size = (picture.width, picture.height)
         self._count += 1
@@ -173,7 +174,10 @@ class Judged:
                 info = StreamInfo("evaluate", "evaluate", str(self._count), *size)
                 self._stage.open(info)
             if isinstance(self._stage, Detector):
-                return self._stage.detect([picture])[0]
+                found = self._stage.detect([picture])[0]
+                if isinstance(found, FrameLost):
+                    raise found
+                return found
             # A run of its own, so that nothing is carried over from the picture before.
             moment = Moment(float(self._count), self._count * 10**9, Clock.FILE)
             frame = Frame("evaluate", str(self._count), 0, moment, picture)

@@ -28,6 +28,7 @@ _COLUMNS = {
     "mAP75": "ap75",
     "precision": "precision",
     "recall": "recall",
+    "IoU": "iou",
 }
 _PACKAGES = ("sightline", "pycocotools", "numpy", "opencv-python", "onnxruntime", "ultralytics", "torch")
 _NMS = ("nms_iou", "agnostic_nms", "confidence", "max_detections", "image_size", "labels")

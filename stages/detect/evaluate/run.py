@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, FrameLost, StageError
 from pipeline.objects import Detections
 from stages.detect.evaluate.dataset import Dataset, Labelled, read_picture
 from stages.detect.evaluate.detector import Choice, Judged
@@ -94,7 +94,10 @@ def evaluate(
             picture = read_picture(labelled)
             picture.bgr()
             begin = time.perf_counter()
-            found = judged.find(picture)
+            try:
+                found = judged.find(picture)
+            except FrameLost as loss:
+                raise StageError(f"{labelled.path}: {loss}") from loss
             times.append((time.perf_counter() - begin) * 1000)
             labels = [renamed.get(str(label), str(label)) for label in found.label]
             number = np.array([numbers_of.get(label, -1) for label in labels], np.intp)

@@ -71,6 +71,7 @@ class Scores:
         false: wrong boxes there.
         precision: found / (found + false); of all: over all boxes.
         recall: found / truths.
+        iou: mean overlap of the right boxes with their objects.
         best_f1: the largest F1 that any confidence gives at `Rules.iou`.
         best_confidence: which confidence does.
     """
@@ -85,6 +86,7 @@ class Scores:
     false: int
     precision: float
     recall: float
+    iou: float
     best_f1: float
     best_confidence: float
 
@@ -130,7 +132,8 @@ def score(
         ap = {
             area: average(precision[standard][:, :, place, number, -1]) for number, area in enumerate(areas)
         }
-        kept = matches.scores >= rules.confidence
+        # Scores were 32 bit numbers when the detector compared them.
+        kept = matches.scores.astype(np.float32) >= np.float32(rules.confidence)
         right = int(np.count_nonzero(matches.right & kept))
         wrong = int(np.count_nonzero(~matches.right & kept))
         best_f1, best_confidence = matches.best()
@@ -145,14 +148,14 @@ def score(
             false=wrong,
             precision=right / (right + wrong) if right + wrong else float("nan"),
             recall=right / matches.truths if matches.truths else float("nan"),
+            iou=float(matches.iou[matches.right & kept].mean()) if right else float("nan"),
             best_f1=best_f1,
             best_confidence=best_confidence,
         )
 
     by_class = [scores(slice(number, number + 1), matches) for number, matches in enumerate(each)]
-    # Pooled like the means above: a class without truths counts in neither.
-    counted = [matches for matches in each if matches.truths]
-    return scores(slice(None), _Matches.pooled(counted)), by_class
+    # A class without truths has no average precision, but its boxes are false ones all the same.
+    return scores(slice(None), _Matches.pooled(each)), by_class
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,27 +165,42 @@ class _Matches:
     truths: int
     scores: F64Array
     right: npt.NDArray[np.bool_]
+    iou: F64Array
+    """Overlap with the object that is matched, 0 without one."""
 
     @classmethod
     def of(cls, evaluation: Any, number: int, overlap: int) -> _Matches:
         pictures = len(evaluation.params.imgIds)
         begin = number * len(evaluation.params.areaRng) * pictures
-        entries = [entry for entry in evaluation.evalImgs[begin : begin + pictures] if entry is not None]
-        counts = [~entry["dtIgnore"][overlap].astype(bool) for entry in entries]
+        parts = [
+            cls._in_picture(evaluation, entry, overlap)
+            for entry in evaluation.evalImgs[begin : begin + pictures]
+            if entry is not None
+        ]
+        return cls.pooled(parts)
+
+    @classmethod
+    def _in_picture(cls, evaluation: Any, entry: dict[str, Any], overlap: int) -> _Matches:
+        counts = ~entry["dtIgnore"][overlap].astype(bool)
+        matched = entry["dtMatches"][overlap].astype(int)
+        key = (entry["image_id"], entry["category_id"])
+        columns = {truth["id"]: column for column, truth in enumerate(evaluation._gts[key])}
+        overlaps = evaluation.ious[key]  # rows by falling score, as those of `entry`
+        iou = [overlaps[row][columns[id_]] if id_ else 0.0 for row, id_ in enumerate(matched)]
         return cls(
-            sum(int(np.count_nonzero(entry["gtIgnore"] == 0)) for entry in entries),
-            _joined(
-                [np.asarray(e["dtScores"], float)[c] for e, c in zip(entries, counts, strict=True)], float
-            ),
-            _joined([e["dtMatches"][overlap][c] > 0 for e, c in zip(entries, counts, strict=True)], bool),
+            int(np.count_nonzero(entry["gtIgnore"] == 0)),
+            np.asarray(entry["dtScores"], float)[counts],
+            matched[counts] > 0,
+            np.asarray(iou, float)[counts],
         )
 
     @classmethod
     def pooled(cls, parts: Sequence[_Matches]) -> _Matches:
         return cls(
             sum(part.truths for part in parts),
-            _joined([part.scores for part in parts], float),
-            _joined([part.right for part in parts], bool),
+            np.concatenate([np.empty(0), *[part.scores for part in parts]]),
+            np.concatenate([np.empty(0, bool), *[part.right for part in parts]]),
+            np.concatenate([np.empty(0), *[part.iou for part in parts]]),
         )
 
     def best(self) -> tuple[float, float]:
@@ -196,10 +214,6 @@ class _Matches:
         f1[:-1][scores[:-1] == scores[1:]] = 0  # equal scores are taken all or none
         place = int(f1.argmax())
         return float(f1[place]), float(scores[place])
-
-
-def _joined(parts: Sequence[Any], kind: type) -> Any:
-    return np.concatenate([*parts, np.empty(0, kind)]).astype(kind)
 
 
 def _evaluate(

@@ -143,7 +143,7 @@ def _rows(path: Path, classes: int) -> Iterator[tuple[int, list[float]]]:
         except ValueError:
             raise SourceError(f"{where}: wanted numbers, found {line.strip()[:80]!r}") from None
         kind, shares = values[0], values[1:]
-        if kind != int(kind) or not 0 <= kind < classes:
+        if not kind.is_integer() or not 0 <= kind < classes:
             raise SourceError(f"{where}: there is no class {words[0]}; there are 0 to {classes - 1}")
         is_outline = len(shares) >= 6 and len(shares) % 2 == 0
         if len(shares) != 4 and not is_outline:

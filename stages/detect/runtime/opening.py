@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ModelError
+from stages.detect.models.cache import cache_folder
 from stages.detect.runtime.base import Array, Runtime
-from stages.detect.runtime.cache import cache_folder
 from stages.detect.runtime.graph import Graph
 from stages.detect.runtime.options import RuntimeOptions
 from stages.detect.runtime.ort import OrtRuntime
@@ -57,7 +57,8 @@ def open_plan(network: Network, plan: Plan, options: RuntimeOptions) -> Runtime:
         MissingRuntimeError: if the device is not there.
         ModelError: if the network does not run.
     """
-    folder = cache_folder()
+    # The CPU needs no folder, so that it works where there is none.
+    folder = Path() if plan.device == "cpu" else cache_folder()
     runtime: Runtime
     if plan.name == "openvino":
         runtime = OvRuntime(

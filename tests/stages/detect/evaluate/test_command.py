@@ -49,7 +49,7 @@ def test_a_network_on_footage(people: Path, tmp_path: Path, sightline: Sightline
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     assert lines[0].split() == [
-        *("class", "objects", "mAP50-95", "mAP50", "mAP75", "precision", "recall"),
+        *("class", "objects", "mAP50-95", "mAP50", "mAP75", "precision", "recall", "IoU"),
         *("found", "false", "best", "F1", "at"),
     ]
     assert lines[1].split()[:2] == ["pedestrian", "40"]

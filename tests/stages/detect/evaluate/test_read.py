@@ -8,10 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, SourceError
 from stages.detect.evaluate.dataset import Labelled, read_picture
 from stages.detect.evaluate.read import read_dataset
+from stages.detect.evaluate.yolo_format import _rows
 from tests.stages.detect.evaluate.datasets import (
     BOXES,
     HEIGHT,
@@ -97,6 +100,8 @@ WRONG_COCO: list[tuple[Change, str]] = [
         r"annotation 1: bbox must be .* found \[1, 2, 3\]",
     ),
     (lambda c: c["annotations"][1].update(bbox=[1, 2, -3, 4]), "annotation 1: bbox must be"),
+    (lambda c: c["annotations"][1].update(bbox=[1, 2, 3, 10**400]), "annotation 1: bbox must be"),
+    (lambda c: c["annotations"][1].update(bbox=[1, 2, 3, float("nan")]), "annotation 1: bbox must be"),
     (lambda c: c["annotations"][1].update(area="big"), "annotation 1: area must be a number, found 'big'"),
     (lambda c: c["categories"][1].update(name="car"), "needs an id and a name of its own"),
     (lambda c: c.update(annotations={}), "'annotations' is no list of objects"),
@@ -122,6 +127,8 @@ def test_wrong_coco_is_named(tmp_path: Path, change: Change, said: str) -> None:
         ("car 0.5 0.5 0.1 0.1", "wanted numbers, found 'car"),
         ("3 0.5 0.5 0.1 0.1", "there is no class 3; there are 0 to 2"),
         ("0.5 0.5 0.5 0.1 0.1", "there is no class 0.5"),
+        ("inf 0.5 0.5 0.1 0.1", "there is no class inf"),
+        ("nan 0.5 0.5 0.1 0.1", "there is no class nan"),
         ("0 50 50 10 10", "must be shares of the picture"),
         ("0 0.5 0.5 nan 0.1", "must be shares of the picture"),
     ],
@@ -206,3 +213,71 @@ def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes | None) -> N
         path.write_bytes(content)
     with pytest.raises(SourceError, match=str(path)):
         read_picture(_labelled(path, None))
+
+
+SHARES = st.tuples(*[st.floats(0.01, 0.99)] * 2, *[st.floats(0, 0.5)] * 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), SHARES), max_size=8))
+def test_yolo_boxes_come_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, tuple[float, ...]]]
+) -> None:
+    root = write_yolo(tmp_path_factory.mktemp("set"))
+    text = "".join(f"{kind} {' '.join(map(repr, shares))}\r\n" for kind, shares in rows)
+    (root / "labels/val/0.txt").write_text(text)
+    found = read_dataset(root).pictures[0]
+    assert found.number.tolist() == [kind for kind, _ in rows]
+    centres = np.array([shares for _, shares in rows]).reshape(-1, 4)
+    corners = np.hstack([centres[:, :2] - centres[:, 2:] / 2, centres[:, :2] + centres[:, 2:] / 2])
+    np.testing.assert_allclose(found.xyxy, corners.clip(0, 1))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=60) | st.lists(st.floats(), max_size=9).map(lambda of: " ".join(map(str, of))))
+def test_any_line_is_read_or_named(tmp_path_factory: pytest.TempPathFactory, line: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    path.write_bytes(line.encode("utf-8", "surrogatepass"))
+    try:
+        rows = list(_rows(path, 3))
+    except SourceError as error:
+        said = str(error)
+    else:
+        said = str(path)
+        assert all(0 <= kind < 3 and 0 <= min(box) <= max(box) <= 1 for kind, box in rows)
+    assert said.startswith(str(path))
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = [
+    ("images", "id"), ("images", "file_name"), ("images", "width"), ("annotations", "bbox"),
+    ("annotations", "area"), ("annotations", "image_id"), ("annotations", "category_id"),
+    ("annotations", "iscrowd"), ("categories", "id"), ("categories", "name"),
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(KEYS), ANY_JSON)
+def test_any_value_is_read_or_named(
+    tmp_path_factory: pytest.TempPathFactory, key: tuple[str, str], value: Any
+) -> None:
+    root = tmp_path_factory.getbasetemp() / "any"
+    if not root.exists():
+        write_coco(root)
+    path = root / "annotations/instances_val2017.json"
+    kept = path.read_text()
+    content = json.loads(kept)
+    content[key[0]][0][key[1]] = value
+    path.write_text(json.dumps(content))
+    try:
+        said = f"{path}: {len(read_dataset(root).pictures)} pictures"
+    except SourceError as error:
+        said = str(error)
+    finally:
+        path.write_text(kept)
+    assert said.startswith(f"{path}: ")
+    assert "\n" not in said

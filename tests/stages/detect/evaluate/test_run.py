@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from pipeline.errors import ConfigError, StageError
+from pipeline.errors import ConfigError, FrameLost, StageError
 from pipeline.frame import Frame
 from pipeline.objects import Detections
 from pipeline.picture import Picture
@@ -121,6 +121,15 @@ def test_labels_that_are_called_otherwise(tmp_path: Path) -> None:
 def test_a_failing_stage_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="stage 'painted' failed: RuntimeError: two lines"):
         evaluate(read_dataset(write_yolo(tmp_path)), painted(fail=True))
+
+
+def test_a_lost_picture_ends_it_as_scores_without_it_would_be_wrong(tmp_path: Path) -> None:
+    class Losing(Painted):
+        def detect(self, pictures: Sequence[Picture]) -> Any:
+            return [FrameLost("model hung", "no answer")]
+
+    with pytest.raises(StageError, match=r"0\.png: model hung: no answer"):
+        evaluate(read_dataset(write_yolo(tmp_path)), Choice("losing", Losing, {}))
 
 
 @pytest.mark.parametrize(

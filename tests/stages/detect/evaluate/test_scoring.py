@@ -84,6 +84,7 @@ def test_a_loose_box_counts_up_to_its_overlap() -> None:
     overall, _ = scored([truth((A, 0))], [[(loose, 0, 0.9)]])
     assert overall.ap == pytest.approx(0.6)  # 0.5, 0.55, ... 0.75: six of ten
     assert (overall.ap50, overall.ap75) == pytest.approx((1, 1))
+    assert overall.iou == pytest.approx(0.75)
     strict, _ = scored([truth((A, 0))], [[(loose, 0, 0.9)]], iou=0.8)
     assert (strict.found, strict.false) == (0, 1)
     odd, _ = scored([truth((A, 0))], [[(loose, 0, 0.9)]], iou=0.33)
@@ -112,6 +113,21 @@ def test_confidence_and_the_most_boxes_limit() -> None:
     assert overall.ap == pytest.approx(1)
     overall, _ = scored([truth((A, 0), (B, 0))], found, max_detections=1)
     assert overall.ap == pytest.approx(51 / 101)
+
+
+def test_the_overlap_is_that_of_the_right_boxes_with_their_own_objects() -> None:
+    loose_a, loose_b = (10.0, 10.0, 50.0, 40.0), (100.0, 10.0, 140.0, 46.0)  # IoU 0.75 and 0.9
+    found = [(FAR, 0, 0.9), (loose_b, 0, 0.8), (loose_a, 0, 0.7), (C, 1, 0.6)]
+    overall, (first, second) = scored([truth((A, 0), (B, 0), (C, 1)), truth((A, 0))], [found, [(A, 0, 0.1)]])
+    assert (first.found, first.iou) == (2, pytest.approx((0.75 + 0.9) / 2))
+    assert (second.iou, overall.iou) == (pytest.approx(1), pytest.approx((0.75 + 0.9 + 1) / 3))
+
+
+def test_false_boxes_of_a_class_without_objects_count_in_all() -> None:
+    overall, (_, second) = scored([truth((A, 0))], [[(A, 0, 0.9), (B, 1, 0.9)]], confidence=0.9)
+    assert (overall.found, overall.false, overall.precision) == (1, 1, 0.5)
+    assert overall.ap == pytest.approx(1)
+    assert (second.false, second.precision) == (1, 0)
 
 
 def test_pictures_without_objects_count() -> None:
