@@ -71,6 +71,8 @@ class OnnxDetector(Detector):
 
     def __init__(self, options: OnnxOptions, context: StageContext) -> None:
         super().__init__(options, context)
+        self._client: InferenceClient | None = None
+        self._tensors: Tensors | None = None
         file, self._graph = self._read()
         self.model_hash: str = file.hash
         self._path = file.path
@@ -84,8 +86,6 @@ class OnnxDetector(Detector):
             options.agnostic_nms,
             options.max_detections,
         )
-        self._client: InferenceClient | None = None
-        self._tensors: Tensors | None = None
         # The engine asks before the size of the pictures is known.
         self.batch = options.callers
         if self.layout.spec.fixed:

@@ -42,7 +42,7 @@ class YoloOptions(OnnxOptions):
 
     model: str = Field(
         min_length=1,
-        description="Name of a known model (yolo11n.pt), path or https URL of weights of ultralytics (.pt), or "
+        description="Name of a known model (yolo11n.pt), path or https URL of ultralytics' weights (.pt), or "
         "of an export of them (.onnx, .xml).",
     )
     runtime: Literal["auto", "torch"] | RuntimeName = Field(  # type: ignore[assignment]
@@ -93,8 +93,8 @@ class YoloDetector(OnnxDetector):
 
     def close(self) -> None:
         """Give the network and its weights back."""
+        super().close()
         if self._weights is not None:
-            self._give_back()
             self._weights.close()
 
     def _read(self) -> tuple[ModelFile, Graph]:
