@@ -19,7 +19,7 @@ GATE_PX = 240
 _TOLERANCE = 8
 _AROUND = np.ones((3, 3), np.uint8)
 # So many changed pixels in all are motion, specks left out.
-_FEWEST_PX = 3
+_FEWEST_PX = 5
 # A change of exposure must explain so much of the picture, or it is none.
 _MIN_SUPPORT = 0.5
 
