@@ -182,7 +182,8 @@ class Spender:
         self._pacer.looked(pts_s)
         self._trusted, self._looked_s = True, pts_s
         if small is not None:
-            self._gate.learn(small)
+            where = None if mosaic is None else mosaic.looked_at((small.shape[0], small.shape[1]))
+            self._gate.learn(small, where)
         if mosaic is not None:
             return Plan(Act.REGIONS, mosaic.picture, view, factor, mosaic)
         self._whole_s = pts_s
