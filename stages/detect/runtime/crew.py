@@ -167,6 +167,8 @@ class Crew:
                 return [error]
             except Exception as error:
                 return [ModelError(f"the network failed: {type(error).__name__}: {error}")]
+        if len(pictures) > self._most:
+            return [result for part in _parts(pictures, self._most) for result in self._run(part)]
         try:
             return list(split(self._network().run(joined(pictures)), len(pictures)))
         except OutOfMemoryError as error:
@@ -176,7 +178,7 @@ class Crew:
                 self._say(
                     f"no room for {len(pictures)} pictures at once, from now on at most {half} ({error})"
                 )
-            return [result for part in _parts(pictures, half) for result in self._run(part)]
+            return self._run(pictures)
         except ModelError:
             return [result for picture in pictures for result in self._run([picture])]
 
