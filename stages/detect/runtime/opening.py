@@ -92,12 +92,10 @@ def open_plan(network: Network, plan: Plan, options: RuntimeOptions) -> Runtime:
         if runtime.max_batch > 1 and not is_divisible(runtime, network):
             if network.graph.fixed_batch:
                 raise ModelError(
-                    f"'{network.path.name}' is fixed to {runtime.max_batch} pictures at once and does not say which "
-                    f"box is of which; export it for one picture"
+                    f"'{network.path.name}' is fixed to {runtime.max_batch} pictures at once, and its outputs "
+                    f"do not say what belongs to which; export it for one picture"
                 )
-            logger.info(
-                "'%s': a batch of it cannot be divided; it runs by single pictures", network.path.name
-            )
+            logger.info("'%s' runs by single pictures: batches cannot be divided", network.path.name)
             runtime.max_batch = 1
     except BaseException:
         runtime.close()
