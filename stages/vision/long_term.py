@@ -15,6 +15,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 # The first background is the median of so many pictures: what passes is in the minority everywhere.
 _SAMPLES = 15
+_ROUNDING_S = 1e-6
 # What differs by more is something else. Noise of a night camera reaches 4 levels.
 _DIFFERENT_LEVELS = 14
 _ALIKE_LEVELS = 8
@@ -134,12 +135,11 @@ class LongTermBackground:
     def _gather(self, luma: U8Array, pts_s: float, step_s: float) -> None:
         self._sampled_s += step_s
         if self._samples:
-            if self._sampled_s < self._learn_s / (_SAMPLES - 1):
+            if self._sampled_s < self._learn_s * len(self._samples) / (_SAMPLES - 1) - _ROUNDING_S:
                 return
             # Of two scenes no median is a background.
             if fit_exposure(coarse(luma), coarse(self._samples[-1]), Exposure()).support < _MIN_SUPPORT:
-                self._samples = []
-        self._sampled_s = 0.0
+                self._samples, self._sampled_s = [], 0.0
         self._samples.append(luma.copy())
         if len(self._samples) < _SAMPLES:
             return
