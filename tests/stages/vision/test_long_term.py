@@ -66,7 +66,7 @@ def test_the_slow_background_leaves_out_what_differs_and_follows_the_light() -> 
         light[:, 240:] = 1 + index / 1500  # the sun comes round; all of the picture would be the exposure
         background.update(luma(GROUND * light, seed=index), 16.0 + index, 1.0)
     assert background.back[:, 245:].mean() > 1.08 * GROUND[:, 245:].mean()
-    assert background.back[:, :235].mean() == pytest.approx(GROUND[:, :235].mean(), rel=0.02)
+    assert background.back[:, :235].mean() == pytest.approx(GROUND[:, :235].mean(), rel=0.05)
     assert (background.resting() > 0).mean() < 0.005
 
 
