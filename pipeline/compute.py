@@ -12,10 +12,11 @@ from pipeline.blame import blaming
 from pipeline.captured import Captured, Outgoing
 from pipeline.channel import Channel
 from pipeline.config.schema import StreamConfig
-from pipeline.errors import SightlineError, StageError
+from pipeline.errors import FrameLost, FramesLost, SightlineError, StageError
 from pipeline.event import Event, Producer
-from pipeline.frame import Frame, Gap
+from pipeline.frame import Frame, Gap, joined
 from pipeline.ledger import Ledger
+from pipeline.losses import Losses
 from pipeline.plugin import Stage, StreamInfo
 from pipeline.stopwatch import Stopwatch
 
@@ -61,6 +62,7 @@ class Compute:
         self._frames = frames
         self._output = output
         self._books = books
+        self._losses = Losses(books.ledger)
         self._info: StreamInfo | None = None
         self._last: Frame | None = None
         self.trailing_gap: Gap | None = None
@@ -88,8 +90,9 @@ class Compute:
                         return
             finally:
                 self._books.ledger.drop("compute", "stream failed", left)
-        if self._last is not None and self.trailing_gap:
-            self._output.put(self._gap_event(self._last, self.trailing_gap, "end"))
+        missing = joined(self._losses.at_the_end(), self.trailing_gap)
+        if self._last is not None and missing:
+            self._output.put(self._gap_event(self._last, missing, "end"))
         self._finish()
 
     def close(self) -> Iterator[SightlineError]:
@@ -110,30 +113,47 @@ class Compute:
 
     def _pass(self, batch: list[Frame]) -> bool:
         self._note_ages("capture", batch)
-        self._process(batch)
-        self._note_ages("compute", batch)
-        self._last = batch[-1]
-        for index, frame in enumerate(batch):
+        done = self._process(batch)
+        self._note_ages("compute", done)
+        for index, frame in enumerate(done):
+            self._last = frame
             if not self._output.put(frame):
-                self._books.ledger.drop("compute", "stream failed", len(batch) - index)
+                self._books.ledger.drop("compute", "stream failed", len(done) - index)
                 return False
         return True
 
-    def _process(self, batch: list[Frame]) -> None:
+    def _process(self, batch: list[Frame]) -> list[Frame]:
+        """Lead the frames through the stages; return those that no stage has lost."""
         step = "compute"
+        losses = self._losses
+        losses.begin(batch)
         try:
-            for frame in batch:
-                if frame.gap:
-                    frame.events.append(self._gap_event(frame, frame.gap, f"{frame.sequence}"))
             where = f"failed at frame {batch[0].sequence} ({batch[0].moment.pts_s:.2f} s)"
             stopwatch = self._books.stopwatch
             for step, stage in self._stages:
-                with stopwatch.measure(step, len(batch)), blaming(StageError, f"stage '{step}' {where}"):
-                    for start in range(0, len(batch), stage.batch):
-                        stage.process_batch(batch[start : start + stage.batch])
+                left = losses.left
+                with stopwatch.measure(step, len(left)), blaming(StageError, f"stage '{step}' {where}"):
+                    for start in range(0, len(left), stage.batch):
+                        self._step(step, stage, left[start : start + stage.batch])
+            # Only now is it known what each frame follows.
+            for frame in losses.left:
+                if frame.gap:
+                    frame.events.insert(0, self._gap_event(frame, frame.gap, f"{frame.sequence}"))
         except BaseException:
-            self._books.ledger.drop(step, "error", len(batch))
+            self._books.ledger.drop(step, "error", len(losses.left))
             raise
+        return losses.left
+
+    def _step(self, step: str, stage: Stage, frames: list[Frame]) -> None:
+        """Let a stage handle some frames, and note which of them it has lost."""
+        try:
+            stage.process_batch(frames)
+        except FrameLost as why:
+            for frame in frames:
+                self._losses.lose(step, frame, why)
+        except FramesLost as several:
+            for place, loss in several.losses.items():
+                self._losses.lose(step, frames[place], loss)
 
     def _finish(self) -> None:
         """Collect what is certain only now that nothing more follows, or nothing of this format."""

@@ -20,6 +20,7 @@ from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
 from pipeline.plugin import SinkContext
 from pipeline.report import run_report
+from pipeline.shared import Shared
 from pipeline.stream import State, Stream
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Engine:
         self._left = len(config.streams)
         self._lock = threading.Lock()
         self._bus: Bus | None = None
+        self._shared = Shared()
         self.metrics: MetricsServer | None = None
         self._sinks: list[NamedSink] = []
         self.streams: list[Stream] = []
@@ -76,7 +78,7 @@ class Engine:
         # Streams first: a missing package or missing weights should leave no empty folder behind.
         served: dict[str, list[NamedSink]] = {stream.name: [] for stream in self.config.streams}
         self.streams = [
-            Stream(stream, served[stream.name], self._bus, self._stream_ended, self._clock)
+            Stream(stream, served[stream.name], self._bus, self._stream_ended, self._clock, self._shared)
             for stream in self.config.streams
         ]
         self._claims.enter_context(claimed(self.config.out))
@@ -131,6 +133,8 @@ class Engine:
             self.stop()
             for stream in self.streams:
                 stream.join()
+        # Stages give back what they hold; this is for those of a run that never began.
+        self._close("what stages share", self._shared.close)
         for name, sink in self._sinks:
             self._close(f"sink '{name}'", sink.close)
         if self._bus:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pipeline.condition import Reason
 
 
@@ -31,6 +33,32 @@ class SourceError(SightlineError):
 
 class StageError(SightlineError):
     """A stage failed on a frame: a defect of the stage, or a picture it cannot handle."""
+
+
+class FrameLost(SightlineError):  # noqa: N818 - no failure of the stream
+    """A stage has lost this frame, and only this one: the ledger counts it, the next frame has a gap.
+
+    Attributes:
+        cause: a few short words, always the same for the same cause ("model hung"); the ledger counts by it.
+        detail: one line for a person.
+    """
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause = cause
+        self.detail = detail
+
+
+class FramesLost(SightlineError):  # noqa: N818 - as above
+    """Some frames of a batch are lost, the others are done.
+
+    Attributes:
+        losses: place in the batch -> why.
+    """
+
+    def __init__(self, losses: Mapping[int, FrameLost]) -> None:
+        super().__init__("; ".join(dict.fromkeys(map(str, losses.values()))))
+        self.losses = dict(losses)
 
 
 class SinkError(SightlineError):

@@ -88,6 +88,8 @@ class Frame:
             old it is at each step is counted from here.
         model_hash: hash of the weights that made `detections`, None without weights.
         detections: set by a detector.
+        carried_s: age of the detections, seconds of media time: 0 when the detector looked at this picture,
+            else how long ago it did; the boxes stayed because nothing moved, or were carried by optical flow.
         tracks: set by a tracker.
         counts: totals so far, set by a counter.
         lines: where the counter's lines lie, by name, so that a drawing stage can show them.
@@ -106,6 +108,7 @@ class Frame:
     arrived_s: float | None = None
     model_hash: str | None = None
     detections: Detections | None = None
+    carried_s: float = 0.0
     tracks: Tracks | None = None
     counts: Counts | None = None
     lines: Mapping[str, Line] | None = None

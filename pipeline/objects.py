@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 F32Array = npt.NDArray[np.float32]
 I64Array = npt.NDArray[np.int64]
 StrArray = npt.NDArray[np.str_]
+ObjectArray = npt.NDArray[np.object_]
 Rows = npt.NDArray[np.bool_] | npt.NDArray[np.integer[Any]] | Sequence[int] | slice
 
 
@@ -46,16 +47,25 @@ class Detections(_Table):
         score: (N,) float32 in 0..1, the detector's confidence.
         label: (N,) str, the class name ("car").
         embedding: (N, D) float32 appearance vectors, or None when nobody made any.
+        keypoints: (N, K, 3) float32, (x px, y px, score in 0..1) of the K points of a pose in the order of
+            the model (COCO: 17), or None. A point that is not seen has a score near 0.
+        corners: (N, 4, 2) float32 px, the corners of a turned box in order around it, or None; `xyxy` is
+            then the upright box around them, cut at the picture's edges.
+        outline: (N,) object, of each object the polygon (P, 2) float32 px around its mask, or None. P is 0
+            where a mask is empty.
 
     Raises:
-        ValueError: if a column's shape does not fit, a box is not finite or has its corners swapped, or a
-            score is outside 0..1.
+        ValueError: if a column's shape does not fit, a value is not finite, a box has its corners swapped,
+            or a score is outside 0..1.
     """
 
     xyxy: F32Array
     score: F32Array
     label: StrArray
     embedding: F32Array | None = None
+    keypoints: F32Array | None = None
+    corners: F32Array | None = None
+    outline: ObjectArray | None = None
 
     def __post_init__(self) -> None:
         _set(self, "xyxy", _boxes(self.xyxy))
@@ -67,6 +77,16 @@ class Detections(_Table):
             if embedding.ndim != 2 or len(embedding) != n:
                 raise ValueError(f"embedding must have shape ({n}, D), got {embedding.shape}")
             _set(self, "embedding", embedding)
+        if self.keypoints is not None:
+            _set(self, "keypoints", _keypoints(self.keypoints, n))
+        if self.corners is not None:
+            _set(self, "corners", _points("corners", self.corners, (n, 4, 2)))
+        if self.outline is not None:
+            _set(self, "outline", _outlines(self.outline, n))
+
+    def with_embedding(self, embedding: F32Array) -> Detections:
+        """Return the same detections with these appearance vectors, (N, D) float32."""
+        return replace(self, embedding=embedding)
 
     @classmethod
     def empty(cls) -> Detections:
@@ -174,6 +194,37 @@ def _scores(score: npt.ArrayLike, n: int) -> F32Array:
     if n and not (scores.item(scores.argmin()) >= 0 and scores.item(scores.argmax()) <= 1):
         raise ValueError(f"score must be within 0..1, got {scores.min()}..{scores.max()}")
     return scores
+
+
+def _points(name: str, values: npt.ArrayLike, shape: tuple[int | str, ...]) -> F32Array:
+    """Return finite points; a text in `shape` stands for any length of that axis."""
+    points = np.asarray(values, dtype=np.float32)
+    fits = points.ndim == len(shape) and all(
+        isinstance(wanted, str) or wanted == got for wanted, got in zip(shape, points.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(str(side) for side in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), got {points.shape}")
+    if np.count_nonzero(np.isfinite(points)) < points.size:
+        raise ValueError(f"{name} must be finite, got {points[~np.isfinite(points)].item(0)}")
+    return points
+
+
+def _keypoints(values: npt.ArrayLike, n: int) -> F32Array:
+    keypoints = _points("keypoints", values, (n, "K", 3))
+    score = keypoints[..., 2]
+    if score.size and not (score.min() >= 0 and score.max() <= 1):
+        raise ValueError(f"scores of keypoints must be within 0..1, got {score.min()}..{score.max()}")
+    return keypoints
+
+
+def _outlines(values: Sequence[npt.ArrayLike] | ObjectArray, n: int) -> ObjectArray:
+    if len(values) != n:
+        raise ValueError(f"outline must have shape ({n},) like xyxy's rows, got ({len(values)},)")
+    column = np.empty(n, dtype=np.object_)
+    for row, polygon in enumerate(values):
+        column[row] = _points("each outline", polygon, ("P", 2))
+    return column
 
 
 def _column(name: str, values: npt.ArrayLike, dtype: type[np.generic], n: int) -> npt.NDArray[Any]:

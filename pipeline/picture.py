@@ -43,6 +43,29 @@ class Picture(ABC):
     def luma(self) -> U8Array:
         """Return the luma plane, (height, width) uint8, without a copy where the decoder has one."""
 
+    def part(self, left: int, top: int, right: int, bottom: int) -> Picture:
+        """Return a part as a picture of its own, without a copy.
+
+        Args:
+            left: even px, at least 0.
+            top: even px, at least 0.
+            right: px, after `left`, at most the width.
+            bottom: px, after `top`, at most the height.
+
+        Raises:
+            ValueError: if it does not lie in the picture, or begins at an odd px (chroma has half the size).
+        """
+        self._check_part(left, top, right, bottom)
+        return BgrPicture(self.bgr()[top:bottom, left:right])
+
+    def _check_part(self, left: int, top: int, right: int, bottom: int) -> None:
+        inside = 0 <= left < right <= self.width and 0 <= top < bottom <= self.height
+        if not inside or left % 2 or top % 2:
+            raise ValueError(
+                f"({left}, {top})-({right}, {bottom}) is no part, beginning at an even px, of a picture of "
+                f"{self.width} x {self.height} px"
+            )
+
     @abstractmethod
     def _convert(self, width: int, height: int) -> U8Array:
         """Make a new (height, width, 3) BGR array of the whole picture, resized where needed."""
@@ -104,6 +127,19 @@ class YuvPicture(Picture):
     def luma(self) -> U8Array:
         """Return the decoder's luma plane itself, (height, width) uint8, in the stream's own range."""
         return self._planes[0]
+
+    def part(self, left: int, top: int, right: int, bottom: int) -> YuvPicture:
+        """Return a part as a picture of its own, see `Picture.part`."""
+        self._check_part(left, top, right, bottom)
+        y, u, v = self._planes
+        chroma = np.s_[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
+        return YuvPicture(
+            y[top:bottom, left:right],
+            u[chroma],
+            v[chroma],
+            matrix=self._matrix,
+            full_range=self._full_range,
+        )
 
     def _convert(self, width: int, height: int) -> U8Array:
         y, u, v = self._planes

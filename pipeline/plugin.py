@@ -11,8 +11,8 @@ Each has a pydantic model of its options, from which the configuration is checke
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,10 +20,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.condition import Progress
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, FrameLost, FramesLost
 from pipeline.event import Event
 from pipeline.frame import Frame, Gap
 from pipeline.secret import SecretUrl
+from pipeline.shared import Shared
 
 Kind = Literal["source", "stage", "sink"]
 
@@ -136,10 +137,12 @@ class StageContext:
     Attributes:
         stream: name of the stream it serves.
         config_hash: hash of that stream's effective stage settings, for `Producer`.
+        shared: what the stages of one run have in common; a stage that is made alone has its own.
     """
 
     stream: str
     config_hash: str = ""
+    shared: Shared = field(default_factory=Shared, compare=False, repr=False)
 
 
 class Stage:
@@ -171,13 +174,32 @@ class Stage:
         """
 
     def process(self, frame: Frame) -> None:
-        """Handle one frame."""
+        """Handle one frame.
+
+        Raises:
+            FrameLost: if this frame is lost and the stream goes on.
+        """
         raise NotImplementedError(f"{type(self).__name__} implements neither process nor process_batch")
 
     def process_batch(self, frames: Sequence[Frame]) -> None:
-        """Handle up to `batch` frames, oldest first."""
-        for frame in frames:
-            self.process(frame)
+        """Handle up to `batch` frames, oldest first.
+
+        Raises:
+            FrameLost: if all of them are lost.
+            FramesLost: if some are lost, and the others are done.
+        """
+        losses = {}
+        for place, frame in enumerate(frames):
+            try:
+                self.process(frame)
+            except FrameLost as lost:
+                losses[place] = lost
+        if losses:
+            raise FramesLost(losses)
+
+    def statistics(self) -> Mapping[str, Any]:
+        """Return what it did so far, as plain JSON values for the run's report; called from any thread."""
+        return {}
 
     def finish(self) -> Sequence[Event]:
         """Return what becomes certain only because the stream has ended, or goes on in another size."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from enum import StrEnum
+from typing import Any
 
 from pipeline.ages import Ages
 from pipeline.blame import blaming, one_line
@@ -25,6 +26,7 @@ from pipeline.ledger import Ledger
 from pipeline.moment import Clock, Moment
 from pipeline.output import NamedSink, Output
 from pipeline.plugin import Source, StageContext, StreamInfo
+from pipeline.shared import Shared
 from pipeline.stopwatch import Stopwatch
 from pipeline.tally import Tally
 
@@ -69,6 +71,7 @@ class Stream:
         bus: shared publisher, or None.
         on_end: called once when all three threads are done.
         clock: monotonic seconds, for the report.
+        shared: what the stages of all streams have in common; its own when None.
 
     Raises:
         ConfigError: if a stage cannot be built (missing weights, a missing package).
@@ -81,6 +84,7 @@ class Stream:
         bus: Bus | None,
         on_end: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        shared: Shared | None = None,
     ) -> None:
         self.config = config
         self.ledger = Ledger()
@@ -98,7 +102,7 @@ class Stream:
         self._news: tuple[object, ...] = ()
         self._run_id = ""
         self._opened: Future[StreamInfo | None] = Future()
-        context = StageContext(config.name, config.config_hash)
+        context = StageContext(config.name, config.config_hash, shared or Shared())
         self._stages: list[NamedStage] = []
         for step in config.stages:
             with blaming(StageError, f"stream '{config.name}': stage '{step.name}' cannot be made"):
@@ -190,6 +194,11 @@ class Stream:
     def media_span_s(self) -> tuple[float, float] | None:
         """Media time of the first and the latest finished frame."""
         return self._output.media_span_s
+
+    def stage_statistics(self) -> dict[str, dict[str, Any]]:
+        """Return what each stage says of its work, by its name; stages that say nothing are left out."""
+        said = {name: dict(stage.statistics()) for name, stage in self._stages}
+        return {name: values for name, values in said.items() if values}
 
     def fail(self, error: BaseException) -> None:
         """Keep the first error and end the source; the log has all errors, with their traces."""

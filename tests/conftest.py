@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import pytest
 
@@ -14,3 +16,11 @@ cv2.setNumThreads(1)  # as `sightline run` does; tests must not depend on the nu
 def sightline(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sightline:
     """The command line, run in this process."""
     return Sightline(monkeypatch, capfd)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Models, exports and measurements of the tests stay out of the user's cache, and theirs out of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -22,11 +22,12 @@ GROUND_FLOOR = {
         "picture",
         "plugin",
         "secret",
+        "shared",
     ]
 }
 LIBRARY = "stages.vision"
 """Picture algorithms; every room of `stages` may import them, they import only `pipeline.picture`."""
-HEAVY = {"torch", "ultralytics", "supervision", "matplotlib", "trackeval", "yt_dlp", "mss"}
+HEAVY = {"torch", "torchvision", "ultralytics", "supervision", "matplotlib", "trackeval", "yt_dlp", "mss"}
 
 
 def modules() -> dict[str, Path]:

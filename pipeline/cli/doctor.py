@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -29,13 +29,14 @@ def doctor(as_json: Json = False) -> None:
     for heading, rows in facts.items():
         typer.echo(heading)
         for name, value in rows.items():
-            typer.echo(f"  {name + ':':<22}{value}")
+            typer.echo(f"  {name + ':':<21} {value}")
 
 
 def examine() -> dict[str, dict[str, str]]:
     """Return heading -> name -> finding, all as text."""
     from pipeline.report import versions
 
+    lines, tables = _facts()
     return {
         "box": _box(),
         "versions": versions(),
@@ -50,10 +51,10 @@ def examine() -> dict[str, dict[str, str]]:
         },
         "inference": {
             "motion, hog": "OpenCV on the CPU, one thread",
-            "onnx": _found(_onnx),
             "yolo": _found(_torch),
-            **_facts(),
+            **lines,
         },
+        **tables,
         "plug-ins": _plugins(),
     }
 
@@ -153,13 +154,6 @@ def _decoding_used() -> str:
     return f"software, one thread a stream; 'hwaccel: {working[0]}' would work ({', '.join(working)})"
 
 
-def _onnx() -> str:
-    import onnxruntime
-
-    providers = ", ".join(onnxruntime.get_available_providers())
-    return f"ONNX Runtime on the CPU (providers there are: {providers})"
-
-
 def _torch() -> str:
     import importlib.util
 
@@ -172,14 +166,30 @@ def _torch() -> str:
     return f"torch {torch.__version__} on the CPU (no usable CUDA device)"
 
 
-def _facts() -> dict[str, str]:
-    """Return what packages say of their own parts: entry points of the group `sightline.facts`."""
+def _facts() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Return what packages say of their own parts: entry points of the group `sightline.facts`.
+
+    Each names a function that returns a line or a table of lines by name.
+
+    Returns:
+        The lines and the tables by the entry points' names.
+    """
     entries = sorted(entry_points(group="sightline.facts"), key=lambda entry: entry.name)
-    return {entry.name: _found(partial(_said_by, entry)) for entry in entries}
+    tables: dict[str, dict[str, str]] = {}
+    lines: dict[str, str] = {}
+    for entry in entries:
+        said: list[object] = []
+        complaint = _found(partial(_ask, entry, said))
+        if said and isinstance(said[0], Mapping):
+            tables[entry.name] = {str(name): str(line) for name, line in said[0].items()}
+        else:
+            lines[entry.name] = str(said[0]) if said else complaint
+    return lines, tables
 
 
-def _said_by(entry: EntryPoint) -> str:
-    return str(entry.load()())
+def _ask(entry: EntryPoint, said: list[object]) -> str:
+    said.append(entry.load()())
+    return ""
 
 
 def _plugins() -> dict[str, str]:

@@ -1,130 +1,163 @@
-"""Detectors in the ONNX format, run by ONNX Runtime on the CPU."""
+"""Detectors in the ONNX format: any family that `stages.detect.layouts` knows, without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import FrameLost
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, StageContext
-from stages.detect import yolox
+from pipeline.plugin import StageContext, StreamInfo
 from stages.detect.base import Detector
-from stages.detect.boxes import AGNOSTIC_NMS, cxcywh_to_xyxy, suppress
-from stages.detect.coco import COCO_NAMES
-from stages.detect.letterbox import Letterbox
-from stages.detect.weights import weights_hash
+from stages.detect.boxes import AGNOSTIC_NMS
+from stages.detect.classes import wanted
+from stages.detect.layouts.choose import LayoutName, choose_layout, class_names
+from stages.detect.layouts.finish import Finish
+from stages.detect.layouts.spec import Tensors
+from stages.detect.models.resolve import resolve
+from stages.detect.runtime.client import InferenceClient, lease_inference
+from stages.detect.runtime.files import read_graph
+from stages.detect.runtime.options import RuntimeOptions
+from stages.detect.spend.options import DetectorOptions
 
-Layout = Literal["yolox"]
 
-
-class OnnxOptions(Options):
+class OnnxOptions(RuntimeOptions, DetectorOptions):
     """Options of the stage `onnx`."""
 
-    model: Path = Field(description="Path of the .onnx file.")
-    layout: Layout = Field("yolox", description="Family of the network: what its input and output mean.")
+    model: Annotated[str, BeforeValidator(str)] = Field(
+        min_length=1, description="Path of the .onnx file, the name of a known model, or an https URL."
+    )
+    layout: LayoutName | None = Field(
+        None, description="What the network's outputs mean; by default recognised from the file."
+    )
+    classes: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the network's classes in the order of its training; default: as the file "
+        "says, else COCO's.",
+    )
     confidence: float = Field(0.25, gt=0, le=1, description="Smallest score of a detection.")
     nms_iou: float = Field(
         0.45, gt=0, le=1, description="Boxes that overlap a better one by more (IoU) are dropped."
     )
     agnostic_nms: bool = Field(True, description=AGNOSTIC_NMS)
     labels: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Only these COCO classes, e.g. [car, truck, bus]; default all."
+        None, min_length=1, description="Only these classes, e.g. [car, truck, bus]; default all."
     )
-    threads: int = Field(
-        1, ge=1, le=64, description="CPU threads of the network. More than one suffers badly on a busy box."
+    image_size: int | None = Field(
+        None,
+        ge=32,
+        le=4096,
+        description="Longer side of the input, px, where the file leaves it open; the other side follows "
+        "from the picture's shape. Default: as the file says, else 640.",
     )
+    max_detections: int = Field(300, ge=1, le=3000, description="At most this many detections per picture.")
 
 
 class OnnxDetector(Detector):
-    """Finds the COCO classes with a YOLOX network (input BGR 0..255, letterboxed top left, grey 114).
+    """Finds objects with a network in an ONNX file, whose family is recognised from the file.
 
     Raises:
-        ModelError: if the weights are missing, are no ONNX file, or have another input or output.
-        ConfigError: if a label is unknown.
+        ModelError: if the weights are missing or damaged, do not run here, or their layout is not known.
+        ConfigError: if a label is unknown, or the classes are not as many as the network's.
     """
 
-    Options: ClassVar[type[Options]] = OnnxOptions
+    Options: ClassVar[type[RuntimeOptions]] = OnnxOptions
 
     def __init__(self, options: OnnxOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        self._classes = _class_numbers(options.labels)
-        self.model_hash = weights_hash(options.model)
-        self._session = _session(options.model, options.threads)
-        self._input, self._width, self._height = _input_of(self._session, options.model)
-        _check_output(self._session, options.model, self._width, self._height)
+        file = resolve(options.model)
+        self.model_hash: str = file.hash
+        self._path = file.path
+        self._graph = read_graph(file.path)
+        count = len(options.classes) if options.classes else None
+        self.layout = choose_layout(self._graph, str(file.path), options.layout, count)
+        names = class_names(self.layout, str(file.path), options.classes)
+        self._finish = Finish(
+            names,
+            wanted(options.labels, names),
+            options.nms_iou,
+            options.agnostic_nms,
+            options.max_detections,
+        )
+        self._client: InferenceClient | None = None
+        self._tensors: Tensors | None = None
+        # The engine asks before the size of the pictures is known.
+        self.batch = options.callers
+        if self.layout.spec.fixed:
+            self._prepare(1, 1)
+
+    def open(self, info: StreamInfo) -> None:
+        """Open the network with an input of the shape of this stream's pictures."""
+        super().open(info)
+        self._prepare(info.width, info.height)
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        """Run the network on each picture by itself: on a CPU a batch gains nothing."""
-        return [self._detect(picture) for picture in pictures]
+        """Run the network on each picture, on a CPU as many at once as it has cores for.
+
+        Raises:
+            FrameLost: if a picture is lost: the network hung, or gave no numbers.
+            ModelError: if the network does not run, or finds classes that have no name.
+        """
+        found = []
+        for one in self.look(pictures):
+            if isinstance(one, FrameLost):
+                raise one
+            found.append(one)
+        return found
+
+    def look(self, pictures: Sequence[Picture]) -> list[Detections | FrameLost]:
+        """Return the detections of each picture, or why it is lost."""
+        if not pictures:
+            return []
+        client, tensors = self._prepared(pictures[0])
+        found: list[Detections | FrameLost] = []
+        for start in range(0, len(pictures), tensors.count):
+            found += self._look(pictures[start : start + tensors.count], client, tensors)
+        return found
 
     def close(self) -> None:
-        """Free the network."""
-        self._session = None
+        """Give the network back."""
+        client, self._client, self._tensors = self._client, None, None
+        if client:
+            client.close()
 
-    def _detect(self, picture: Picture) -> Detections:
-        box = Letterbox.of(picture, self._width, self._height)
-        tensor = box.fill(picture).transpose(2, 0, 1)[None].astype(np.float32)
-        raw = self._session.run(None, {self._input: tensor})[0][0]
-        cxcywh, score, number = yolox.decode(raw, self._width, self._height, self.options.confidence)
-        wanted = np.isin(number, self._classes)
-        cxcywh, score, number = cxcywh[wanted], score[wanted], number[wanted]
-        xyxy = box.to_picture(cxcywh_to_xyxy(cxcywh))
-        group = np.zeros_like(number) if self.options.agnostic_nms else number
-        kept = suppress(xyxy, score, group, self.options.nms_iou)
-        names = np.array(COCO_NAMES)[number[kept]]
-        return Detections(xyxy[kept], np.clip(score[kept], 0, 1), names)
+    def _look(
+        self, pictures: Sequence[Picture], client: InferenceClient, tensors: Tensors
+    ) -> list[Detections | FrameLost]:
+        places, requests = [], []
+        for index, picture in enumerate(pictures):
+            tensor, place = tensors.fill(picture, index)
+            places.append(place)
+            requests.append(self.layout.feed(tensor, tensors.spec))
+        found: list[Detections | FrameLost] = []
+        for place, outputs in zip(places, client.run_many(requests), strict=True):
+            if isinstance(outputs, FrameLost):
+                # The call that hangs may still read its tensor: it gets no other picture.
+                tensors.forget()
+                found.append(outputs)
+            else:
+                candidates = self.layout.decode(outputs, tensors.spec, self.options.confidence)
+                found.append(self._finish(candidates[0], place))
+        return found
 
+    def _prepared(self, picture: Picture) -> tuple[InferenceClient, Tensors]:
+        if self._client and self._tensors:
+            return self._client, self._tensors
+        return self._prepare(picture.width, picture.height)
 
-def _class_numbers(labels: tuple[str, ...] | None) -> list[int]:
-    if labels is None:
-        return list(range(len(COCO_NAMES)))
-    unknown = [label for label in labels if label not in COCO_NAMES]
-    if unknown:
-        raise ConfigError(f"labels: '{unknown[0]}' is no COCO class; known: {', '.join(COCO_NAMES)}")
-    return [COCO_NAMES.index(label) for label in labels]
-
-
-def _session(path: Path, threads: int) -> Any:
-    import onnxruntime
-
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.inter_op_num_threads = 1
-    # Idle threads that spin starve the decoder: 5 to 100 times slower on a busy two-core box.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    settings.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"'{path}' is no usable ONNX file ({reason}); export or download it again"
-        ) from error
-
-
-def _input_of(session: Any, path: Path) -> tuple[str, int, int]:
-    inputs = session.get_inputs()
-    shape = inputs[0].shape
-    fits = len(inputs) == 1 and len(shape) == 4 and shape[1] == 3 and inputs[0].type == "tensor(float)"
-    if not fits or not all(isinstance(side, int) for side in shape[2:]):
-        raise ModelError(
-            f"'{path}' is no network of layout 'yolox': its input is {inputs[0].type} {shape}, "
-            f"wanted tensor(float) [1, 3, height, width] with fixed sizes; set 'layout' or export it so"
-        )
-    return inputs[0].name, shape[3], shape[2]
-
-
-def _check_output(session: Any, path: Path, width: int, height: int) -> None:
-    shape = session.get_outputs()[0].shape
-    wanted = [yolox.cell_count(width, height), 5 + len(COCO_NAMES)]
-    if len(session.get_outputs()) != 1 or len(shape) != 3 or shape[1:] != wanted:
-        raise ModelError(
-            f"'{path}' is no network of layout 'yolox': its output is {shape}, "
-            f"wanted [1, {wanted[0]}, {wanted[1]}]; set 'layout' or use another file"
-        )
+    def _prepare(self, width: int, height: int) -> tuple[InferenceClient, Tensors]:
+        """Open the network for pictures of this size, unless it is open with the same input."""
+        spec = self.layout.spec.sized(width, height, self.options.image_size)
+        if self._client and self._tensors and self._tensors.spec == spec:
+            return self._client, self._tensors
+        self.close()
+        shapes = [array.shape for array in self.layout.feed(np.zeros(spec.shape, spec.dtype), spec)]
+        client = lease_inference(self._path, self.model_hash, self._graph, shapes, self.options, self.context)
+        self.batch = client.batch
+        self._client, self._tensors = client, Tensors(spec, client.batch)
+        return self._client, self._tensors

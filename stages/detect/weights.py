@@ -1,32 +1,18 @@
-"""Weights files: which one it is, and clear words when it is missing."""
+"""Weights files: which one it is, and clear words when it is missing or none."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-from pipeline.errors import ModelError
-
-_CHUNK = 1 << 20
+from stages.detect.models.kinds import check_weights
+from stages.detect.models.store import sha256_of
 
 
 def weights_hash(path: Path) -> str:
-    """Return the first 16 hex digits of the file's SHA-256.
+    """Return the first 16 hex digits of the file's SHA-256; `models.resolve` gives it with the file itself.
 
     Raises:
-        ModelError: if the file is missing, empty or cannot be read.
+        ModelError: if the file is missing, empty, cut off, no weights, or cannot be read.
     """
-    if not path.is_file():
-        raise ModelError(f"no weights at '{path}'; set 'model' to the path of an existing weights file")
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise ModelError(
-            f"cannot read the weights '{path}': {error.strerror}; check its permissions"
-        ) from error
-    if path.stat().st_size == 0:
-        raise ModelError(f"the weights '{path}' are an empty file; download them again")
-    return digest.hexdigest()[:16]
+    check_weights(path)
+    return sha256_of(path)[:16]

@@ -18,13 +18,14 @@ from pipeline.picture import Picture
 from pipeline.plugin import Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS
+from stages.detect.spend.options import DetectorOptions
 from stages.detect.weights import weights_hash
 
 _SUFFIXES = (".pt", ".onnx")
 _WARM_UP_PX = (360, 640)
 
 
-class YoloOptions(Options):
+class YoloOptions(DetectorOptions):
     """Options of the stage `yolo`."""
 
     model: str = Field(

@@ -170,5 +170,5 @@ class TrackStage(Stage):
             )
         if len(detections):
             embedding = embedder.of(frame.picture)(detections.xyxy)
-            detections = Detections(detections.xyxy, detections.score, detections.label, embedding)
+            detections = detections.with_embedding(embedding)
         return tracker.update(detections, pts_s, camera=camera)

@@ -41,6 +41,22 @@ def tracks(**changes: Any) -> Tracks:
         (detections, {"score": [0.5, np.nan, 0.1]}, "within 0..1"),
         (detections, {"label": ["car"]}, "label must have shape (3,)"),
         (detections, {"embedding": np.zeros((2, 8))}, "embedding must have shape (3, D), got (2, 8)"),
+        (
+            detections,
+            {"keypoints": np.zeros((3, 17, 2))},
+            "keypoints must have shape (3, K, 3), got",
+        ),
+        (detections, {"keypoints": np.full((3, 1, 3), 1.5)}, "scores of keypoints must be within 0..1"),
+        (detections, {"keypoints": np.full((3, 1, 3), np.nan)}, "keypoints must be finite, got nan"),
+        (detections, {"corners": np.zeros((3, 4))}, "corners must have shape (3, 4, 2), got (3, 4)"),
+        (detections, {"corners": np.full((3, 4, 2), np.inf)}, "corners must be finite, got inf"),
+        (
+            detections,
+            {"outline": [np.zeros((5, 2))]},
+            "outline must have shape (3,) like",
+        ),
+        (detections, {"outline": [np.zeros((5, 3))] * 3}, "each outline must have shape (P, 2), got (5, 3)"),
+        (detections, {"outline": [np.full((5, 2), np.nan)] * 3}, "each outline must be finite"),
         (detections, {"xyxy": [[0, 0, np.inf, 1]] * 3}, "finite"),
         (detections, {"xyxy": [[9, 0, 1, 1]] * 3}, "(left, top, right, bottom)"),
         (tracks, {"id": [1, 1, 2]}, "unique within a frame, got [1, 1, 2]"),
@@ -64,6 +80,34 @@ def test_a_mask_is_the_filter_language() -> None:
     assert len(table[[1]]) == 1
     assert len(table[:2]) == 2
     assert len(table[np.zeros(3, bool)]) == 0
+
+
+def test_what_is_seen_of_an_object_goes_with_its_row() -> None:
+    table = detections(
+        keypoints=np.arange(3)[:, None, None] * np.array([[[10, 20, 0.5]]]),
+        corners=np.arange(24).reshape(3, 4, 2),
+        outline=[np.full((4, 2), 1), np.empty((0, 2)), np.full((4, 2), 3)],
+    )
+    for rows in ([2], slice(2, 3), table.score == np.float32(0.1)):
+        last = table[rows]
+        assert last.keypoints is not None
+        assert last.corners is not None
+        assert last.outline is not None
+        assert last.keypoints.tolist() == [[[20.0, 40.0, 1.0]]]
+        assert last.corners[0, 0].tolist() == [16.0, 17.0]
+        assert [polygon.tolist() for polygon in last.outline] == [[[3.0, 3.0]] * 4]
+    described = table.with_embedding(np.ones((3, 2), np.float32))
+    assert described.embedding is not None
+    assert described.corners is table.corners
+    assert len(Detections.empty()[np.zeros(0, bool)]) == 0
+
+
+def test_outlines_of_one_length_stay_one_array_each() -> None:
+    """numpy would make one array of all of them."""
+    outline = detections(outline=np.zeros((3, 5, 2))).outline
+    assert outline is not None
+    assert outline.shape == (3,)
+    assert outline[0].dtype == np.float32
 
 
 def test_empty_tables_are_tables() -> None:

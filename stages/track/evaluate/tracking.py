@@ -175,7 +175,7 @@ class _Shown:
             detections = self.detections
             if len(detections):
                 embedding = embedder.of(self.picture())(detections.xyxy)
-                detections = Detections(detections.xyxy, detections.score, detections.label, embedding)
+                detections = detections.with_embedding(embedding)
             self._described = detections, time.perf_counter() - begun
         return self._described
 

@@ -131,7 +131,7 @@ class _Collected:
             if found.embedding is None and len(found) and self._embedder is not None:
                 self.described = True
                 embedding = self._embedder.of(frame.picture)(found.xyxy)
-                found = Detections(found.xyxy, found.score, found.label, embedding)
+                found = found.with_embedding(embedding)
             self.pts_s.append(frame.moment.pts_s)
             self.tables.append(found)
             self.boxes += len(found)

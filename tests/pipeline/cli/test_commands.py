@@ -91,7 +91,15 @@ def test_check_accepts_what_is_shipped(name: str, sightline: Sightline) -> None:
 
 def test_doctor_shows_the_box_and_every_plugin(sightline: Sightline) -> None:
     facts = json.loads(sightline("doctor", "--json").out)
-    assert {"box", "versions", "decoding", "live sources", "inference", "plug-ins"} == facts.keys()
+    assert {
+        "box",
+        "versions",
+        "decoding",
+        "live sources",
+        "inference",
+        "runtimes",
+        "plug-ins",
+    } == facts.keys()
     assert "broken" not in str(facts["plug-ins"])
     assert facts["inference"]["tracker kernels"].startswith(("compiled", "numpy"))
     text = sightline("doctor").out

@@ -352,5 +352,5 @@ def test_doctor_survives_what_it_is_asked_about(
     assert ran.code == 0
     found = json.loads(ran.out)
     assert found["inference"]["yolo"].startswith(("broken: ModuleNotFoundError", "not installed"))
-    assert found["inference"]["onnx"].startswith("broken: ModuleNotFoundError")
+    assert found["runtimes"]["onnxruntime"].startswith("broken: ModuleNotFoundError")
     assert "none found" in found["box"]["gpu"]

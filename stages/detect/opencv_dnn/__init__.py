@@ -1,0 +1,1 @@
+"""Networks in the formats of Darknet and Caffe, run by OpenCV."""

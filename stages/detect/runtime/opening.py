@@ -1,0 +1,110 @@
+"""Opens a network with the runtime of the options, or with the fastest one of this box."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import ModelError
+from stages.detect.runtime.base import Array, Runtime
+from stages.detect.runtime.cache import cache_folder
+from stages.detect.runtime.graph import Graph
+from stages.detect.runtime.options import RuntimeOptions
+from stages.detect.runtime.ort import OrtRuntime
+from stages.detect.runtime.ov import OvRuntime
+from stages.detect.runtime.plans import Plan
+
+logger = logging.getLogger(__name__)
+
+_SIDE_PX = 640
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What is to be opened.
+
+    Attributes:
+        path: of the file.
+        model_hash: of its content.
+        graph: of the file.
+        shapes: of each input for one picture.
+    """
+
+    path: Path
+    model_hash: str
+    graph: Graph
+    shapes: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        for info, shape in zip(self.graph.inputs, self.shapes, strict=True):
+            fits = len(info.shape) == len(shape) and all(
+                side in (None, wanted) for side, wanted in zip(info.shape[1:], shape[1:], strict=True)
+            )
+            if info.shape and not fits:
+                raise ModelError(
+                    f"'{self.path.name}' takes {list(info.shape)} at its input '{info.name}', "
+                    f"not {list(shape)}; choose a size that fits, or export it with another"
+                )
+
+
+def open_plan(network: Network, plan: Plan, options: RuntimeOptions) -> Runtime:
+    """Open a network in one way, and run it once, so that the first picture does not wait for it.
+
+    Raises:
+        MissingRuntimeError: if the device is not there.
+        ModelError: if the network does not run.
+    """
+    folder = cache_folder()
+    runtime: Runtime
+    if plan.name == "openvino":
+        runtime = OvRuntime(
+            network.path,
+            network.graph,
+            device=plan.device,
+            precision=plan.precision,
+            shapes=network.shapes,
+            threads=options.threads,
+            callers=options.callers,
+            max_batch=options.max_batch,
+            cache=folder / "openvino",
+        )
+    else:
+        runtime = OrtRuntime(
+            network.path,
+            network.graph,
+            name=plan.name,
+            device=plan.device,
+            precision=plan.precision,
+            shapes=network.shapes,
+            threads=options.threads,
+            callers=options.callers,
+            max_batch=options.max_batch,
+            engines=folder / "tensorrt" / network.model_hash,
+        )
+    try:
+        if plan.name == "tensorrt":
+            logger.info("'%s': TensorRT builds its engine, once; it takes minutes", network.path.name)
+        runtime.run(sample(network))
+    except BaseException:
+        runtime.close()
+        raise
+    return runtime
+
+
+def sample(network: Network, pictures: int = 1) -> list[Array]:
+    """Return inputs with noise of a fixed seed, of the right types, for a trial."""
+    random = np.random.default_rng(0)
+    made = []
+    for info, shape in zip(network.graph.inputs, network.shapes, strict=True):
+        whole = (pictures * shape[0], *shape[1:])  # an image without a batch begins with its channels
+        dtype = np.dtype(info.dtype or "float32")
+        if dtype == np.uint8:
+            made.append(random.integers(0, 256, whole, np.uint8))
+        elif dtype.kind == "f":
+            made.append(random.random(whole, np.float32).astype(dtype))
+        else:  # sizes of the picture, in networks that want to know them
+            made.append(np.full(whole, _SIDE_PX).astype(dtype))
+    return made

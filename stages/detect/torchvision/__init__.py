@@ -1,0 +1,1 @@
+"""Networks of torchvision, with weights of one's own or the ones that it publishes."""
