@@ -152,8 +152,8 @@ class Compute:
             for frame in frames:
                 self._losses.lose(step, frame, why)
         except FramesLost as several:
-            for place, why in several.losses.items():
-                self._losses.lose(step, frames[place], why)
+            for place, loss in several.losses.items():
+                self._losses.lose(step, frames[place], loss)
 
     def _finish(self) -> None:
         """Collect what is certain only now that nothing more follows, or nothing of this format."""

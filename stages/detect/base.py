@@ -57,7 +57,7 @@ class Detector(Stage):
         """
         spender = self._spender
         plans = [spender.plan(frame) for frame in frames]
-        found = iter(self._look([plan.picture for plan in plans if plan.picture is not None]))
+        found = iter(self._timed_look([plan.picture for plan in plans if plan.picture is not None]))
         losses: dict[int, FrameLost] = {}
         for place, (frame, plan) in enumerate(zip(frames, plans, strict=True)):
             given = next(found) if plan.picture is not None else None
@@ -74,7 +74,7 @@ class Detector(Stage):
         """Return what was looked at, and what it cost not to look at the rest."""
         return self._spender.statistics()
 
-    def _look(self, pictures: Sequence[Picture]) -> Sequence[Found]:
+    def _timed_look(self, pictures: Sequence[Picture]) -> Sequence[Found]:
         if not pictures:
             return ()
         begun_s = time.perf_counter()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline import stream as stream_module
 from pipeline.config.schema import StreamConfig
-from pipeline.errors import ConfigError, SinkError, SourceError
+from pipeline.errors import ConfigError, FrameLost, SinkError, SourceError
 from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Sink, StreamInfo
@@ -130,6 +130,40 @@ def test_a_failing_stage_names_itself_the_frame_and_the_reason(frames: int) -> N
     )
     assert sink.frames() == [0, 1]
     assert stream.ledger.entry().dropped["work1"] == {"error": 1}
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_frame_that_a_stage_loses_is_a_gap_and_the_stream_goes_on(batch: int) -> None:
+    sink = ListSink()
+
+    def work(frame: Frame) -> None:
+        if frame.sequence in (3, 4, 9):
+            raise FrameLost("model hung", f"at {frame.sequence}")
+
+    stream = run(stream_config(WorkOptions(work=work, batch=batch), WorkOptions(last_words=True)), sink)
+    assert stream.state is State.ENDED
+    assert sink.frames() == [0, 1, 2, 5, 6, 7, 8]
+    assert stream.ledger.entry().dropped == {"work0": {"model hung": 3}}
+    gaps = [item for item in sink.got["gate"] if isinstance(item, Event) and item.kind == "stream.gap"]
+    assert [gap.data["after_s"] for gap in gaps] == [0.2, 0.8]
+    assert [gap.data["seconds"] for gap in gaps] == [pytest.approx(0.2), None]
+    assert gaps[0].data["detail"] == "at 3; at 4"
+    assert sink.got["gate"].index(gaps[0]) == 3
+    assert sink.kinds()[-1] == "test.finish"
+
+
+def test_a_stage_may_lose_a_whole_batch() -> None:
+    class Hanging(WorkStage):
+        def process_batch(self, frames: Sequence[Frame]) -> None:
+            if frames[0].sequence == 4:
+                raise FrameLost("model hung")
+
+    config = stream_config(WorkOptions(batch=4))
+    step = replace(config.stages[0], plugin=Hanging)
+    sink = ListSink()
+    stream = run(replace(config, stages=(step,)), sink)
+    assert sink.frames() == [0, 1, 2, 3, 8, 9]
+    assert stream.ledger.entry().dropped == {"work0": {"model hung": 4}}
 
 
 @pytest.mark.parametrize("error", [SinkError("disk full"), OSError("disk full")])

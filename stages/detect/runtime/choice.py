@@ -7,9 +7,12 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import ModelError
 from stages.detect.runtime.base import Runtime
@@ -53,21 +56,23 @@ def open_runtime(
         MissingRuntimeError: if what is named is not on this box.
         ModelError: if the network does not run.
     """
-    possible = plans(network.graph, options, network.path.suffix.lower())
-    if len(possible) == 1:
-        runtime = open_one(network, possible[0], options)
-        _tell(network, possible[0], possible)
-        return runtime
-    key = _key(network, options, possible)
-    known = _known(key, possible)
+    key = _key(network, options)
+    # Before anything is imported: what lost the measurement should cost nothing.
+    known = _known(key)
     if known is not None:
         try:
             runtime = open_one(network, known, options)
-            _tell(network, known, possible)
-            return runtime
         except ModelError as error:
             logger.warning("'%s': %s worked before and does not now: %s", network.path.name, known, error)
-    return _measured(network, options, possible, key, open_one, clock)
+        else:
+            _tell(network, known, options)
+            return runtime
+    possible = plans(network.graph, options, network.path.suffix.lower())
+    if len(possible) > 1:
+        return _measured(network, options, possible, key, open_one, clock)
+    runtime = open_one(network, possible[0], options)
+    _tell(network, possible[0], options)
+    return runtime
 
 
 def time_of(runtime: Runtime, network: Network, clock: Callable[[], float] = time.perf_counter) -> float:
@@ -118,15 +123,15 @@ def _measured(
     if best is None:
         raise failures[0]
     if not failures:  # what failed may work at the next start: a GPU that was full, a driver that was missing
-        remember(key, _entry(network, options, possible.index(best[0]), best[0], times))
+        remember(key, _entry(network, options, best[0], times))
     logger.info("'%s': measured %s", network.path.name, _table(times))
-    _tell(network, best[0], possible)
+    _tell(network, best[0], options)
     return best[1]
 
 
-def _tell(network: Network, plan: Plan, possible: list[Plan]) -> None:
+def _tell(network: Network, plan: Plan, options: RuntimeOptions) -> None:
     logger.info("'%s' runs on %s", network.path.name, plan)
-    if not plan.full and len(possible) > 1:
+    if options.precision == "auto" and not plan.full:
         logger.warning(
             "'%s' is calculated in %s, not as the file has it: faster, and the boxes differ a little; "
             "'precision: full' avoids it",
@@ -139,16 +144,17 @@ def _table(times: dict[str, float]) -> str:
     return "; ".join(f"{plan} {spent:.1f} ms" for plan, spent in times.items())
 
 
-def _known(key: str, possible: list[Plan]) -> Plan | None:
-    place = remembered().get(key, {}).get("place")
-    return possible[place] if isinstance(place, int) and 0 <= place < len(possible) else None
+def _known(key: str) -> Plan | None:
+    kept = remembered().get(key, {}).get("plan")
+    try:
+        return TypeAdapter(Plan).validate_python(kept)
+    except ValidationError:
+        return None
 
 
-def _entry(
-    network: Network, options: RuntimeOptions, place: int, plan: Plan, times: dict[str, float]
-) -> dict[str, Any]:
+def _entry(network: Network, options: RuntimeOptions, plan: Plan, times: dict[str, float]) -> dict[str, Any]:
     return {
-        "place": place,
+        "plan": asdict(plan),
         "chosen": str(plan),
         "model": network.path.name,
         "input": "x".join(map(str, network.shapes[0])),
@@ -157,15 +163,18 @@ def _entry(
     }
 
 
-def _key(network: Network, options: RuntimeOptions, possible: list[Plan]) -> str:
+def _key(network: Network, options: RuntimeOptions) -> str:
     """Return a digest of all that the measurement depends on."""
     facts = [
         network.model_hash,
         network.shapes,
-        [str(plan) for plan in possible],
+        options.runtime,
+        options.device,
+        options.precision,
         options.threads,
         _versions(),
         _processor(),
+        _accelerators(),
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
@@ -178,6 +187,12 @@ def _versions() -> list[str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _accelerators() -> list[str]:
+    """Return the system's names of GPUs and NPUs, so that one that was added is tried."""
+    found = (Path("/dev").glob(pattern) for pattern in ("nvidia[0-9]*", "dri/render*", "accel/*"))
+    return sorted(str(path) for paths in found for path in paths)
 
 
 def _processor() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.errors import FrameLost
 from pipeline.plugin import StageContext
 from pipeline.shared import Lease
@@ -68,7 +70,7 @@ class InferenceClient:
         Raises:
             ModelError: as for `run`.
         """
-        pictures = [[inputs] if hasattr(inputs, "dtype") else list(inputs) for inputs in requests]
+        pictures = [[inputs] if isinstance(inputs, np.ndarray) else list(inputs) for inputs in requests]
         return self._lease.value.run_many(pictures, self._stream)
 
     def close(self) -> None:

@@ -13,11 +13,15 @@ _DTYPES = {
     "f32": "float32",
     "f16": "float16",
     "f64": "float64",
+    "fp32": "float32",  # ports and constants are named differently
+    "fp16": "float16",
+    "fp64": "float64",
     "u8": "uint8",
     "i8": "int8",
     "i32": "int32",
     "i64": "int64",
     "boolean": "bool",
+    "bool": "bool",
 }
 _OPERATORS = {"Convolution": "Conv", "FakeQuantize": "QuantizeLinear"}
 """OpenVINO's names of what ONNX calls otherwise, as far as anybody asks for it."""
@@ -68,7 +72,7 @@ def _parameter(layer: Element) -> TensorInfo:
 def _result(layer: Element, source: Element | None) -> TensorInfo:
     info = _port(layer, layer.find("./input/port"))
     port = None if source is None else source.find("./output/port")
-    name = info.name if port is None else port.get("names", info.name)
+    name = info.name if port is None else (port.get("names") or info.name)
     return TensorInfo(name, info.shape, info.dtype)
 
 
@@ -78,7 +82,8 @@ def _port(layer: Element, port: Element | None) -> TensorInfo:
     sides = [int(dim.text or 0) for dim in port.findall("dim")]
     shape: Shape = tuple(side if side > 0 else None for side in sides)
     dtype = _DTYPES.get(port.get("precision", "").lower(), "")
-    return TensorInfo(port.get("names") or layer.get("name", ""), shape, dtype)
+    name = port.get("names", "") or layer.get("name", "")
+    return TensorInfo(name, shape, dtype)
 
 
 def _metadata(root: Element) -> dict[str, str]:

@@ -23,16 +23,18 @@ FLOW_PX = 480
 
 # Points come from the middle of a box: its left and right edges show what is behind the object.
 _INSET = np.array([0.2, 0.05], np.float32)
-_GRID = (4, 4)
-_MOST_POINTS = 640
+# A point costs 10 us a picture: with many boxes each has fewer.
+_GRID, _SMALL_GRID, _FEW_BOXES = (4, 4), (3, 3), 10
+_MOST_POINTS = 400
 # A box goes on while at least so many of its points agree, and this share of those that it began with.
 _FEWEST = 3
-_LEAST_SHARE = 0.3
+_LEAST_SHARE = 0.5
 # Points agree with the median within this share of the box's height, px at least.
 _AGREE, _AGREE_PX = 0.05, 2.0
 # The box grows with its points when so many tell it, and when it is no chance at so many standard errors.
 _FEWEST_FOR_SIZE, _SURE = 6, 3.0
 _MAX_GROWTH = 1.5
+_APART_PX = 4.0
 
 
 class Carrier:
@@ -85,7 +87,7 @@ def _points(view: FlowView, xyxy: F32Array) -> tuple[F32Array, I64Array]:
     """Return (P, 2) px and (P,) whose they are; of two boxes the one that reaches lower down is in front."""
     inset = (xyxy[:, 2:] - xyxy[:, :2]) * _INSET
     inner = np.concatenate([xyxy[:, :2] + inset, xyxy[:, 2:] - inset], axis=1)
-    points, owner = corners_in_boxes(view, inner, _GRID)
+    points, owner = corners_in_boxes(view, inner, _GRID if len(xyxy) <= _FEW_BOXES else _SMALL_GRID)
     if len(points) > _MOST_POINTS:
         chosen = np.linspace(0, len(points) - 1, _MOST_POINTS).astype(np.int64)
         points, owner = points[chosen], owner[chosen]
@@ -105,15 +107,31 @@ def _moved(box: F32Array, start: F32Array, now: F32Array, began: int) -> F32Arra
     least = max(_FEWEST, _LEAST_SHARE * began)
     if len(start) < least:
         return None
-    shift = now - start
+    shift, growth = _moved_by(start, now)
     reach = max(_AGREE_PX, _AGREE * float(box[3] - box[1]))
-    agree = np.abs(shift - np.median(shift, axis=0)).max(axis=1) <= reach
+    origin = np.median(start, axis=0)
+    agree = np.abs(now - origin - shift - growth * (start - origin)).max(axis=1) <= reach
     if np.count_nonzero(agree) < least:
         return None
     start, now = start[agree], now[agree]
-    middle = np.median(now - start, axis=0) + (box[:2] + box[2:]) / 2
-    half = (box[2:] - box[:2]) / 2 * _growth(start, now)
-    return np.concatenate([middle - half, middle + half]).astype(np.float32)
+    growth = _growth(start, now)
+    middle, before = now.mean(axis=0), start.mean(axis=0)
+    corners = middle + growth * (box.reshape(2, 2) - before)
+    return corners.reshape(4).astype(np.float32)
+
+
+def _moved_by(start: F32Array, now: F32Array) -> tuple[F32Array, float]:
+    """Return the medians of how points were shifted and how their distances grew."""
+    shift = np.median(now - start, axis=0)
+    if len(start) < _FEWEST_FOR_SIZE:
+        return shift, 1.0
+    one, other = np.triu_indices(len(start), 1)
+    distance = np.hypot(*(start[one] - start[other]).T)
+    apart = distance > _APART_PX
+    if not apart.any():
+        return shift, 1.0
+    later = np.hypot(*(now[one] - now[other]).T)
+    return shift, _bounded(float(np.median(later[apart] / distance[apart])))
 
 
 def _growth(start: F32Array, now: F32Array) -> float:
@@ -126,8 +144,10 @@ def _growth(start: F32Array, now: F32Array) -> float:
         return 1.0
     growth = float((before * after).sum()) / total
     rest = float(np.square(after - growth * before).sum()) / (2 * len(start) - 4)
-    if abs(growth - 1) <= _SURE * (rest / total) ** 0.5:
-        return 1.0
+    return 1.0 if abs(growth - 1) <= _SURE * (rest / total) ** 0.5 else _bounded(growth)
+
+
+def _bounded(growth: float) -> float:
     return min(max(growth, 1 / _MAX_GROWTH), _MAX_GROWTH)
 
 

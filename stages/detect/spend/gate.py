@@ -10,6 +10,7 @@ from stages.vision.exposure import Exposure, coarse, fit_exposure
 
 U8Array = npt.NDArray[np.uint8]
 F32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
 
 GATE_PX = 240
 """Largest side of the pictures that are compared: noise averages out, and what a detector finds remains."""
@@ -19,7 +20,7 @@ GATE_PX = 240
 _TOLERANCE = 8
 _AROUND = np.ones((3, 3), np.uint8)
 # So many changed pixels in all are motion, specks left out.
-_FEWEST_PX = 3
+_FEWEST_PX = 5
 # A change of exposure must explain so much of the picture, or it is none.
 _MIN_SUPPORT = 0.5
 
@@ -37,14 +38,24 @@ class MotionGate:
         self._cells: F32Array | None = None
         self._exposure = Exposure()
 
-    def learn(self, luma: U8Array) -> None:
+    def learn(self, luma: U8Array, where: BoolArray | None = None) -> None:
         """Take a picture that is looked at for the reference.
 
         Args:
             luma: (H, W) uint8, see `GATE_PX`.
+            where: (H, W) which part of it was looked at; all when None, or when there is no reference yet.
         """
-        self._low = np.asarray(cv2.subtract(cv2.erode(luma, _AROUND), _TOLERANCE), np.uint8)
-        self._high = np.asarray(cv2.add(cv2.dilate(luma, _AROUND), _TOLERANCE), np.uint8)
+        low, high = self._low, self._high
+        part = where is not None and low is not None and low.shape == luma.shape
+        if part:
+            luma = self._adjusted(luma)
+        darkest = np.asarray(cv2.subtract(cv2.erode(luma, _AROUND), _TOLERANCE), np.uint8)
+        lightest = np.asarray(cv2.add(cv2.dilate(luma, _AROUND), _TOLERANCE), np.uint8)
+        if part and where is not None and low is not None and high is not None:
+            np.copyto(low, darkest, where=where)
+            np.copyto(high, lightest, where=where)
+            return
+        self._low, self._high = darkest, lightest
         self._cells = coarse(luma)
         self._exposure = Exposure()
 

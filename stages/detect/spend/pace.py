@@ -51,7 +51,7 @@ class Pacer:
         self._judged_s = -math.inf
         self._lost = False
         self._since = 0
-        self._looked_s: float | None = None
+        self._next_s: float | None = None
         self._last: Beat | None = None
         self._step_s = 0.0
 
@@ -81,23 +81,25 @@ class Pacer:
         """
         self._live = live
         self._share = _LIVE_SHARE
-        self._last, self._looked_s, self._lost = None, None, False
+        self._last, self._next_s, self._lost = None, None, False
 
     def due(self, beat: Beat) -> bool:
         """Take the next frame, in order; return whether it should be looked at."""
         self._observe(beat)
         self._since += 1
-        if self._looked_s is None:
+        if self._next_s is None:
             return True
         if self._every != "auto" and self._since < self._every:
             return False
         # Frames come at a step of their own: the one nearest to the time that is due is taken.
-        early_s = max(self._step_s / 2 - _ROUNDING_S, 0.0)
-        return beat.pts_s - self._looked_s >= self.spacing_s - early_s
+        return beat.pts_s >= self._next_s - self._step_s / 2 - _ROUNDING_S
 
     def looked(self, pts_s: float) -> None:
         """Note that the frame at `pts_s` is looked at."""
-        self._looked_s, self._since = pts_s, 0
+        # From when it was due, so that the rate holds on average; time without looks is not made up for.
+        spacing_s = self.spacing_s
+        due_s = pts_s if self._next_s is None else max(self._next_s, pts_s - spacing_s / 2)
+        self._next_s, self._since = due_s + spacing_s, 0
 
     def paid(self, seconds: float, looks: int) -> None:
         """Note what some looks cost together."""

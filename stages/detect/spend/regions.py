@@ -13,6 +13,7 @@ from pipeline.picture import BgrPicture, Picture, U8Array
 from stages.detect.spend.carry import placed
 
 I64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 # Around what has changed and around known boxes so much is looked at too, share of their size and px.
 _MARGIN, _MARGIN_PX = 0.25, 16
@@ -45,6 +46,16 @@ class Mosaic:
     place: I64Array
     edges: F32Array
 
+    def looked_at(self, shape: tuple[int, int]) -> BoolArray:
+        """Return (h, w) which pixels of the full picture, reduced to this shape, lie in a region."""
+        where = np.zeros(shape, np.bool_)
+        scale = np.array([shape[1], shape[0]]) / self.edges[:2]
+        low = np.ceil(self.source[:, :2] * scale).astype(np.int64)
+        high = np.floor(self.source[:, 2:] * scale).astype(np.int64)
+        for (left, top), (right, bottom) in zip(low.tolist(), high.tolist(), strict=True):
+            where[top:bottom, left:right] = True
+        return where
+
     def merged(self, found: Detections, before: Detections | None) -> Detections:
         """Return what is known of the full picture now.
 
@@ -70,7 +81,7 @@ class Mosaic:
         new = placed(found[rows[whole]], found.xyxy[rows[whole]], xyxy[whole], self.edges)
         return new if before is None else _joined(new, before[~self._covers(before.xyxy)])
 
-    def _covers(self, xyxy: F32Array) -> npt.NDArray[np.bool_]:
+    def _covers(self, xyxy: F32Array) -> BoolArray:
         """Return (N,) whether the middle of each box was looked at."""
         centre = ((xyxy[:, :2] + xyxy[:, 2:]) / 2)[:, None]
         within = (centre >= self.source[:, :2]) & (centre < self.source[:, 2:])
@@ -123,7 +134,7 @@ def _grown(xyxy: F32Array, size: I64Array) -> I64Array:
     return np.concatenate([np.clip(low, 0, size - 1), np.clip(high, 1, size)], axis=1)
 
 
-def _overlap(xyxy: F32Array, others: F32Array) -> npt.NDArray[np.bool_]:
+def _overlap(xyxy: F32Array, others: F32Array) -> BoolArray:
     """Return (N,) whether each box overlaps one of the others."""
     start = np.maximum(xyxy[:, None, :2], others[None, :, :2])
     end = np.minimum(xyxy[:, None, 2:], others[None, :, 2:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.frame import Frame
-from pipeline.objects import Detections
+from pipeline.objects import Detections, F32Array
 from pipeline.picture import Picture, U8Array
 from stages.detect.spend.account import Account
 from stages.detect.spend.carry import FLOW_PX, Carrier
@@ -19,6 +20,9 @@ from stages.detect.spend.pace import Beat, Pacer
 from stages.detect.spend.regions import Mosaic, regions_of
 from stages.vision.halving import halved_luma
 from stages.vision.sparse_flow import FlowView
+
+# Of changes that regions are made of so many are remembered: half a second at 60 frames/s.
+_MOST_CHANGES = 32
 
 
 class Act(Enum):
@@ -75,6 +79,7 @@ class Spender:
 
     def _forget(self) -> None:
         self._gate = MotionGate()
+        self._changes: deque[tuple[float, U8Array]] = deque(maxlen=_MOST_CHANGES)
         self._last: Frame | None = None
         self._trusted = False
         self._looked_s = self._whole_s = self._moved_s = -np.inf
@@ -100,6 +105,8 @@ class Spender:
             changed = self._gate.changes(small, relit=still)
         if changed is not None:
             self._moved_s = pts_s
+            if options.regions:
+                self._changes.append((pts_s, changed))
         if anew or pts_s - self._looked_s >= options.refresh_s:
             return self._look(frame, small, view, factor, None)
         if options.gate and changed is None and still:
@@ -108,7 +115,7 @@ class Spender:
             return Plan(Act.CARRY, None, view, factor)
         mosaic = None
         if options.regions and pts_s - self._whole_s < options.full_s:
-            mosaic = regions_of(frame.picture, changed, self._known())
+            mosaic = regions_of(frame.picture, self._recent(pts_s), self._known())
         return self._look(frame, small, view, factor, mosaic)
 
     def settle(self, frame: Frame, plan: Plan, found: Detections | None) -> bool:
@@ -175,7 +182,8 @@ class Spender:
         self._pacer.looked(pts_s)
         self._trusted, self._looked_s = True, pts_s
         if small is not None:
-            self._gate.learn(small)
+            where = None if mosaic is None else mosaic.looked_at((small.shape[0], small.shape[1]))
+            self._gate.learn(small, where)
         if mosaic is not None:
             return Plan(Act.REGIONS, mosaic.picture, view, factor, mosaic)
         self._whole_s = pts_s
@@ -196,7 +204,15 @@ class Spender:
         self._account.lost_boxes += before - len(self._carrier)
         return found
 
-    def _known(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def _recent(self, pts_s: float) -> U8Array | None:
+        """Return what has changed within the time for which the detector goes on looking; None: nothing."""
+        while self._changes and pts_s - self._changes[0][0] > self._options.hold_s:
+            self._changes.popleft()
+        if not self._changes:
+            return None
+        return np.asarray(np.maximum.reduce([mask for _, mask in self._changes]), np.uint8)
+
+    def _known(self) -> F32Array:
         """Return (N, 4) where objects are, as far as is known."""
         boxes = [] if self._found is None else [self._found.xyxy]
         return np.concatenate([np.zeros((0, 4), np.float32), *boxes])
