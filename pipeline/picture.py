@@ -196,6 +196,10 @@ def _frozen(array: U8Array) -> U8Array:
 def _resized(plane: U8Array, width: int, height: int) -> U8Array:
     if plane.shape[:2] == (height, width):
         return plane
+    step, rest = divmod(plane.shape[0], height)
+    if plane.ndim == 2 and step % 2 and not rest and plane.shape[1] == step * width:
+        # The middle of each block is what interpolation gives there, at a quarter of its price.
+        return np.ascontiguousarray(plane[step // 2 :: step, step // 2 :: step])
     return _u8(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,3 +112,16 @@ def plane(height: int, width: int) -> U8Array:
 def test_bad_arrays_are_refused_at_the_door(make: object, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("size", "step"), [((1920, 1080), 3), ((640, 360), 5), ((96, 54), 1), ((84, 54), 3)])
+def test_a_third_of_a_plane_is_what_interpolation_gives(size: tuple[int, int], step: int) -> None:
+    width, height = size
+    random = np.random.default_rng(1)
+    y = random.integers(16, 236, (height // step * step, width // step * step), np.uint8)
+    chroma = np.full((2, (y.shape[0] + 1) // 2, (y.shape[1] + 1) // 2), 128, np.uint8)
+    small = (y.shape[1] // step, y.shape[0] // step)
+    wanted = YuvPicture(
+        cv2.resize(y, small), *(cv2.resize(u, ((small[0] + 1) // 2, (small[1] + 1) // 2)) for u in chroma)
+    )
+    assert np.array_equal(YuvPicture(y, *chroma).fit(*small), wanted.bgr())

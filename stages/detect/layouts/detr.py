@@ -107,7 +107,9 @@ class UltralyticsRtDetr(Layout):
             return None
         names = told_names(graph)
         classes = len(names) if names else hints.classes
-        columns = graph.outputs[0].shape[-1] if graph.outputs[0].shape else None
+        if len(graph.outputs[0].shape) != 3:
+            return None
+        columns = graph.outputs[0].shape[2]
         if columns not in (None, 6) and classes and columns != 4 + classes:
             return None
         # The dynamic export is told apart by its head, which older versions did not name.

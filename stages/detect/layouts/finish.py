@@ -60,7 +60,8 @@ class Finish:
             more["corners"] = place.to_picture(rotated_corners(found.rotated[rows]))
         if found.outlines is not None:
             outline = np.empty(len(rows), np.object_)
-            outline[:] = [place.to_picture(polygon) for polygon in found.outlines(rows)]
+            edges = np.array([place.picture_width, place.picture_height], np.float32)
+            outline[:] = [np.clip(place.to_picture(line), 0, edges) for line in found.outlines(rows)]
             more["outline"] = outline
         names = np.array(self.names)[found.number[rows]] if len(rows) else np.empty(0, np.str_)
         return Detections(boxes, np.clip(found.score[rows], 0, 1), names, **more)  # type: ignore[arg-type]

@@ -170,7 +170,7 @@ class Crew:
         if len(pictures) > self._most:
             return [result for part in _parts(pictures, self._most) for result in self._run(part)]
         try:
-            return list(split(self._network().run(joined(pictures)), len(pictures)))
+            outputs = self._network().run(joined(pictures))
         except OutOfMemoryError as error:
             half = len(pictures) // 2
             if half < self._most:
@@ -181,6 +181,14 @@ class Crew:
             return self._run(pictures)
         except ModelError:
             return [result for picture in pictures for result in self._run([picture])]
+        parts = split(outputs, len(pictures))
+        if parts is None:
+            self._most = 1
+            shapes = ", ".join(str(list(output.shape)) for output in outputs)
+            self._say(f"outputs {shapes} cannot be divided among {len(pictures)} pictures; no more batches")
+            return self._run(pictures)
+        results: list[Outputs | Exception] = [*parts]
+        return results
 
 
 def joined(pictures: Sequence[Inputs]) -> Inputs:
@@ -188,16 +196,14 @@ def joined(pictures: Sequence[Inputs]) -> Inputs:
     return [np.concatenate(arrays) for arrays in zip(*pictures, strict=True)]
 
 
-def split(outputs: Outputs, count: int) -> Iterable[Outputs]:
+def split(outputs: Outputs, count: int) -> list[Outputs] | None:
     """Return the outputs of a batch picture by picture.
 
-    Raises:
-        ModelError: if they do not belong to single pictures, as after a suppression inside the network that
-            numbers the boxes of the whole batch.
+    None if they do not belong to single pictures, as after a suppression inside the network that numbers the
+    boxes of the whole batch.
     """
     if any(output.ndim == 0 or output.shape[0] != count for output in outputs):
-        shapes = ", ".join(str(list(output.shape)) for output in outputs)
-        raise ModelError(f"outputs {shapes} cannot be divided among {count} pictures; set 'max_batch: 1'")
+        return None
     return [[output[place : place + 1] for output in outputs] for place in range(count)]
 
 

@@ -82,7 +82,8 @@ def _port(layer: Element, port: Element | None) -> TensorInfo:
     sides = [int(dim.text or 0) for dim in port.findall("dim")]
     shape: Shape = tuple(side if side > 0 else None for side in sides)
     dtype = _DTYPES.get(port.get("precision", "").lower(), "")
-    return TensorInfo(port.get("names") or layer.get("name", ""), shape, dtype)
+    name = port.get("names", "") or layer.get("name", "")
+    return TensorInfo(name, shape, dtype)
 
 
 def _metadata(root: Element) -> dict[str, str]:

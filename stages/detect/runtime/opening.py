@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ModelError
+from stages.detect.models.cache import cache_folder
 from stages.detect.runtime.base import Array, Runtime
-from stages.detect.runtime.cache import cache_folder
 from stages.detect.runtime.graph import Graph
 from stages.detect.runtime.options import RuntimeOptions
 from stages.detect.runtime.ort import OrtRuntime
@@ -57,7 +57,8 @@ def open_plan(network: Network, plan: Plan, options: RuntimeOptions) -> Runtime:
         MissingRuntimeError: if the device is not there.
         ModelError: if the network does not run.
     """
-    folder = cache_folder()
+    # The CPU needs no folder, so that it works where there is none.
+    folder = Path() if plan.device == "cpu" else cache_folder()
     runtime: Runtime
     if plan.name == "openvino":
         runtime = OvRuntime(
@@ -88,10 +89,34 @@ def open_plan(network: Network, plan: Plan, options: RuntimeOptions) -> Runtime:
         if plan.name == "tensorrt":
             logger.info("'%s': TensorRT builds its engine, once; it takes minutes", network.path.name)
         runtime.run(sample(network))
+        if runtime.max_batch > 1 and not is_divisible(runtime, network):
+            if network.graph.fixed_batch:
+                raise ModelError(
+                    f"'{network.path.name}' is fixed to {runtime.max_batch} pictures at once, and its outputs "
+                    f"do not say what belongs to which; export it for one picture"
+                )
+            logger.info("'%s' runs by single pictures: batches cannot be divided", network.path.name)
+            runtime.max_batch = 1
     except BaseException:
         runtime.close()
         raise
     return runtime
+
+
+def is_divisible(runtime: Runtime, network: Network) -> bool:
+    """Whether a batch's outputs belong to single pictures; those of a suppression inside the network do not.
+
+    Asked once for two sizes of batch, since as many boxes as pictures would look like one for each.
+    """
+    fixed = network.graph.fixed_batch
+    for pictures in (fixed,) if fixed else (2, 3):
+        try:
+            outputs = runtime.run(sample(network, pictures))
+        except ModelError:
+            return False
+        if any(output.ndim == 0 or output.shape[0] != pictures for output in outputs):
+            return False
+    return True
 
 
 def sample(network: Network, pictures: int = 1) -> list[Array]:

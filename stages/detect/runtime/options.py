@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from pipeline.plugin import Options
 from stages.detect.runtime.base import RuntimeName
+
+_MOST_CALLERS = 16
+"""Each of them needs memory for the network's intermediate results."""
 
 
 class RuntimeOptions(Options):
@@ -37,7 +42,7 @@ class RuntimeOptions(Options):
         None,
         ge=1,
         le=64,
-        description="Pictures at once on a CPU, all streams together; default as many as the cores allow.",
+        description="Pictures at once on a CPU, all streams together; default one for each core, at most 16.",
     )
     max_batch: int = Field(8, ge=1, le=256, description="Most pictures of all streams in one call of a GPU.")
     max_wait_ms: float = Field(
@@ -50,11 +55,19 @@ class RuntimeOptions(Options):
     @property
     def callers(self) -> int:
         """Pictures at once on a CPU."""
-        return self.parallel or max(usable_cores() // self.threads, 1)
+        return self.parallel or min(max(usable_cores() // self.threads, 1), _MOST_CALLERS)
 
 
-def usable_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return the cores that this process may use: those it may run on, within a container's share of time.
+
+    Args:
+        quota: where Linux says how many microseconds of how many the container may use (cgroup v2).
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        granted, _, period = quota.read_text(encoding="ascii").partition(" ")
+        share = int(granted) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no such system, or "max": no limit
+        return cores
+    return min(cores, max(math.ceil(share), 1))

@@ -117,7 +117,7 @@ class OrtRuntime:
     def run(self, inputs: Inputs) -> Outputs:
         """Run the network; see `Runtime.run`."""
         real = 0
-        if self._fixed and self._fixed > 1:
+        if self._fixed and len(inputs[0]) < self._fixed:
             inputs, real = whole_batch(inputs, self._fixed)
         try:
             outputs: Outputs = self._session.run(None, dict(zip(self._names, inputs, strict=True)))

@@ -140,7 +140,7 @@ class OvRuntime:
     def run(self, inputs: Inputs) -> Outputs:
         """Run the network; see `Runtime.run`. More callers than `parallel` wait for each other."""
         real = 0
-        if self._fixed and self._fixed > 1:
+        if self._fixed and len(inputs[0]) < self._fixed:
             inputs, real = whole_batch(inputs, self._fixed)
         request = self._requests.get()
         try:

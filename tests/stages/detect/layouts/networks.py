@@ -52,6 +52,42 @@ def failing(path: Path) -> Path:
     return write(path, Answer({"output": np.full((1, cells, 85), np.nan, np.float32)}))
 
 
+def resizable(path: Path) -> Path:
+    """Write a YOLO of open size that answers with one box of class 0 around its whole input."""
+    shape = helper.make_node("Shape", ["images"], ["shape"])
+    sides = [
+        helper.make_node("Gather", ["shape", index], [side]) for index, side in (("two", "h"), ("three", "w"))
+    ]
+    cast = [helper.make_node("Cast", [side], [f"{side}_px"], to=TensorProto.FLOAT) for side in ("h", "w")]
+    half = [helper.make_node("Mul", [f"{side}_px", "half"], [f"{side}_half"]) for side in ("h", "w")]
+    row = helper.make_node("Concat", ["w_half", "h_half", "w_px", "h_px", "score"], ["row"], axis=0)
+    out = helper.make_node("Reshape", ["row", "out_shape"], ["output0"])
+    weights = [
+        numpy_helper.from_array(np.array(value, dtype), name)
+        for name, value, dtype in (
+            ("two", [2], np.int64),
+            ("three", [3], np.int64),
+            ("half", [0.5], np.float32),
+            ("score", [0.9], np.float32),
+            ("out_shape", [1, 5, 1], np.int64),
+        )
+    ]
+    graph = helper.make_graph(
+        [shape, *sides, *cast, *half, row, out],
+        "whole",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ("batch", 3, "height", "width"))],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, ("batch", 5, "anchors"))],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(
+        model, {"task": "detect", "names": names(1), "stride": "32", "imgsz": "[640, 640]"}
+    )
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return path
+
+
 def cxcywh(xyxy: np.ndarray) -> np.ndarray:
     return np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], axis=1)
 

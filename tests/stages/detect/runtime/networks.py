@@ -52,6 +52,19 @@ def counted(path: Path) -> Path:
     )
 
 
+def per_box(path: Path, batch: Dim = "batch") -> Path:
+    """As `counted`, a row for each: with two pictures there are four, or two if half of them were 0."""
+    return save(
+        path,
+        [
+            helper.make_node("NonZero", ["x"], ["t"]),
+            helper.make_node("Transpose", ["t"], ["y"], perm=[1, 0]),
+        ],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, ["found", 2])],
+    )
+
+
 def two_inputs(path: Path) -> Path:
     """Adds a uint8 picture and its size."""
     return save(

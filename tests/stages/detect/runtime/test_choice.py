@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 
 from pipeline.errors import ModelError
 from stages.detect.runtime import cache, choice, facts, ort, ov, plans
+from stages.detect.runtime import options as options_module
 from stages.detect.runtime.base import Inputs, MissingRuntimeError, Outputs
 from stages.detect.runtime.choice import open_runtime
 from stages.detect.runtime.opening import Network
-from stages.detect.runtime.options import RuntimeOptions
+from stages.detect.runtime.options import RuntimeOptions, usable_cores
 from stages.detect.runtime.plans import Plan
 from tests.stages.detect.runtime import networks
 
@@ -289,17 +291,7 @@ def test_the_memory_is_bounded(folder: Path) -> None:
         cache.remember(str(number), {"chosen": "x"})
     kept = list(cache.remembered())
     assert kept == [str(number) for number in range(44, 300)]
-    assert [path.name for path in folder.iterdir()] == ["runtimes.json"]
-
-
-def test_where_the_memory_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cache.cache_folder() == tmp_path / "cache"
-    monkeypatch.delenv("SIGHTLINE_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert cache.cache_folder() == Path("/x/sightline")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert cache.cache_folder() == Path("/home/somebody/.cache/sightline")
+    assert sorted(path.name for path in folder.iterdir()) == ["runtimes.json", "runtimes.lock"]
 
 
 def test_a_real_measurement_of_what_is_really_here(network: Network) -> None:
@@ -337,3 +329,18 @@ def test_options_are_checked() -> None:
             RuntimeOptions(**wrong)  # type: ignore[arg-type]
     assert RuntimeOptions(parallel=3).callers == 3
     assert RuntimeOptions(threads=64).callers == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "most"),
+    [("150000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", 999), ("", 999), ("1 0\n", 999)],
+)
+def test_a_containers_share_of_time_counts_as_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, most: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(32)), raising=False)
+    (tmp_path / "cpu.max").write_text(content)
+    assert usable_cores(tmp_path / "cpu.max") == min(most, 32)
+    assert usable_cores(tmp_path / "none") == 32
+    monkeypatch.setattr(options_module, "usable_cores", lambda: 32)
+    assert (RuntimeOptions().callers, RuntimeOptions(threads=8).callers) == (16, 4)

@@ -13,7 +13,7 @@ from pipeline.errors import ModelError
 from stages.detect.runtime import ort, ov
 from stages.detect.runtime.base import MissingRuntimeError, OutOfMemoryError, Runtime, RuntimeName
 from stages.detect.runtime.files import read_graph
-from stages.detect.runtime.opening import Network, open_plan, sample
+from stages.detect.runtime.opening import Network, is_divisible, open_plan, sample
 from stages.detect.runtime.options import RuntimeOptions
 from stages.detect.runtime.plans import Plan
 from tests.shared_data import shared
@@ -132,6 +132,18 @@ def test_inputs_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
             runtime.run([np.zeros((1, 3, 9, 9), np.float32)])
         assert "\n" not in str(raised.value)
         assert not isinstance(raised.value, OutOfMemoryError)
+
+
+@pytest.mark.parametrize(("make", "wanted"), [("divided", True), ("counted", False), ("per_box", False)])
+def test_whether_a_batch_can_be_divided_is_found_out(tmp_path: Path, make: str, wanted: bool) -> None:
+    network = networks.network(getattr(networks, make)(tmp_path / "a.onnx"), (1, 2))
+    assert is_divisible(opened(network, "onnxruntime"), network) is wanted
+
+
+def test_a_fixed_batch_that_cannot_be_divided_is_refused(tmp_path: Path) -> None:
+    network = networks.network(networks.per_box(tmp_path / "a.onnx", 4), (1, 2))
+    with pytest.raises(ModelError, match="is fixed to 4 pictures at once"):
+        opened(network, "onnxruntime")
 
 
 def test_a_size_that_the_file_does_not_take_is_refused_before_it_is_opened(tmp_path: Path) -> None:

@@ -431,7 +431,9 @@ def test_an_unexpected_exception_is_an_answer_too(bench: Bench) -> None:
     assert got(bench.ask(inference, "a", 1)) == [2.0]
 
 
-def test_outputs_that_belong_to_no_single_picture_run_one_by_one(bench: Bench) -> None:
+def test_outputs_that_belong_to_no_single_picture_end_batches(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     """As those of a suppression inside the network, which numbers the boxes of the whole batch."""
     model = Model(max_batch=4)
     model.gate.clear()
@@ -443,8 +445,11 @@ def test_outputs_that_belong_to_no_single_picture_run_one_by_one(bench: Bench) -
     wait_for(inference, 2)
     model.gate.set()
     got(first)
-    results: Sequence[Any] = rest.result(PATIENCE_S)
-    assert [(one[0].shape, one[0][0, 0]) for one in results] == [((7, 2), 1.0), ((7, 2), 2.0)]
+    again = bench.ask(inference, "s", 3, 4)
+    results: Sequence[Any] = [*rest.result(PATIENCE_S), *again.result(PATIENCE_S)]
+    assert [(one[0].shape, one[0][0, 0]) for one in results] == [((7, 2), n) for n in (1.0, 2.0, 3.0, 4.0)]
+    assert [len(call) for call in model.calls] == [1, 2, 1, 1, 1, 1]
+    assert "outputs [7, 2] cannot be divided among 2 pictures; no more batches" in caplog.text
 
 
 def test_closing_ends_the_threads_and_frees_the_network(bench: Bench) -> None:
