@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.picture import BgrPicture
 from stages.detect.yolo.weights import import_ultralytics
 
+_SIDES = r"cv2\.\d\.2\.(weight|bias)$"
 SIZE = (320, 180)
 _SCORES = r"cv3\.\d\.\d\.weight$|score_head.*weight$"
 
@@ -38,6 +39,11 @@ def save_random(yaml: str, path: Path, names: tuple[str, ...] = ("car", "bus", "
         heads = [v for name, v in made.model.state_dict().items() if re.search(_SCORES, name)]
         for values in heads:
             values.normal_(0, 0.05)
+        for name, values in made.model.state_dict().items():
+            if "yolo26" in yaml and re.search(
+                _SIDES, name
+            ):  # they are numbers, not distributions: keep them above 0
+                values.mul_(0.05) if name.endswith("weight") else values.fill_(2.0)
         shown = torch.from_numpy(picture().bgr().copy()).permute(2, 0, 1)[None, :, :160] / 255
         while "rtdetr" not in yaml and _first(made.model(shown))[:, 4 : 4 + len(names)].max() > 0.9:
             for values in heads:

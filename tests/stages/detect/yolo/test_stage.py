@@ -78,12 +78,15 @@ def near(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> None:
 )
 def test_detections_are_those_of_ultralytics(folder: Path, yaml: str) -> None:
     path = save_random(f"{yaml}.yaml", folder / f"random-{yaml}.pt")
-    boxes = predicted(path, picture(), 0.0001, 20).boxes
+    boxes = predicted(path, picture(), 0.0001, 300).boxes
+    xyxy = np.clip(boxes.xyxy, 0, SIZE * 2)
+    # Random networks also see boxes in the grey beside the picture, and inside out.
+    rows = np.flatnonzero((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1))[:20]
     found = detected(path, runtime="torch")
     assert len(found) > 5
-    near(found.xyxy, np.clip(boxes.xyxy, 0, SIZE * 2), 1e-3)
-    near(found.score, boxes.conf, 1e-6)
-    assert found.label.tolist() == [NAMES[int(number)] for number in boxes.cls]
+    near(found.xyxy, xyxy[rows], 1e-3)
+    near(found.score, boxes.conf[rows], 1e-6)
+    assert found.label.tolist() == [NAMES[int(number)] for number in boxes.cls[rows]]
 
 
 @needs_ultralytics
@@ -116,7 +119,7 @@ def test_poses_are_those_of_ultralytics(folder: Path) -> None:
     found = detected(path, runtime="torch")
     assert found.keypoints is not None
     assert len(found) > 5
-    near(found.keypoints, result.keypoints.data, 1e-2)
+    near(np.clip(found.keypoints, 0, [*SIZE, 1]), result.keypoints.data, 1e-2)  # it cuts them at the edges
 
 
 @needs_ultralytics
