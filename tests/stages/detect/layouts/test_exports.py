@@ -194,6 +194,10 @@ def test_masks_are_those_of_ultralytics(
     assert ours.outline is not None
     overlaps = []
     for mask, box in zip(theirs.masks.data.numpy().astype(np.uint8), boxes, strict=True):
+        mask[: (HEIGHT - 180) // 2] = 0  # outlines end at the picture's edges
+        mask[(HEIGHT + 180) // 2 :] = 0
+        if not mask.any():
+            continue
         _, parts, facts, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         largest = (parts == 1 + facts[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
         if largest.sum() < 0.8 * mask.sum() or largest.sum() < 200:
