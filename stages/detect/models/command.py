@@ -219,6 +219,7 @@ def _place(store: Store, name: str, *, forget: bool) -> Path:
 def _facts(name: str) -> dict[str, Any]:
     from stages.detect.models.catalogue import known
     from stages.detect.models.kinds import check_weights
+    from stages.detect.models.licence import notice
     from stages.detect.models.resolve import place_of
     from stages.detect.models.store import Store, sha256_of
 
@@ -245,15 +246,18 @@ def _facts(name: str) -> dict[str, Any]:
         "licence": _licence(path, record),
         "about": model.about if model else None,
         "stage": model.stage if model else None,
-        "note": model.notice if model else None,
+        "note": notice(path.name, _licence(path, record)),
     }
 
 
 def _licence(path: Path, record: Record | None) -> str:
     from stages.detect.models.catalogue import known
+    from stages.detect.models.licence import UNKNOWN, licence_within
 
     model = known(path.name)
-    return record.licence if record else model.licence if model else "unknown"
+    if record or model:
+        return record.licence if record else model.licence if model else UNKNOWN
+    return licence_within(path) if path.is_file() else UNKNOWN
 
 
 def _listed(here: list[tuple[Path, Record | None]], made: list[Path], known: list[Known]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from stages.detect.models import catalogue as names
 from stages.detect.models import resolve as module
 from stages.detect.models.catalogue import Known
+from stages.detect.models.store import describe
 from tests.command import Sightline
 from tests.servers.http import HttpServer, body
 from tests.stages.detect.models.files import onnx_bytes, torch_zip
@@ -139,3 +140,9 @@ def test_exports_are_listed_and_removed(cache: Path, sightline: Sightline) -> No
     assert "net-0123" in sightline("models", "list").out
     assert sightline("models", "remove", "--exports").out == f"removed: {place}\n"
     assert list(place.parent.iterdir()) == []
+
+
+def test_doctor_is_told_where_they_are(server: HttpServer, cache: Path, sightline: Sightline) -> None:
+    assert describe() == f"{cache / 'models'}: 0 models, 0.0 MB"
+    sightline("models", "fetch", server.url("/net.onnx"))
+    assert describe() == f"{cache / 'models'}: 1 models, 0.0 MB"

@@ -87,6 +87,35 @@ def test_the_export_says_what_torch_says_and_is_made_once(random: Path, shelf: P
     assert onnxruntime.InferenceSession(str(other)).get_inputs()[0].shape == [1, 3, 96, 160]
 
 
+MAKE_OTHERS = """
+import sys, ultralytics
+for name in sys.argv[2:]:
+    ultralytics.YOLO(name + ".yaml").save(sys.argv[1] + "/" + name + ".pt")
+"""
+
+
+@needs_ultralytics
+@pytest.mark.slow
+def test_other_tasks_and_heads(tmp_path: Path, shelf: Path) -> None:
+    import onnxruntime
+
+    wanted = {"yolo26n": ("detect", 1), "yolo11n-seg": ("segment", 2), "yolov8n-pose": ("pose", 1)}
+    subprocess.run(
+        [sys.executable, "-c", MAKE_OTHERS, str(tmp_path), *wanted],
+        env={**os.environ, "YOLO_CONFIG_DIR": str(tmp_path), "YOLO_AUTOINSTALL": "false"},
+        check=True,
+        capture_output=True,
+    )
+    for name, (task, outputs) in wanted.items():
+        path = export(tmp_path / f"{name}.pt", ExportSettings(width=160, height=96), folder=shelf)
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        assert session.get_modelmeta().custom_metadata_map["task"] == task
+        found = session.run(None, {"images": np.zeros((1, 3, 96, 160), np.float32)})
+        assert len(found) == outputs
+        assert all(np.isfinite(each).all() for each in found)
+    assert len(exports(shelf)) == 3
+
+
 @needs_ultralytics
 @pytest.mark.slow
 def test_openvino_comes_with_its_weights(random: Path, shelf: Path) -> None:
