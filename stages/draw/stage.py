@@ -12,11 +12,13 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from pipeline.frame import Counts, Frame, Line
+from pipeline.frame import Area, Counts, Frame, Line
+from pipeline.motion import MotionField
 from pipeline.objects import Detections, Tracks
 from pipeline.picture import U8Array
 from pipeline.plugin import Options, Stage, StageContext
 from stages.draw.lines import CountingLine, Layout, draw_lines, lay_out
+from stages.draw.motion import draw_areas, draw_motion
 from stages.draw.paint import Bgr, Style, colour_of, draw_box, draw_panel, draw_tag, draw_trail, panel_rect
 from stages.draw.place import Rect
 from stages.draw.shapes import draw_corners, draw_outline, draw_pose
@@ -42,6 +44,8 @@ class DrawOptions(Options):
         trails_s: show where the bottom centre of each track was in the last so many seconds; 0 for no trails.
         lines: show the counting lines, with the names of their directions.
         counts: show the totals in the top left corner.
+        motion: show the optical flow, if a stage before measured it.
+        areas: outline zones, and places that a stage before found worth a look.
     """
 
     boxes: bool = True
@@ -53,6 +57,8 @@ class DrawOptions(Options):
     trails_s: Annotated[float, Field(ge=0, le=60)] = 2.0
     lines: bool = True
     counts: bool = True
+    motion: bool = True
+    areas: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class FrameOverlay:
         trails: by track id.
         lines: the counting lines.
         counts: the totals.
+        motion: the optical flow.
+        areas: zones and the like.
         lay_out: finds places for the lines' tags; remembers them, as lines seldom change.
     """
 
@@ -75,11 +83,17 @@ class FrameOverlay:
     trails: Mapping[int, Trail]
     lines: Mapping[str, Line]
     counts: Counts
+    motion: MotionField | None
+    areas: Mapping[str, Area]
     lay_out: Callable[[tuple[CountingLine, ...], tuple[int, int], Style, tuple[Rect, ...]], Layout]
 
     def paint(self, canvas: U8Array) -> None:
         """Paint onto `canvas`, (H, W, 3) uint8 BGR, in place; what matters most comes last."""
         style = Style.of(canvas)
+        if self.options.motion and self.motion is not None:
+            draw_motion(canvas, self.motion, style)
+        if self.options.areas:
+            draw_areas(canvas, self.areas, style)
         for track_id, trail in self.trails.items():
             draw_trail(canvas, [(x, y) for _, x, y in trail], colour_of(track_id), style)
         if self.objects is not None:
@@ -163,6 +177,8 @@ class DrawStage(Stage):
             trails=self._follow(frame.moment.pts_s, frame.tracks),
             lines=frame.lines or {},
             counts=frame.counts or {},
+            motion=frame.motion,
+            areas=frame.areas or {},
             lay_out=self._lay_out,
         )
 
