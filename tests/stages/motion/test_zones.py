@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.motion import MotionField
@@ -65,6 +65,7 @@ def test_a_report_begins_anew() -> None:
     assert zone.report() == first
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.floats(0, 359.9), st.lists(st.floats(0.01, 0.5), min_size=1, max_size=6))
 def test_the_same_motion_in_other_steps_is_the_same_report(degrees: float, steps: list[float]) -> None:
     x, y = 40 * math.cos(math.radians(degrees)), 40 * math.sin(math.radians(degrees))

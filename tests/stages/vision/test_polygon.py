@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.vision.polygon import area, crosses_itself, inside
@@ -10,6 +10,7 @@ coordinate = st.integers(0, 40).map(float)
 corner = st.tuples(coordinate, coordinate)
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(corner, min_size=3, max_size=8), st.lists(corner, min_size=1, max_size=20))
 def test_points_lie_inside_where_opencv_says_so(polygon: list, points: list) -> None:
     contour = np.array(polygon, np.float32)
@@ -18,6 +19,7 @@ def test_points_lie_inside_where_opencv_says_so(polygon: list, points: list) -> 
     assert [bool(f) for f, side in zip(found, sides, strict=True) if side] == [s > 0 for s in sides if s]
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(corner, min_size=1, max_size=20))
 def test_of_two_that_share_an_edge_a_point_lies_in_at_most_one(points: list) -> None:
     left, right = [(0, 0), (20, 0), (20, 41), (0, 41)], [(20, 0), (41, 0), (41, 41), (20, 41)]
