@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pipeline.event import Event, Producer, event_id
 from pipeline.moment import Moment
+from pipeline.motion import MotionField
 from pipeline.objects import Detections, Tracks
 from pipeline.picture import Picture, U8Array
 
@@ -19,6 +20,9 @@ _MORE = "and more"
 
 Line = tuple[tuple[float, float], tuple[float, float]]
 """A directed line in pixels: (x, y) of its start, (x, y) of its end."""
+
+Area = tuple[tuple[float, float], ...]
+"""A polygon in pixels: the (x, y) of its corners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,13 @@ class Frame:
             old it is at each step is counted from here.
         model_hash: hash of the weights that made `detections`, None without weights.
         detections: set by a detector.
+        carried_s: age of the detections, seconds of media time: 0 when the detector looked at this picture,
+            else how long ago it did; the boxes stayed because nothing moved, or were carried by optical flow.
         tracks: set by a tracker.
         counts: totals so far, set by a counter.
         lines: where the counter's lines lie, by name, so that a drawing stage can show them.
+        motion: how what is seen moves, set by a stage of optical flow; None where it was not measured.
+        areas: zones and places worth a look, by name, so that a drawing stage can show them.
         events: what became known at this frame.
         overlay: how to paint the results, set by a drawing stage.
     """
@@ -100,9 +108,12 @@ class Frame:
     arrived_s: float | None = None
     model_hash: str | None = None
     detections: Detections | None = None
+    carried_s: float = 0.0
     tracks: Tracks | None = None
     counts: Counts | None = None
     lines: Mapping[str, Line] | None = None
+    motion: MotionField | None = None
+    areas: Mapping[str, Area] | None = None
     events: list[Event] = field(default_factory=list)
     overlay: Overlay | None = None
     _drawn: U8Array | None = field(default=None, repr=False)

@@ -11,7 +11,7 @@ Each has a pydantic model of its options, from which the configuration is checke
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -196,6 +196,10 @@ class Stage:
                 losses[place] = lost
         if losses:
             raise FramesLost(losses)
+
+    def statistics(self) -> Mapping[str, Any]:
+        """Return what it did so far, as plain JSON values for the run's report; called from any thread."""
+        return {}
 
     def finish(self) -> Sequence[Event]:
         """Return what becomes certain only because the stream has ended, or goes on in another size."""

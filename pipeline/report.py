@@ -40,6 +40,7 @@ def stream_report(stream: Stream) -> dict[str, Any]:
     (finished frames per wall second), `ms_per_frame` (busy time by step, per frame that it handled; steps of
     different threads overlap),
     `age_ms` (of live frames once a step has done with them: `p50`, `p99`, `latest`, since their arrival),
+    `stages` (what stages say of their work, see `Stage.statistics`),
     `config_hash`.
     """
     entry = stream.ledger.entry()
@@ -63,6 +64,7 @@ def stream_report(stream: Stream) -> dict[str, Any]:
         "fps": round(entry.finished / seconds, 2) if seconds > 0 else 0.0,
         "ms_per_frame": stream.stopwatch.per_frame_ms(),
         "age_ms": stream.ages.summary_ms(),
+        "stages": stream.stage_statistics(),
         "config_hash": stream.config.config_hash,
     }
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from enum import StrEnum
+from typing import Any
 
 from pipeline.ages import Ages
 from pipeline.blame import blaming, one_line
@@ -193,6 +194,16 @@ class Stream:
     def media_span_s(self) -> tuple[float, float] | None:
         """Media time of the first and the latest finished frame."""
         return self._output.media_span_s
+
+    def stage_statistics(self) -> dict[str, dict[str, Any]]:
+        """Return what each stage says of its work, by its name; stages that say nothing are left out."""
+        said: dict[str, dict[str, Any]] = {}
+        for name, stage in self._stages:
+            try:
+                said[name] = dict(stage.statistics())
+            except Exception as error:  # a report must not fail by what a plug-in says of itself
+                said[name] = {"error": one_line(error)}
+        return {name: values for name, values in said.items() if values}
 
     def fail(self, error: BaseException) -> None:
         """Keep the first error and end the source; the log has all errors, with their traces."""

@@ -5,19 +5,30 @@ A message is a ZeroMQ multipart message: topic, header (a msgpack map), and for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgpack
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from pipeline.errors import SightlineError
 from pipeline.event import Event
 from pipeline.frame import Counts, Frame
 from pipeline.moment import Clock, Moment
-from pipeline.objects import Tracks
+from pipeline.objects import Detections, Tracks
+from pipeline.wire_tables import (
+    DetectionColumns,
+    Fields,
+    Int64,
+    TrackColumns,
+    detection_columns,
+    read_detections,
+    read_tracks,
+    track_columns,
+)
+
+Table = TypeVar("Table", Detections, Tracks)
 
 VERSION = 1
 EVENT_TOPIC = "event/"
@@ -27,7 +38,18 @@ MAX_JPEG_BYTES = 32 << 20
 _MAX_ITEMS = 10_000  # of one array or map: a few bytes that claim millions of items must not allocate them
 _JPEG_START = b"\xff\xd8\xff"
 _PARTS = (("topic", 1024), ("header", MAX_HEADER_BYTES), ("picture", MAX_JPEG_BYTES))
-_PLAIN_FRAME_FIELDS = ("bus", "n", "stream", "run", "sequence", "width", "height", "quality", "counts")
+_PLAIN_FRAME_FIELDS = (
+    "bus",
+    "n",
+    "stream",
+    "run",
+    "sequence",
+    "width",
+    "height",
+    "quality",
+    "counts",
+    "carried_s",
+)
 
 
 class WireError(SightlineError, ValueError):
@@ -80,6 +102,8 @@ class FrameMessage:
         counts: totals so far, or None when nobody counts.
         tracks: the tracks, rounded to 0.01 px, or None when nobody tracks.
         jpeg: the annotated picture.
+        detections: likewise, without embeddings; None when nobody detects.
+        carried_s: age of the detections, see `Frame.carried_s`.
     """
 
     bus: str
@@ -94,6 +118,8 @@ class FrameMessage:
     counts: Counts | None
     tracks: Tracks | None
     jpeg: bytes
+    detections: Detections | None = None
+    carried_s: float = 0.0
 
     @classmethod
     def of(cls, frame: Frame, jpeg: bytes, *, quality: int, bus: str, n: int) -> FrameMessage:
@@ -111,6 +137,8 @@ class FrameMessage:
             counts=frame.counts,
             tracks=frame.tracks,
             jpeg=jpeg,
+            detections=frame.detections,
+            carried_s=frame.carried_s,
         )
 
     @property
@@ -143,7 +171,9 @@ class FrameMessage:
             "encoding": "jpeg",
             "quality": self.quality,
             "counts": None if self.counts is None else _plain_counts(self.counts),
-            "tracks": None if self.tracks is None else _columns(self.tracks),
+            "tracks": None if self.tracks is None else track_columns(self.tracks),
+            "carried_s": round(self.carried_s, 6),
+            "detections": None if self.detections is None else detection_columns(self.detections),
         }
 
 
@@ -208,17 +238,6 @@ def _plain_counts(counts: Counts) -> dict[str, dict[str, dict[str, int]]]:
     }
 
 
-def _columns(tracks: Tracks) -> dict[str, list[Any]]:
-    return {
-        "id": tracks.id.tolist(),
-        "xyxy": np.round(tracks.xyxy.astype(np.float64), 2).tolist(),
-        "score": np.round(tracks.score.astype(np.float64), 4).tolist(),
-        "label": tracks.label.tolist(),
-        "detection": tracks.detection.tolist(),
-        "missed_s": np.round(tracks.missed_s.astype(np.float64), 4).tolist(),
-    }
-
-
 def _check_sizes(parts: Sequence[bytes]) -> None:
     for part, (name, limit) in zip(parts, _PARTS, strict=False):
         if len(part) > limit:
@@ -258,33 +277,29 @@ def _frame_message(checked: Mapping[str, Any], parts: Sequence[bytes]) -> FrameM
         moment=Moment(
             checked["pts_s"], checked["time_ns"], Clock(checked["clock"]), checked["uncertainty_ns"]
         ),
-        tracks=None if checked["tracks"] is None else _tracks(checked["tracks"]),
+        tracks=_table("tracks", read_tracks, checked["tracks"]),
+        detections=_table("detections", read_detections, checked["detections"]),
         jpeg=parts[2],
         **{name: checked[name] for name in _PLAIN_FRAME_FIELDS},
     )
 
 
-def _tracks(columns: Mapping[str, list[Any]]) -> Tracks:
-    boxes = np.asarray(columns["xyxy"], np.float32).reshape(-1, 4)
+def _table(field: str, read: Callable[[Any], Table], columns: Any) -> Table | None:
+    """Return a table of the message, None where it has none."""
+    if columns is None:
+        return None
     try:
-        return Tracks(**{name: np.asarray(column) for name, column in columns.items()} | {"xyxy": boxes})
+        return read(columns)
     except ValueError as error:
-        raise WireError(f"frame message, field tracks: {printable(str(error))}") from error
+        raise WireError(f"frame message, field {field}: {printable(str(error))}") from error
 
 
 Text = Annotated[str, Field(min_length=1)]
-Label = Annotated[str, Field(max_length=256)]  # a column of labels is as wide as its longest
 Natural = Annotated[int, Field(ge=0, lt=1 << 63)]
-Int64 = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 Size = Annotated[int, Field(ge=1, le=65535)]
-Number = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
-class _Fields(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
-
-
-class _Header(_Fields):
+class _Header(Fields):
     v: Literal[1]
     bus: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     n: Natural
@@ -298,7 +313,7 @@ class _Header(_Fields):
     uncertainty_ns: Natural | None
 
 
-class _Producer(_Fields):
+class _Producer(Fields):
     stage: str
     name: str
     config_hash: str
@@ -319,15 +334,6 @@ class EventHeader(_Header):
     evidence: dict[str, JsonValue]
 
 
-class _TrackColumns(_Fields):
-    id: list[Int64]
-    xyxy: list[Annotated[list[Number], Field(min_length=4, max_length=4)]]
-    score: list[Number]
-    label: list[Label]
-    detection: list[Int64]
-    missed_s: list[Number]
-
-
 class FrameHeader(_Header):
     """The fields of a frame message, in strict types."""
 
@@ -337,7 +343,9 @@ class FrameHeader(_Header):
     encoding: Literal["jpeg"]
     quality: Annotated[int, Field(ge=1, le=100)]
     counts: dict[str, dict[str, dict[str, Natural]]] | None
-    tracks: _TrackColumns | None
+    tracks: TrackColumns | None
+    detections: DetectionColumns | None = None
+    carried_s: Annotated[float, Field(ge=0)] = 0.0
 
 
 _SCHEMAS: dict[str, type[_Header]] = {"event": EventHeader, "frame": FrameHeader}

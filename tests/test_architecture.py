@@ -17,6 +17,7 @@ GROUND_FLOOR = {
         "event",
         "frame",
         "moment",
+        "motion",
         "objects",
         "picture",
         "plugin",

@@ -6,6 +6,12 @@
 names a function with typer's annotations, or a `typer.Typer` with subcommands of its own. Its module is
 imported when the command is used and when the list of commands is shown, so it should import little at its
 top. Other commands do not wait for it.
+
+A `typer.Typer` can be added to by other packages, which need not know each other: entry points of the group
+`sightline.commands.NAME` become subcommands of `sightline NAME`.
+
+    [project.entry-points."sightline.commands.evaluate"]
+    detect = "my_package.evaluate:detect"
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -22,11 +28,16 @@ from pipeline.errors import ConfigError
 
 
 class ExtensibleGroup(TyperGroup):
-    """The command line's own subcommands, and after them, by name, those of the entry points.
+    """A command's own subcommands, and after them, by name, those of the entry points.
 
     A subcommand that cannot be imported is missing from the list, which a warning tells, and fails with the
     reason when it is used; it never touches the others.
+
+    Attributes:
+        group: of the entry points.
     """
+
+    group: ClassVar[str] = "sightline.commands"
 
     # Typer has brought its own click since 0.20, so the types of these two differ between its versions.
     def list_commands(self, ctx: Any) -> list[str]:
@@ -52,7 +63,7 @@ class ExtensibleGroup(TyperGroup):
     def _entries(self) -> dict[str, EntryPoint]:
         """All extensions by name; a built-in command or another extension may have taken a name before."""
         entries: dict[str, EntryPoint] = {}
-        for entry in sorted(entry_points(group="sightline.commands"), key=lambda entry: entry.name):
+        for entry in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
             taken = "a built-in command" if entry.name in self.commands else entries.get(entry.name)
             if taken is None:
                 entries[entry.name] = entry
@@ -76,7 +87,7 @@ class ExtensibleGroup(TyperGroup):
 
     def _imported(self, entry: EntryPoint) -> Any:
         try:
-            return _command(entry.name, entry.load(), self.epilog)
+            return _command(entry.name, entry.load(), self.epilog, f"{self.group}.{entry.name}")
         except (Exception, SystemExit) as error:  # a third party's import may fail in any way
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ConfigError(
@@ -84,11 +95,11 @@ class ExtensibleGroup(TyperGroup):
             ) from error
 
 
-def _command(name: str, what: object, epilog: str | None) -> Any:
-    """Make typer's command of a function or a `typer.Typer`."""
+def _command(name: str, what: object, epilog: str | None, group: str) -> Any:
+    """Make typer's command of a function, or of a `typer.Typer`, to which the entry points of `group` add."""
     holder = typer.Typer(add_completion=False)
     if isinstance(what, typer.Typer):
-        holder.add_typer(what, name=name)
+        holder.add_typer(what, name=name, cls=type("ExtendedGroup", (ExtensibleGroup,), {"group": group}))
     elif callable(what):
         holder.command(name)(what)
     else:

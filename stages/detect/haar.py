@@ -18,6 +18,7 @@ from pipeline.picture import Picture
 from pipeline.plugin import Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.boxes import suppress
+from stages.detect.spend.options import DetectorOptions
 from stages.detect.weights import weights_hash
 
 U8Array = npt.NDArray[np.uint8]
@@ -42,7 +43,7 @@ CASCADES = {
 _WIDEST = 8  # widths in heights: a strip of one line is not to become a picture of millions of pixels
 
 
-class HaarOptions(Options):
+class HaarOptions(DetectorOptions):
     """Options of the stage `haar`."""
 
     cascades: tuple[str, ...] = Field(

@@ -14,13 +14,14 @@ from pipeline.picture import Picture
 from pipeline.plugin import Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.boxes import suppress
+from stages.detect.spend.options import DetectorOptions
 
 _WINDOW_WIDTH, _WINDOW_HEIGHT = 64, 128
 # Dalal and Triggs 2005, section 4: the person stands in the window with 16 px of surroundings on each side.
 _INSET_X, _INSET_Y = 16 / _WINDOW_WIDTH, 16 / _WINDOW_HEIGHT
 
 
-class HogOptions(Options):
+class HogOptions(DetectorOptions):
     """Options of the stage `hog`."""
 
     height: int = Field(

@@ -18,13 +18,15 @@ from stages.detect.classes import wanted
 from stages.detect.layouts.choose import LayoutName, choose_layout, class_names
 from stages.detect.layouts.finish import Finish
 from stages.detect.layouts.spec import Tensors
-from stages.detect.models.resolve import resolve
+from stages.detect.models.resolve import ModelFile, resolve
 from stages.detect.runtime.client import InferenceClient, lease_inference
 from stages.detect.runtime.files import read_graph
+from stages.detect.runtime.graph import Graph
 from stages.detect.runtime.options import RuntimeOptions
+from stages.detect.spend.options import DetectorOptions
 
 
-class OnnxOptions(RuntimeOptions):
+class OnnxOptions(RuntimeOptions, DetectorOptions):
     """Options of the stage `onnx`."""
 
     model: Annotated[str, BeforeValidator(str)] = Field(
@@ -69,10 +71,11 @@ class OnnxDetector(Detector):
 
     def __init__(self, options: OnnxOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        file = resolve(options.model)
+        self._client: InferenceClient | None = None
+        self._tensors: Tensors | None = None
+        file, self._graph = self._read()
         self.model_hash: str = file.hash
         self._path = file.path
-        self._graph = read_graph(file.path)
         count = len(options.classes) if options.classes else None
         self.layout = choose_layout(self._graph, str(file.path), options.layout, count)
         names = class_names(self.layout, str(file.path), options.classes)
@@ -83,8 +86,6 @@ class OnnxDetector(Detector):
             options.agnostic_nms,
             options.max_detections,
         )
-        self._client: InferenceClient | None = None
-        self._tensors: Tensors | None = None
         # The engine asks before the size of the pictures is known.
         self.batch = options.callers
         if self.layout.spec.fixed:
@@ -95,37 +96,42 @@ class OnnxDetector(Detector):
         super().open(info)
         self._prepare(info.width, info.height)
 
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections | FrameLost]:
         """Run the network on each picture, on a CPU as many at once as it has cores for.
 
+        Returns:
+            The detections of each picture; or why it is lost: the network hung, or gave no numbers.
+
         Raises:
-            FrameLost: if a picture is lost: the network hung, or gave no numbers.
             ModelError: if the network does not run, or finds classes that have no name.
         """
-        found = []
-        for one in self.look(pictures):
-            if isinstance(one, FrameLost):
-                raise one
-            found.append(one)
-        return found
-
-    def look(self, pictures: Sequence[Picture]) -> list[Detections | FrameLost]:
-        """Return the detections of each picture, or why it is lost."""
         if not pictures:
             return []
         client, tensors = self._prepared(pictures[0])
         found: list[Detections | FrameLost] = []
         for start in range(0, len(pictures), tensors.count):
-            found += self._look(pictures[start : start + tensors.count], client, tensors)
+            found += self._infer(pictures[start : start + tensors.count], client, tensors)
         return found
 
     def close(self) -> None:
         """Give the network back."""
+        self._give_back()
+
+    def _give_back(self) -> None:
         client, self._client, self._tensors = self._client, None, None
         if client:
             client.close()
 
-    def _look(
+    def _read(self) -> tuple[ModelFile, Graph]:
+        """Return the file of the network, and what it says of itself."""
+        file = resolve(self.options.model)
+        return file, read_graph(file.path)
+
+    def _lease(self, shapes: Sequence[tuple[int, ...]]) -> InferenceClient:
+        """Open the network for inputs of these shapes, or join the streams that have it open."""
+        return lease_inference(self._path, self.model_hash, self._graph, shapes, self.options, self.context)
+
+    def _infer(
         self, pictures: Sequence[Picture], client: InferenceClient, tensors: Tensors
     ) -> list[Detections | FrameLost]:
         places, requests = [], []
@@ -154,9 +160,9 @@ class OnnxDetector(Detector):
         spec = self.layout.spec.sized(width, height, self.options.image_size)
         if self._client and self._tensors and self._tensors.spec == spec:
             return self._client, self._tensors
-        self.close()
+        self._give_back()
         shapes = [array.shape for array in self.layout.feed(np.zeros(spec.shape, spec.dtype), spec)]
-        client = lease_inference(self._path, self.model_hash, self._graph, shapes, self.options, self.context)
+        client = self._lease(shapes)
         self.batch = client.batch
         self._client, self._tensors = client, Tensors(spec, client.batch)
         return self._client, self._tensors

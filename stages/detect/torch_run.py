@@ -13,12 +13,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.errors import ModelError
-from pipeline.plugin import Options
+from stages.detect.spend.options import DetectorOptions
 
 logger = logging.getLogger(__name__)
 
 
-class TorchOptions(Options):
+class TorchOptions(DetectorOptions):
     """Options that every stage on torch has."""
 
     device: str = Field(

@@ -12,13 +12,16 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from pipeline.frame import Counts, Frame, Line
+from pipeline.frame import Area, Counts, Frame, Line
+from pipeline.motion import MotionField
 from pipeline.objects import Detections, Tracks
 from pipeline.picture import U8Array
 from pipeline.plugin import Options, Stage, StageContext
 from stages.draw.lines import CountingLine, Layout, draw_lines, lay_out
+from stages.draw.motion import draw_areas, draw_motion
 from stages.draw.paint import Bgr, Style, colour_of, draw_box, draw_panel, draw_tag, draw_trail, panel_rect
 from stages.draw.place import Rect
+from stages.draw.shapes import draw_corners, draw_outline, draw_pose
 
 MAX_TRAIL_POINTS = 512
 """Most positions that are remembered of one track, whatever the stream's rate."""
@@ -31,22 +34,31 @@ class DrawOptions(Options):
     """Options of the stage `draw`.
 
     Attributes:
-        boxes: outline tracks, or detections where nothing tracks; a predicted box is dashed.
+        boxes: outline tracks, or detections where nothing tracks; a predicted box is dashed. A turned box is
+            drawn turned.
+        outlines: tint the area of each object, where the detector tells it.
+        poses: draw the points of bodies, where the detector tells them.
         ids: write the tracks' ids.
         labels: write the classes.
         scores: write the detector's confidence.
         trails_s: show where the bottom centre of each track was in the last so many seconds; 0 for no trails.
         lines: show the counting lines, with the names of their directions.
         counts: show the totals in the top left corner.
+        motion: show the optical flow, if a stage before measured it.
+        areas: outline zones, and places that a stage before found worth a look.
     """
 
     boxes: bool = True
+    outlines: bool = True
+    poses: bool = True
     ids: bool = True
     labels: bool = True
     scores: bool = False
     trails_s: Annotated[float, Field(ge=0, le=60)] = 2.0
     lines: bool = True
     counts: bool = True
+    motion: bool = True
+    areas: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +68,32 @@ class FrameOverlay:
     Attributes:
         options: what to show.
         objects: the tracks, or the detections where nothing tracks.
+        detections: what the tracks matched; None where nothing detects.
         trails: by track id.
         lines: the counting lines.
         counts: the totals.
+        motion: the optical flow.
+        areas: zones and the like.
         lay_out: finds places for the lines' tags; remembers them, as lines seldom change.
     """
 
     options: DrawOptions
     objects: Tracks | Detections | None
+    detections: Detections | None
     trails: Mapping[int, Trail]
     lines: Mapping[str, Line]
     counts: Counts
+    motion: MotionField | None
+    areas: Mapping[str, Area]
     lay_out: Callable[[tuple[CountingLine, ...], tuple[int, int], Style, tuple[Rect, ...]], Layout]
 
     def paint(self, canvas: U8Array) -> None:
         """Paint onto `canvas`, (H, W, 3) uint8 BGR, in place; what matters most comes last."""
         style = Style.of(canvas)
+        if self.options.motion and self.motion is not None:
+            draw_motion(canvas, self.motion, style)
+        if self.options.areas:
+            draw_areas(canvas, self.areas, style)
         for track_id, trail in self.trails.items():
             draw_trail(canvas, [(x, y) for _, x, y in trail], colour_of(track_id), style)
         if self.objects is not None:
@@ -83,10 +105,22 @@ class FrameOverlay:
 
     def _paint_objects(self, canvas: U8Array, objects: Tracks | Detections, style: Style) -> None:
         colours = _colours(objects)
+        seen, rows = _seen(objects, self.detections)
+        if self.options.outlines and seen is not None and seen.outline is not None:
+            for colour, row in zip(colours, rows, strict=True):
+                if row >= 0:
+                    draw_outline(canvas, seen.outline[row], colour, style)
         if self.options.boxes:
-            predicted = objects.detection < 0 if isinstance(objects, Tracks) else np.zeros(len(objects), bool)
-            for xyxy, colour, dashed in zip(objects.xyxy, colours, predicted.tolist(), strict=True):
-                draw_box(canvas, xyxy, colour, style, dashed=dashed)
+            turned = None if seen is None else seen.corners
+            for xyxy, colour, row in zip(objects.xyxy, colours, rows, strict=True):
+                if turned is not None and row >= 0:
+                    draw_corners(canvas, turned[row], colour, style)
+                else:
+                    draw_box(canvas, xyxy, colour, style, dashed=row < 0)
+        if self.options.poses and seen is not None and seen.keypoints is not None:
+            for colour, row in zip(colours, rows, strict=True):
+                if row >= 0:
+                    draw_pose(canvas, seen.keypoints[row], colour, style)
         for xyxy, colour, text in zip(objects.xyxy.tolist(), colours, self._texts(objects), strict=True):
             draw_tag(canvas, text, (xyxy[0], xyxy[1]), colour, style)
 
@@ -139,9 +173,12 @@ class DrawStage(Stage):
         frame.overlay = FrameOverlay(
             options=self.options,
             objects=frame.detections if frame.tracks is None else frame.tracks,
+            detections=frame.detections,
             trails=self._follow(frame.moment.pts_s, frame.tracks),
             lines=frame.lines or {},
             counts=frame.counts or {},
+            motion=frame.motion,
+            areas=frame.areas or {},
             lay_out=self._lay_out,
         )
 
@@ -170,6 +207,15 @@ def _visible(objects: Tracks | Detections, canvas: U8Array) -> Tracks | Detectio
     height, width = canvas.shape[:2]
     left, top, right, bottom = objects.xyxy.T
     return objects[(right >= 0) & (bottom >= 0) & (left <= width) & (top <= height)]
+
+
+def _seen(objects: Tracks | Detections, detections: Detections | None) -> tuple[Detections | None, list[int]]:
+    """Return the table that tells more of the objects, and each one's row in it, -1 where it was not seen."""
+    if isinstance(objects, Detections):
+        return objects, list(range(len(objects)))
+    if detections is None or (objects.detection >= len(detections)).any():
+        return None, np.minimum(objects.detection, 0).tolist()
+    return detections, objects.detection.tolist()
 
 
 def _colours(objects: Tracks | Detections) -> list[Bgr]:

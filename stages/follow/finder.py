@@ -8,10 +8,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from stages.follow.colour import ColourRange, largest_blob
 from stages.follow.histogram import learn
 from stages.follow.shift import cam_shift, fullest, mean_shift
 from stages.follow.view import F64Array, U8Array, View, box_at, centre_of, clipped, look, pixels, size_of
+from stages.vision.colour import ColourRange, largest_blob
 
 ShiftMethod = Literal["meanshift", "camshift"]
 

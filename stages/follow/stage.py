@@ -14,10 +14,10 @@ from pipeline.frame import Frame
 from pipeline.objects import Detections, Tracks
 from pipeline.picture import Picture
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
-from stages.follow.colour import ColourRange, parse_colour
 from stages.follow.finder import ColourFinder, ShiftFinder, Sighting
 from stages.follow.target import Target
 from stages.follow.view import F64Array, U8Array
+from stages.vision.colour import ColourRange, parse_colour
 
 logger = logging.getLogger(__name__)
 

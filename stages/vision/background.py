@@ -15,8 +15,8 @@ U8Array = npt.NDArray[np.uint8]
 
 Method = Literal["mog2", "knn"]
 
-# A little of a change of exposure is left for the background to learn, so that it follows dusk and dawn.
-_EXPOSURE_SHARE = 0.95
+EXPOSURE_SHARE = 0.95
+"""How much of a change of exposure is undone: a background learns the rest, and follows dusk and dawn."""
 # From here on a picture clips: what is brighter cannot be told apart (white of limited-range video).
 _SATURATED_LEVEL = 235
 
@@ -106,9 +106,9 @@ class BackgroundModel:
         step_s = min(max(dt_s, 0.0), _LONGEST_STEP_S)
         background = self._refreshed(step_s)
         self._exposure = fit_exposure(coarse(luma), coarse(background), self._exposure)
-        picture = self._exposure.undo(luma, _EXPOSURE_SHARE)
+        picture = self._exposure.undo(luma, EXPOSURE_SHARE)
         if self._exposure.gain > 1.0:
-            _restore_clipped(picture, luma, background)
+            restore_clipped(picture, luma, background)
         self._age_s = min(self._age_s + step_s, self._history_s)
         rate = min(step_s / self._age_s, _FASTEST_RATE) if self._age_s > 0 else 0.0
         mask = self._learn(picture, rate)
@@ -120,7 +120,7 @@ class BackgroundModel:
             return None
         self._lost_s = 0.0
         self._share = share
-        _forgive_shake(mask, picture, background)
+        forgive_shake(mask, picture, background)
         mask = np.asarray(cv2.medianBlur(mask, _SPECK_PX), dtype=np.uint8)
         if self._shadows:
             _remove_shadows(mask, picture, background)
@@ -163,13 +163,13 @@ def _subtractor(method: Method) -> Any:
     return mog2
 
 
-def _restore_clipped(picture: U8Array, luma: U8Array, background: U8Array) -> None:
+def restore_clipped(picture: U8Array, luma: U8Array, background: U8Array) -> None:
     """Where the brighter exposure clips, the background may be as bright as ever: take it for that."""
     clipped = (luma >= _SATURATED_LEVEL) & (picture < background)
     np.copyto(picture, background, where=clipped)
 
 
-def _forgive_shake(mask: U8Array, picture: U8Array, background: U8Array) -> None:
+def forgive_shake(mask: U8Array, picture: U8Array, background: U8Array) -> None:
     """Clear the mask where the picture lies within what the background shows one pixel around."""
     kernel = np.ones((3, 3), np.uint8)
     low = np.maximum(cv2.erode(background, kernel), _SHAKE_LEVELS) - _SHAKE_LEVELS

@@ -125,7 +125,7 @@ def _score(foreground: Foreground, mask: U8Array, xyxy: list[int]) -> float:
         max(top - _MARGIN_PX, 0) : bottom + _MARGIN_PX, max(left - _MARGIN_PX, 0) : right + _MARGIN_PX
     ]
     blob, picture, background = mask[part], foreground.picture[part], foreground.background[part]
-    if _is_ghost(blob, picture, background) or _is_relit(blob, picture, background):
+    if _is_ghost(blob, picture, background) or is_relit(blob, picture, background):
         return 0.0
     fill = cv2.countNonZero(blob) / ((right - left) * (bottom - top))
     contrast = cv2.mean(cv2.absdiff(picture, background), mask=blob)[0]
@@ -135,10 +135,10 @@ def _score(foreground: Foreground, mask: U8Array, xyxy: list[int]) -> float:
 def _is_ghost(blob: U8Array, picture: U8Array, background: U8Array) -> bool:
     """Say whether the blob's outline is an edge of the background rather than of the picture."""
     outline = np.asarray(cv2.morphologyEx(blob, cv2.MORPH_GRADIENT, _square(3)), dtype=np.uint8)
-    return _edges(background, outline) > _GHOST_RATIO * _edges(picture, outline)
+    return edge_strength(background, outline) > _GHOST_RATIO * edge_strength(picture, outline)
 
 
-def _is_relit(blob: U8Array, picture: U8Array, background: U8Array) -> bool:
+def is_relit(blob: U8Array, picture: U8Array, background: U8Array) -> bool:
     """Say whether picture and background show the same structure, only brighter or darker."""
     near = cv2.dilate(blob, _square(5)) > 0
     now = cv2.blur(picture, (5, 5))[near].astype(np.float64)
@@ -148,7 +148,8 @@ def _is_relit(blob: U8Array, picture: U8Array, background: U8Array) -> bool:
     return float(now @ before) > _SAME_STRUCTURE * float(np.sqrt((now @ now) * (before @ before)))
 
 
-def _edges(luma: U8Array, where: U8Array) -> float:
+def edge_strength(luma: U8Array, where: U8Array) -> float:
+    """Return the mean gradient (Sobel, 8 times levels per px) where the mask `where` is not 0."""
     horizontal = cv2.Sobel(luma, cv2.CV_32F, 1, 0)
     vertical = cv2.Sobel(luma, cv2.CV_32F, 0, 1)
     return cv2.mean(cv2.magnitude(horizontal, vertical), mask=where)[0]

@@ -122,11 +122,12 @@ def corners(view: FlowView, cells: int, avoid_xyxy: F32Array | None = None) -> F
     x, y = found[:, :1], found[:, 1:]
     left, top, right, bottom = avoid_xyxy.T
     covered = ((x >= left) & (x <= right) & (y >= top) & (y <= bottom)).any(axis=1)
-    return found[~covered]
+    clear: F32Array = found[~covered]
+    return clear
 
 
 def corners_in_boxes(
-    view: FlowView, xyxy: F32Array, grid: tuple[int, int] = (5, 5)
+    view: FlowView, xyxy: F32Array, grid: tuple[int, int] = (4, 4)
 ) -> tuple[F32Array, npt.NDArray[np.int64]]:
     """Return the best corners of each box: one in each cell of a grid, where it is good enough.
 
@@ -185,4 +186,5 @@ def _best_of_cells(strength: F32Array, columns: int, rows: int) -> npt.NDArray[n
     y, x = np.divmod(best, width)
     x += left + place % columns * width
     y += top + place // columns * height
-    return np.stack([x, y], axis=1)[cells[place, best] >= _MIN_CORNER]
+    found: npt.NDArray[np.intp] = np.stack([x, y], axis=1)[cells[place, best] >= _MIN_CORNER]
+    return found

@@ -8,9 +8,15 @@ import pytest
 from pipeline.config import load_config
 from pipeline.config.builtin import find_config, shipped_configs
 
-NAMES = ("camera", "demo", "folder", "follow", "people", "traffic", "webcam")
-STAGES = {"follow": ["count", "draw"]}
-SINKS = {"camera": ["events", "counts"], "folder": ["events", "counts"], "webcam": ["events", "counts"]}
+NAMES = ("camera", "crowd", "demo", "folder", "follow", "left", "people", "traffic", "webcam")
+STAGES = {"crowd": ["draw"], "follow": ["count", "draw"], "left": ["draw"]}
+SINKS = {
+    "camera": ["events", "counts"],
+    "crowd": ["events", "video"],
+    "folder": ["events", "counts"],
+    "left": ["events", "video"],
+    "webcam": ["events", "counts"],
+}
 SWITCHED_OFF = re.compile(r"^( *)#(?=[\w-])", re.MULTILINE)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,3 +113,35 @@ def plane(height: int, width: int) -> U8Array:
 def test_bad_arrays_are_refused_at_the_door(make: object, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("size", "step"), [((1920, 1080), 3), ((640, 360), 5), ((96, 54), 1), ((84, 54), 3)])
+def test_a_third_of_a_plane_is_what_interpolation_gives(size: tuple[int, int], step: int) -> None:
+    width, height = size
+    random = np.random.default_rng(1)
+    y = random.integers(16, 236, (height // step * step, width // step * step), np.uint8)
+    chroma = np.full((2, (y.shape[0] + 1) // 2, (y.shape[1] + 1) // 2), 128, np.uint8)
+    small = (y.shape[1] // step, y.shape[0] // step)
+    wanted = YuvPicture(
+        cv2.resize(y, small), *(cv2.resize(u, ((small[0] + 1) // 2, (small[1] + 1) // 2)) for u in chroma)
+    )
+    assert np.array_equal(YuvPicture(y, *chroma).fit(*small), wanted.bgr())
+
+
+@pytest.mark.parametrize("of", [lambda: gradient(640, 361), lambda: BgrPicture(gradient(640, 361).bgr())])
+def test_a_part_is_a_picture_of_its_own(of: Callable[[], Picture]) -> None:
+    picture = of()
+    for left, top, right, bottom in [(0, 0, 640, 361), (100, 50, 331, 201), (638, 360, 640, 361)]:
+        part = picture.part(left, top, right, bottom)
+        assert (part.width, part.height) == (right - left, bottom - top)
+        assert np.array_equal(part.luma(), picture.luma()[top:bottom, left:right])
+        whole = picture.bgr()[top:bottom, left:right].astype(int)
+        assert np.abs(part.bgr().astype(int) - whole).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "box", [(1, 0, 20, 20), (0, 3, 20, 20), (20, 0, 20, 20), (0, 0, 641, 20), (-2, 0, 9, 9)]
+)
+def test_what_is_no_part_of_it_is_refused(box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="is no part"):
+        gradient(640, 361).part(*box)

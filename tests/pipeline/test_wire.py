@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import SightlineError
 from pipeline.event import Event, Producer
 from pipeline.moment import Clock, Moment
-from pipeline.objects import Tracks
+from pipeline.objects import Detections, Tracks
 from pipeline.wire import (
     MAX_HEADER_BYTES,
     MAX_JPEG_BYTES,
@@ -121,6 +121,91 @@ def test_a_frame_comes_back_as_it_was_but_for_rounding(rows: list[Any], counts: 
     assert found.tracks.id.tolist() == list(range(len(rows)))
 
 
+def make_detections(rows: int = 3) -> Detections:
+    random = np.random.default_rng(rows)
+    corner = random.uniform(0, 1e3, (rows, 2))
+    return Detections(
+        np.concatenate([corner, corner + 50], axis=1),
+        random.uniform(0, 1, rows),
+        np.array(["person", "Fußgänger", "car"] * rows)[:rows],
+        keypoints=random.uniform(0, 1, (rows, 17, 3)) * [1e3, 1e3, 1],
+        corners=random.uniform(-9, 1e3, (rows, 4, 2)),
+        outline=[random.integers(0, 2000, (9 * row, 2)) for row in range(rows)],  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_detections_travel_with_poses_turned_boxes_and_outlines(rows: int) -> None:
+    sent = make_detections(rows)
+    message = FrameMessage.of(make_frame(detections=sent, carried_s=0.25), JPEG, quality=80, bus=BUS, n=0)
+    got = decode(encode(message))
+    assert isinstance(got, FrameMessage)
+    assert got.carried_s == 0.25
+    found = got.detections
+    assert found is not None
+    assert found.label.tolist() == sent.label.tolist()
+    for name in ("xyxy", "score", "keypoints", "corners"):
+        np.testing.assert_allclose(
+            getattr(found, name).reshape(-1), getattr(sent, name).reshape(-1), atol=0.006
+        )
+    assert found.outline is not None
+    assert sent.outline is not None
+    assert [one.tolist() for one in found.outline] == [one.tolist() for one in sent.outline]
+
+
+def test_what_a_detector_does_not_give_is_nil() -> None:
+    bare = Detections(np.array([[1, 2, 3, 4.0]]), np.array([0.5]), np.array(["car"]))
+    message = FrameMessage.of(make_frame(detections=bare), JPEG, quality=80, bus=BUS, n=0)
+    columns = msgpack.unpackb(encode(message)[1])["detections"]
+    assert columns == {
+        "xyxy": [[1.0, 2.0, 3.0, 4.0]], "score": [0.5], "label": ["car"],
+        "keypoints": None, "corners": None, "outline": None,
+    }  # fmt: skip
+
+
+def test_messages_of_earlier_senders_are_read() -> None:
+    found = decode(altered(frame_message(), detections=..., carried_s=...))
+    assert isinstance(found, FrameMessage)
+    assert found.detections is None
+    assert found.carried_s == 0
+
+
+def test_a_crowd_of_outlines_does_not_burst_the_header() -> None:
+    """As many as there can be: boxes travel, outlines are left out; a little fewer travel with them."""
+    n = 3000
+    boxes, outline = np.tile([1234.25, 1234.25, 1334.5, 1334.5], (n, 1)), [np.full((128, 2), 3000)] * n
+    crowd = Detections(boxes, np.full(n, 0.123), np.full(n, "person"), outline=outline)  # type: ignore[arg-type]
+    for rows, kept in ((n, False), (390, True)):
+        message = FrameMessage.of(make_frame(detections=crowd[:rows]), JPEG, quality=80, bus=BUS, n=0)
+        found = decode(encode(message))
+        assert isinstance(found, FrameMessage)
+        assert found.detections is not None
+        assert len(found.detections) == rows
+        assert (found.detections.outline is not None) is kept
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"score": [0.5, 0.5]}, "score must have shape"),
+        ({"xyxy": [[1, 2, 3]]}, "detections.xyxy"),
+        ({"keypoints": [[[1.0, 2.0]]]}, "detections.keypoints"),
+        ({"keypoints": [[[1.0, 2.0, 7.0]]]}, "scores of keypoints"),
+        ({"keypoints": [[[1.0, 2.0, 0.5]], []]}, "detections"),
+        ({"corners": [[[1.0, 2.0]] * 3]}, "detections.corners"),
+        ({"outline": [[[1.5, 2.5]]]}, "detections.outline"),
+        ({"outline": []}, "outline must have shape"),
+        ({"label": ["x" * 300]}, "detections.label"),
+    ],
+)
+def test_detections_that_are_wrong_are_refused(columns: dict[str, Any], reason: str) -> None:
+    bare = Detections(np.array([[1, 2, 3, 4.0]]), np.array([0.5]), np.array(["car"]))
+    message = FrameMessage.of(make_frame(detections=bare), JPEG, quality=80, bus=BUS, n=0)
+    sent = {**message.header()["detections"], **columns}
+    with pytest.raises(WireError, match=reason):
+        decode(altered(message, detections=sent))
+
+
 def test_a_frame_without_tracker_and_counter_says_so() -> None:
     message = FrameMessage.of(make_frame(), JPEG, quality=80, bus=BUS, n=0)
     found = decode(encode(message))
@@ -147,9 +232,13 @@ def test_fields_and_labels_a_newer_sightline_adds_are_ignored() -> None:
     assert decode(altered(frame_message(), tracks=tracks)).header() == frame_message().header()
 
 
+LATER = {"detections", "carried_s"}
+"""What the first senders of version 1 did not say."""
+
+
 @pytest.mark.parametrize("base", [event_message(), frame_message()], ids=["event", "frame"])
 def test_every_field_is_needed(base: Message) -> None:
-    for field in base.header():
+    for field in base.header().keys() - LATER:
         with pytest.raises(WireError):
             decode(altered(base, **{field: ...}))
 

@@ -208,5 +208,5 @@ def _guessed_head(shape: tuple[int | None, ...], hints: Hints, task: str, end_to
 def _size(graph: Graph) -> int:
     told = literal(graph, "imgsz")
     if isinstance(told, list | tuple) and told and all(isinstance(side, int) for side in told):
-        return max(told)
+        return max(int(side) for side in told)
     return told if isinstance(told, int) else DEFAULT_SIZE_PX

@@ -13,16 +13,13 @@ from dataclasses import dataclass
 
 _ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
 _YOLOX = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/"
+_NANODET = "https://github.com/RangiLyu/nanodet/releases/download/v1.0.0-alpha-1/"
 _FASTESTDET = (
     "https://raw.githubusercontent.com/dog-qiuqiu/FastestDet/main/example/onnx-runtime/FastestDet.onnx"
 )
 _TORCHVISION = "https://download.pytorch.org/models/"
 
 AGPL = "AGPL-3.0"
-_AGPL_MEANS = (
-    "whoever offers a product or a service with it must publish the source of the whole, or buy a licence "
-    "from Ultralytics (ultralytics.com/license)"
-)
 
 _DIGESTS = {
     "yolo11n.pt": "0ebbc80d4a7680d14987a577cd21342b65ecfd94632bd9a8da63ae6417644ee1",
@@ -43,6 +40,7 @@ _DIGESTS = {
     "yolox_nano.onnx": "c789161ed43c8269fcd4e67c67eeeb4e80c622da2eb296a20bc6007bd18a0b7d",
     "yolox_tiny.onnx": "427cc366d34e27ff7a03e2899b5e3671425c262ea2291f88bb942bc1cc70b0f7",
     "yolox_s.onnx": "c5c2d13e59ae883e6af3b45daea64af4833a4951c92d116ec270d9ddbe998063",
+    "nanodet-plus-m_416.onnx": "59d2f166088889c902f523bf08079391993491324f0d84847e3c4016a8f7cc3d",
     "FastestDet.onnx": "31cb14c017fce347cb4c846ec62fdf00d76bb3beecdf4be21e7116ac67feb880",
 }
 _TORCHVISION_FILES = {
@@ -81,11 +79,6 @@ class Known:
     about: str
     sha256: str = ""
 
-    @property
-    def notice(self) -> str | None:
-        """What whoever uses it must know of its licence; None where there is nothing unusual."""
-        return f"{self.name} is under {AGPL}: {_AGPL_MEANS}" if self.licence == AGPL else None
-
 
 def known(name: str) -> Known | None:
     """Return the model of this name, None when there is none."""
@@ -104,6 +97,10 @@ def catalogue() -> Iterator[Known]:
     for size in ("nano", "tiny", "s", "m", "l", "x"):
         name = f"yolox_{size}.onnx"
         yield Known(name, f"{_YOLOX}{name}", "Apache-2.0", "onnx", "YOLOX, detect", _DIGESTS.get(name, ""))
+    for size in ("320", "416"):
+        name = f"nanodet-plus-m_{size}.onnx"
+        digest = _DIGESTS.get(name, "")
+        yield Known(name, f"{_NANODET}{name}", "Apache-2.0", "onnx", "NanoDet-Plus, detect", digest)
     name = "FastestDet.onnx"
     yield Known(name, _FASTESTDET, "BSD-3-Clause", "onnx", "FastestDet, detect", _DIGESTS[name])
     for name, about in _TORCHVISION_FILES.items():

@@ -124,7 +124,8 @@ def _attempt(
     if have and validator:
         request.add_header("If-Range", validator)
     try:
-        response = _opener(digest_known).open(request, timeout=limits.timeout_s)
+        host = urllib.parse.urlsplit(request.full_url).hostname
+        response = _opener(digest_known, host).open(request, timeout=limits.timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and have:
@@ -218,11 +219,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return further
 
 
-def _opener(insecure: bool) -> urllib.request.OpenerDirector:
-    """Without the handlers of files and FTP, which a redirect could lead to."""
+def _opener(insecure: bool, host: str | None) -> urllib.request.OpenerDirector:
+    """Without the handlers of files and FTP, which a redirect could lead to; no proxy leads to this box."""
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler(),
+        urllib.request.ProxyHandler({} if host in _LOOPBACK else None),
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),

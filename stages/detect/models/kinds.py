@@ -135,17 +135,17 @@ def _check_onnx(path: Path, file: BinaryIO) -> None:
             length = _varint(file)
         if field == 0 or length is None:
             if at == 0 or not has_graph:
-                raise ModelError(f"'{path}' is no ONNX file; {_AGAIN}")
+                raise ModelError(f"'{path}' is no usable ONNX file; {_AGAIN}")
             raise ModelError(f"'{path}' is damaged at byte {at}; {_AGAIN}")
         if file.tell() + length > size:
             missing = file.tell() + length - size
             if at == 0 or field > _LAST_FIELD:
-                raise ModelError(f"'{path}' is no ONNX file; {_AGAIN}")
+                raise ModelError(f"'{path}' is no usable ONNX file; {_AGAIN}")
             raise ModelError(f"'{path}' is cut off: at least {missing} bytes are missing; {_AGAIN}")
         file.seek(length, 1)
         has_graph = has_graph or field == _GRAPH_FIELD
     if not has_graph:
-        raise ModelError(f"'{path}' holds no network: it is no ONNX file, or is cut off; {_AGAIN}")
+        raise ModelError(f"'{path}' holds no network: it is no usable ONNX file, or cut off; {_AGAIN}")
 
 
 _LAST_FIELD = 26

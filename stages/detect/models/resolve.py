@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import urllib.parse
@@ -13,9 +14,10 @@ from pathlib import Path, PurePosixPath
 from pipeline.errors import ModelError
 from pipeline.secret import SecretUrl
 from stages.detect.models.cache import locked, unwritable
-from stages.detect.models.catalogue import Known, known, similar
+from stages.detect.models.catalogue import known, similar
 from stages.detect.models.download import Limits, download, require_safe
 from stages.detect.models.kinds import check_weights
+from stages.detect.models.licence import UNKNOWN, licence_within, notice
 from stages.detect.models.progress import Progress, shown
 from stages.detect.models.store import Store, sha256_of
 
@@ -33,19 +35,26 @@ class ModelFile:
     Attributes:
         path: the file.
         sha256: its digest, hexadecimal.
-        licence: SPDX identifier; "unknown" for files of your own.
+        licence: SPDX identifier, or what the file says of itself; "unknown" where nobody says.
         source: the URL it came from, fit to be shown, or "local file".
+        beside: digest of the file with the numbers, where they lie beside it (OpenVINO's .bin, ONNX's
+            external data); "" where all is in one file.
     """
 
     path: Path
     sha256: str
     licence: str
     source: str
+    beside: str = ""
 
     @property
     def hash(self) -> str:
-        """Return the digest's first 16 digits, as results and events carry it (`Frame.model_hash`)."""
-        return self.sha256[:_HASH_DIGITS]
+        """Return 16 digits that stand for the content, as results and events carry them (`Frame.model_hash`).
+
+        Those that the SHA-256 begins with, unless the numbers lie in another file: then of both digests.
+        """
+        both = hashlib.sha256(f"{self.sha256}{self.beside}".encode()).hexdigest()
+        return (both if self.beside else self.sha256)[:_HASH_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,15 @@ def resolve(
     return _local(path, text, asked, store)
 
 
+def place_of(model: str, store: Store) -> Path:
+    """Return where a known model or the file of a URL lies once it is fetched, and may be put by hand.
+
+    Raises:
+        ModelError: if the URL cannot be one of a model.
+    """
+    return _of_url(model, "", store).place if "://" in model else store.place(Path(model).name)
+
+
 def _local(path: Path, text: str, asked: str, store: Store | None) -> ModelFile:
     if not path.exists():
         near = similar(path.name)
@@ -125,9 +143,9 @@ def _local(path: Path, text: str, asked: str, store: Store | None) -> ModelFile:
     if asked and digest != asked:
         raise ModelError(f"'{path}' has the SHA-256 {digest} and not {asked}: it is another file")
     named = known(path.name)
-    if named is not None and (store or Store()).is_first_time(digest):
-        _tell_licence(named)
-    return ModelFile(path, digest, named.licence if named else "unknown", "local file")
+    licence = named.licence if named else licence_within(path)
+    _tell_licence(path.name, licence, digest, store)
+    return ModelFile(path, digest, licence, "local file", _beside(path))
 
 
 def _of_url(text: str, asked: str, store: Store) -> _Wanted:
@@ -148,7 +166,7 @@ def _of_url(text: str, asked: str, store: Store) -> _Wanted:
     is_known = found is not None and found.url == address
     place = store.place(name) if is_known else store.place(name, str(url))
     digest = asked or (found.sha256 if found is not None and is_known else "")
-    return _Wanted(name, url, digest, found.licence if found and is_known else "unknown", place)
+    return _Wanted(name, url, digest, found.licence if found and is_known else UNKNOWN, place)
 
 
 def _fetched(wanted: _Wanted, progress: Progress | None, limits: Limits, store: Store) -> ModelFile:
@@ -169,9 +187,11 @@ def _fetched(wanted: _Wanted, progress: Progress | None, limits: Limits, store: 
         )
     source = str(wanted.url)
     if record is None:
-        record = store.remember(wanted.place, f"{source} (put there by hand)", digest, wanted.licence)
-        _tell_first_use(wanted, digest, store)
-    return ModelFile(wanted.place, digest, wanted.licence, record.source)
+        record = store.remember(
+            wanted.place, f"{source} (put there by hand)", digest, _licence(wanted, wanted.place)
+        )
+    _tell_licence(wanted.name, record.licence, digest, store)
+    return ModelFile(wanted.place, digest, record.licence, record.source, _beside(wanted.place))
 
 
 def _fetch(wanted: _Wanted, progress: Progress | None, limits: Limits, store: Store) -> None:
@@ -231,19 +251,28 @@ def _accept(wanted: _Wanted, part: Path, store: Store) -> None:
     except OSError as error:
         raise unwritable(wanted.place, error) from error
     if record is None:
-        store.remember(wanted.place, str(wanted.url), digest, wanted.licence)
-        _tell_first_use(wanted, digest, store)
+        store.remember(wanted.place, str(wanted.url), digest, _licence(wanted, wanted.place))
 
 
-def _tell_first_use(wanted: _Wanted, digest: str, store: Store) -> None:
-    found = known(wanted.name)
-    if found is not None and found.licence == wanted.licence and store.is_first_time(digest):
-        _tell_licence(found)
+def _licence(wanted: _Wanted, path: Path) -> str:
+    return licence_within(path) if wanted.licence == UNKNOWN else wanted.licence
 
 
-def _tell_licence(model: Known) -> None:
-    if model.notice:
-        _log().warning(model.notice)
+def _beside(path: Path) -> str:
+    """Return the digest of what holds the numbers of a network whose file has only its structure."""
+    names = {
+        ".xml": [path.with_suffix(".bin").name],
+        ".onnx": [f"{path.name}.data", f"{path.name}_data"],
+    }
+    found = [path.with_name(name) for name in names.get(path.suffix.lower(), [])]
+    return next((sha256_of(file) for file in found if file.is_file()), "")
+
+
+def _tell_licence(name: str, licence: str, digest: str, store: Store | None) -> None:
+    """Say what is unusual about a licence, when a model is used on this box for the first time."""
+    text = notice(name, licence)
+    if text and (store or Store()).is_first_time(digest):
+        _log().warning(text)
 
 
 def _digest(text: str, of: object) -> str:

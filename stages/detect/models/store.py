@@ -119,6 +119,13 @@ class Store:
         return True
 
 
+def describe() -> str:
+    """Return where downloaded models lie and how many there are, for `sightline doctor`."""
+    store = Store()
+    sizes = [path.stat().st_size for path, _ in store.models()]
+    return f"{store.folder}: {len(sizes)} models, {sum(sizes) / 1e6:.1f} MB"
+
+
 def sha256_of(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import cv2
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipeline.errors import ModelError, StageError
+from pipeline.errors import FrameLost, ModelError
 from pipeline.objects import Detections
 from pipeline.picture import Picture
 from pipeline.plugin import Options, StageContext
@@ -20,8 +20,10 @@ from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS, suppress
 from stages.detect.classes import VOC_NAMES, read_names, wanted
 from stages.detect.coco import COCO_NAMES
+from stages.detect.models.resolve import resolve
 from stages.detect.opencv_dnn import caffe, darknet
-from stages.detect.weights import weights_hash
+from stages.detect.runtime.shared import BAD_OUTPUT
+from stages.detect.spend.options import DetectorOptions
 
 F32Array = npt.NDArray[np.float32]
 I64Array = npt.NDArray[np.int64]
@@ -31,11 +33,15 @@ _FORMATS = {".weights": (".cfg",), ".caffemodel": (".prototxt", ".pbtxt", ".txt"
 _BACKENDS = {"cuda": "DNN_BACKEND_CUDA", "opencl": "DNN_BACKEND_OPENCV", "cpu": "DNN_BACKEND_OPENCV"}
 
 
-class OpencvDnnOptions(Options):
+class OpencvDnnOptions(DetectorOptions):
     """Options of the stage `opencv-dnn`."""
 
-    model: Path = Field(description="Path of Darknet's .weights, or of Caffe's .caffemodel.")
-    config: Path = Field(description="Path of the .cfg or .prototxt that belongs to the model.")
+    model: str = Field(
+        min_length=1, description="Path or https URL of Darknet's .weights, or of Caffe's .caffemodel."
+    )
+    config: str = Field(
+        min_length=1, description="Path or https URL of the .cfg or .prototxt that belongs to the model."
+    )
     classes: tuple[str, ...] | Path | None = Field(
         None,
         description="Names of the model's classes in their order, or a file with one per line; default: "
@@ -71,6 +77,13 @@ class OpencvDnnOptions(Options):
     )
 
 
+class _Files(NamedTuple):
+    """The two files of a network."""
+
+    model: Path
+    config: Path
+
+
 class _Network(NamedTuple):
     """A loaded network and what its input and output mean."""
 
@@ -98,13 +111,12 @@ class OpencvDnnDetector(Detector):
 
     def __init__(self, options: OpencvDnnOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        self.model_hash = weights_hash(options.model)
-        if not options.config.is_file():
-            raise ModelError(
-                f"config: no file '{options.config}'; set it to the one that belongs to the model"
-            )
-        self._network = _open(options)
-        self._names = np.array(_names(options, self._network.classes))
+        _check_formats(options.model, options.config)
+        weights = resolve(options.model)
+        self.model_hash = weights.hash
+        self._files = _Files(weights.path, resolve(options.config).path)
+        self._network = _open(options, self._files)
+        self._names = np.array(_names(options.classes, self._network.classes, self._files))
         self._wanted = wanted(options.labels, self._names.tolist())
         self._warm_up()
 
@@ -119,7 +131,7 @@ class OpencvDnnDetector(Detector):
     def _detect(self, picture: Picture) -> Detections:
         outputs = self._run(picture.fit(self._network.width, self._network.height))
         if not all(np.isfinite(output).all() for output in outputs):
-            raise StageError(f"'{self.options.model}' gave numbers that are not finite for a picture")
+            raise FrameLost(BAD_OUTPUT, f"'{self.options.model}' gave what is no finite number")
         xyxy, score, number = self._network.decode(
             outputs, picture.width, picture.height, self.options.confidence
         )
@@ -143,33 +155,36 @@ class OpencvDnnDetector(Detector):
         try:
             outputs = _quietly(lambda: self._run(np.full((network.height, network.width, 3), 128, np.uint8)))
         except cv2.error as error:
-            raise _refused(self.options, error) from error
+            raise _refused(self._files, error) from error
         if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError(
-                f"the weights '{self.options.model}' give numbers that are not finite; they are damaged, or "
-                f"of another network than '{self.options.config.name}'"
+                f"the weights '{self._files.model}' give numbers that are not finite; they are damaged, or "
+                f"of another network than '{self._files.config.name}'"
             )
 
 
-def _open(options: OpencvDnnOptions) -> _Network:
-    kind = options.model.suffix.lower()
-    fitting = _FORMATS.get(kind)
-    if fitting is None or options.config.suffix.lower() not in fitting:
+def _check_formats(model: str, config: str) -> None:
+    fitting = _FORMATS.get(PurePath(model).suffix.lower(), ())
+    if PurePath(config).suffix.lower() not in fitting:
         raise ModelError(
-            f"model '{options.model.name}' with config '{options.config.name}': wanted .weights with .cfg "
-            f"(Darknet) or .caffemodel with .prototxt (Caffe); .onnx files belong to the stage 'onnx'"
+            f"model '{model}' with config '{config}': wanted .weights with .cfg (Darknet) or .caffemodel "
+            f"with .prototxt (Caffe); .onnx files belong to the stage 'onnx'"
         )
-    network = _darknet(options) if kind == ".weights" else _caffe(options)
+
+
+def _open(options: OpencvDnnOptions, files: _Files) -> _Network:
+    read = _darknet if files.model.suffix.lower() == ".weights" else _caffe
+    network = read(options, files)
     _choose_device(network.net, options.device)
     return network
 
 
-def _darknet(options: OpencvDnnOptions) -> _Network:
-    description = darknet.read_cfg(options.config)
-    cfg = darknet.with_threshold(options.config, options.confidence)
-    weights = options.model.read_bytes()
-    net = _loaded(partial(cv2.dnn.readNetFromDarknet, _bytes(cfg), _bytes(weights)), options)
-    darknet.check_weights(net, description, weights, options.model)
+def _darknet(options: OpencvDnnOptions, files: _Files) -> _Network:
+    description = darknet.read_cfg(files.config)
+    cfg = darknet.with_threshold(files.config, options.confidence)
+    weights = files.model.read_bytes()
+    net = _loaded(partial(cv2.dnn.readNetFromDarknet, _bytes(cfg), _bytes(weights)), files)
+    darknet.check_weights(net, description, weights, files.model)
     width, height = options.image_size or (description.width, description.height)
     return _Network(
         net=net,
@@ -184,15 +199,12 @@ def _darknet(options: OpencvDnnOptions) -> _Network:
     )
 
 
-def _caffe(options: OpencvDnnOptions) -> _Network:
-    description = caffe.read_prototxt(options.config)
-    net = _loaded(
-        partial(cv2.dnn.readNetFromCaffe, str(options.config), str(options.model)),
-        options,
-    )
+def _caffe(options: OpencvDnnOptions, files: _Files) -> _Network:
+    description = caffe.read_prototxt(files.config)
+    net = _loaded(partial(cv2.dnn.readNetFromCaffe, str(files.config), str(files.model)), files)
     width, height = options.image_size or (description.width, description.height)
     if width is None or height is None:
-        raise ModelError(f"config: '{options.config}' does not tell the input's size; set 'image_size'")
+        raise ModelError(f"config: '{files.config}' does not tell the input's size; set 'image_size'")
     return _Network(
         net=net,
         outputs=tuple(net.getUnconnectedOutLayersNames()),
@@ -206,15 +218,15 @@ def _caffe(options: OpencvDnnOptions) -> _Network:
     )
 
 
-def _names(options: OpencvDnnOptions, count: int) -> Sequence[str]:
-    if options.classes is None:
+def _names(classes: tuple[str, ...] | Path | None, count: int, files: _Files) -> Sequence[str]:
+    if classes is None:
         known = {len(COCO_NAMES): COCO_NAMES, len(VOC_NAMES): VOC_NAMES}
         if count not in known:
-            raise ModelError(f"'{options.config.name}' has {count} classes without names; set 'classes'")
+            raise ModelError(f"'{files.config.name}' has {count} classes without names; set 'classes'")
         return known[count]
-    names = read_names(options.classes) if isinstance(options.classes, Path) else options.classes
+    names = read_names(classes) if isinstance(classes, Path) else classes
     if len(names) != count:
-        raise ModelError(f"classes: {len(names)} names, but '{options.config.name}' has {count} classes")
+        raise ModelError(f"classes: {len(names)} names, but '{files.config.name}' has {count} classes")
     return names
 
 
@@ -234,20 +246,20 @@ def _choose_device(net: Any, device: str) -> None:
     net.setPreferableTarget(target)
 
 
-def _loaded(read: Callable[[], Any], options: OpencvDnnOptions) -> Any:
+def _loaded(read: Callable[[], Any], files: _Files) -> Any:
     try:
         net = _quietly(read)
     except cv2.error as error:
-        raise _refused(options, error) from error
+        raise _refused(files, error) from error
     if net.empty():
-        raise _refused(options, None)
+        raise _refused(files, None)
     return net
 
 
-def _refused(options: OpencvDnnOptions, error: cv2.error | None) -> ModelError:
+def _refused(files: _Files, error: cv2.error | None) -> ModelError:
     reason = "it holds no layers" if error is None else str(error.err).strip().splitlines()[0]
     return ModelError(
-        f"OpenCV cannot run '{options.model}' with '{options.config}' ({reason}); use the two files of one "
+        f"OpenCV cannot run '{files.model}' with '{files.config}' ({reason}); use the two files of one "
         f"model, and download them again if they are"
     )
 

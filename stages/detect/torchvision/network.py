@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,25 +52,19 @@ class Found(NamedTuple):
     outline: ObjectArray | None
 
 
-class Network:
-    """A network ready to run, on one thread at a time.
+class Weights:
+    """A network with its weights on a device; several threads may use it at once, each by its own `Network`.
 
     Args:
         name: as in `torchvision.models` ("ssdlite320_mobilenet_v3_large").
         path: of the weights: a state dict, alone or under "model" or "state_dict".
         sha: start of the file's SHA-256.
         classes: how many there are, the background included.
-        image_size: longer side of the input in px; None for the network's own.
-        confidence: smallest score.
-        nms_iou: boxes of one class that overlap a better one by more are dropped.
-        max_detections: at most so many per picture.
         device: `torch.device`.
-        half: True for 16 bit arithmetic.
         channels_last: True to keep a pixel's channels side by side.
         compiled: True to compile the backbone.
 
     Raises:
-        ConfigError: if the network's input has a fixed size and another is asked for.
         ModelError: if the file holds no weights, or those of another network.
     """
 
@@ -80,40 +75,76 @@ class Network:
         sha: str,
         *,
         classes: int,
-        image_size: int | None,
-        confidence: float,
-        nms_iou: float,
-        max_detections: int,
         device: Any,
-        half: bool,
         channels_last: bool,
         compiled: bool,
     ) -> None:
         import torch
 
-        self._device, self._half = device, half
-        self._model = _filled(name, path, sha, classes)
-        head = getattr(self._model, "roi_heads", self._model)
-        head.score_thresh, head.nms_thresh, head.detections_per_img = confidence, nms_iou, max_detections
-        self._model.to(device).eval()
+        self.name, self.device = name, device
+        self.model: Any = _filled(name, path, sha, classes).to(device).eval()
         if channels_last:
-            self._model.to(memory_format=torch.channels_last)
+            self.model.to(memory_format=torch.channels_last)
         if compiled:
-            self._model.backbone = torch.compile(self._model.backbone)
+            self.model.backbone = torch.compile(self.model.backbone)
+
+    def close(self) -> None:
+        """Free the memory once nobody holds the network any more."""
+        self.model = None
+
+
+class Network:
+    """A network ready to run, on one thread at a time.
+
+    Args:
+        weights: what it shares with others.
+        image_size: longer side of the input in px; None for the network's own.
+        confidence: smallest score.
+        nms_iou: boxes of one class that overlap a better one by more are dropped.
+        max_detections: at most so many per picture.
+        half: True for 16 bit arithmetic.
+
+    Raises:
+        ConfigError: if the network's input has a fixed size and another is asked for.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        image_size: int | None,
+        confidence: float,
+        nms_iou: float,
+        max_detections: int,
+        half: bool,
+    ) -> None:
+        self._device, self._half = weights.device, half
+        self._model = _copied(weights.model)
+        self._model.transform = _copied(self._model.transform)
+        self._model.backbone = _watched(self._model.backbone)
+        head = self._model
+        if hasattr(head, "roi_heads"):
+            head.roi_heads = head = _copied(head.roi_heads)
+        head.score_thresh, head.nms_thresh, head.detections_per_img = confidence, nms_iou, max_detections
         transform = self._model.transform
         self._fixed: tuple[int, int] | None = transform.fixed_size
         self._shorter, self._longer = transform.min_size[-1], transform.max_size
         if image_size is not None:
             if self._fixed is not None:
-                raise ConfigError(f"image_size: '{name}' has the fixed input {self._fixed}; leave it out")
+                raise ConfigError(
+                    f"image_size: '{weights.name}' has the fixed input {self._fixed}; leave it out"
+                )
             self._shorter = self._longer = image_size
 
-    def run(self, pictures: Sequence[Picture], wanted: BoolArray) -> list[Found]:
+    def run(self, pictures: Sequence[Picture], wanted: BoolArray) -> list[Found | None]:
         """Find the wanted classes in each picture.
 
         Args:
             pictures: of one size.
             wanted: (classes,) bool, by class number.
+
+        Returns:
+            What is in each; None where the network's numbers are not finite.
         """
         import torch
 
@@ -133,7 +164,11 @@ class Network:
         with torch.inference_mode(), arithmetic:
             outputs = self._model(images)
         scale = np.array([first.width / width, first.height / height], np.float32)
-        return [_found(output, wanted, scale) for output in outputs]
+        sound = self._model.backbone.sound()
+        return [
+            _found(output, wanted, scale) if good else None
+            for output, good in zip(outputs, sound, strict=True)
+        ]
 
     def _input_size(self, width: int, height: int) -> tuple[int, int]:
         if self._fixed is not None:
@@ -148,6 +183,41 @@ class Network:
         # A copy, as torch takes neither negative strides nor, without a warning, what is read-only.
         rgb = torch.from_numpy(bgr[..., ::-1].copy()).to(self._device, non_blocking=True)
         return rgb.permute(2, 0, 1).float().div_(255)
+
+
+def _copied(module: Any) -> Any:
+    """Return the module again, with attributes and children that can be set; parameters stay the same."""
+    copied = copy.copy(module)
+    copied.__dict__ = dict(module.__dict__)
+    copied.__dict__["_modules"] = dict(module.__dict__["_modules"])
+    return copied
+
+
+def _watched(backbone: Any) -> Any:
+    """Return the backbone as a module that notes which pictures of the latest batch gave finite features.
+
+    Behind it thresholds drop what is not a number without a word.
+    """
+    import torch
+
+    class Watched(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = backbone
+            self.latest: Any = None
+
+        def forward(self, images: Any) -> Any:
+            features = self.inner(images)
+            maps = features.values() if isinstance(features, dict) else [features]
+            # A sum is not finite if any of its terms is not.
+            self.latest = torch.stack([one.float().sum(dim=(1, 2, 3)) for one in maps]).sum(dim=0)
+            return features
+
+        def sound(self) -> list[bool]:
+            finite: list[bool] = torch.isfinite(self.latest).tolist()
+            return finite
+
+    return Watched()
 
 
 def published_classes(name: str) -> list[str]:
@@ -205,8 +275,8 @@ def _state(path: Path) -> Mapping[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch each raise their own
         raise ModelError(
-            f"'{path}' holds no weights that torch reads safely ({_reason(error)}); use a file with a state "
-            f"dict, or download it again"
+            f"'{path}' holds no weights that torch reads safely ({first_line(error)}); use a file with a "
+            f"state dict, or download it again"
         ) from error
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -219,11 +289,6 @@ def _state(path: Path) -> Mapping[str, Any]:
             f"the weights '{path}' are not finite ({damaged[0]}); use a file that is not damaged"
         )
     return content
-
-
-def _reason(error: Exception) -> str:
-    text = first_line(error)
-    return "it wants to run code" if "weights_only" in text.lower() else text
 
 
 def _other_network(name: str, path: Path, classes: int, detail: str) -> ModelError:

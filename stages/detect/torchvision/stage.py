@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from pipeline.errors import StageError
+from pipeline.errors import ConfigError, FrameLost, StageError
 from pipeline.objects import Detections
 from pipeline.picture import Picture
 from pipeline.plugin import Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS, suppress
 from stages.detect.classes import read_names, wanted
+from stages.detect.models.resolve import resolve
+from stages.detect.runtime.shared import BAD_OUTPUT
 from stages.detect.torch_run import Batches, TorchOptions, device_of, is_half, need
-from stages.detect.torchvision.network import Found, Network, published_classes
-from stages.detect.weights import weights_hash
+from stages.detect.torchvision.network import Found, Network, Weights, published_classes
 
 _UNUSED = "N/A"  # numbers that COCO left out
 
@@ -33,7 +34,11 @@ class TorchvisionOptions(TorchOptions):
         description="Name in torchvision.models: fasterrcnn_resnet50_fpn, maskrcnn_resnet50_fpn, "
         "keypointrcnn_resnet50_fpn, retinanet_resnet50_fpn, fcos_resnet50_fpn, ssd300_vgg16, ...",
     )
-    model: Path = Field(description="Path of the weights, a .pth with the network's state dict.")
+    model: str = Field(
+        min_length=1,
+        description="Path, name (`sightline models list`) or https URL of the weights: a .pth with the "
+        "network's state dict.",
+    )
     classes: tuple[str, ...] | Path | None = Field(
         None,
         description="Names of the classes in their order, without the background, or a file with one per "
@@ -74,49 +79,62 @@ class TorchvisionDetector(Detector):
         for package in ("torch", "torchvision"):
             need(package, "torchvision", "torchvision")
         self.batch = options.batch
-        self.model_hash = weights_hash(options.model)
         device = device_of(options.device)
         names = _names(options)
+        file = resolve(options.model)
+        self.model_hash = file.hash
         self._names = np.array(names)
         self._wanted = wanted(options.labels, names) & (self._names != "")
         import torch
 
         torch.set_num_threads(options.threads)
-        self._network: Network | None = Network(
-            options.network,
-            options.model,
-            self.model_hash,
-            classes=len(names),
-            image_size=options.image_size,
-            confidence=options.confidence,
-            nms_iou=options.nms_iou,
-            max_detections=options.max_detections,
-            device=device,
-            half=is_half(options.half, device),
-            channels_last=options.channels_last,
-            compiled=options.compile,
+        what: dict[str, Any] = {
+            "classes": len(names),
+            "device": device,
+            "channels_last": options.channels_last,
+            "compiled": options.compile,
+        }
+        self._lease = context.shared.lease(
+            (Weights, options.network, file.sha256, *map(str, what.values())),
+            lambda: Weights(options.network, file.path, file.hash, **what),
         )
+        try:
+            self._network: Network | None = Network(
+                self._lease.value,
+                image_size=options.image_size,
+                confidence=options.confidence,
+                nms_iou=options.nms_iou,
+                max_detections=options.max_detections,
+                half=is_half(options.half, device),
+            )
+        except ConfigError:
+            self._lease.close()
+            raise
         self._batches = Batches(self._run, options.batch, options.network)
 
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections | FrameLost]:
         """Run the network on all pictures at once, as far as they have one size."""
-        found = []
+        found: list[Found | None] = []
         for _, alike in groupby(pictures, key=lambda picture: (picture.width, picture.height)):
             found += self._batches(list(alike))
-        return [self._detections(one, picture) for one, picture in zip(found, pictures, strict=True)]
+        return [
+            self._detections(one, picture)
+            if one is not None
+            else FrameLost(BAD_OUTPUT, f"'{self.options.model}' gave what is no finite number")
+            for one, picture in zip(found, pictures, strict=True)
+        ]
 
     def close(self) -> None:
-        """Free the network."""
+        """Free the network, if no other stream has it."""
         self._network = None
+        self._lease.close()
 
-    def _run(self, pictures: Sequence[Picture]) -> list[Found]:
+    def _run(self, pictures: Sequence[Picture]) -> list[Found | None]:
         if self._network is None:
             raise StageError("the stage 'torchvision' is closed")
         return self._network.run(pictures, self._wanted)
 
     def _detections(self, found: Found, picture: Picture) -> Detections:
-        if not (np.isfinite(found.xyxy).all() and np.isfinite(found.score).all()):
-            raise StageError(f"'{self.options.model}' gave numbers that are not finite for a picture")
         edges = np.array([picture.width, picture.height] * 2, np.float32)
         group = np.zeros_like(found.number) if self.options.agnostic_nms else found.number
         rows = suppress(found.xyxy, found.score, group, self.options.nms_iou)

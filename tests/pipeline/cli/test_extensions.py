@@ -38,13 +38,25 @@ Register = Callable[[dict[str, str]], None]
 
 @pytest.fixture
 def register(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Register:
-    """Registers extensions (name -> "module:object") in the place of those that are installed."""
+    """Registers extensions in the place of those that are installed.
+
+    By name -> "module:object"; a name of several words adds to the group that the first ones name.
+    """
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "good_extension.py").write_text(GOOD)
 
     def put(entries: dict[str, str]) -> None:
-        found = [EntryPoint(name, value, "sightline.commands") for name, value in entries.items()]
-        monkeypatch.setattr(extensions, "entry_points", lambda group: found)
+        found = []
+        for name, value in entries.items():
+            parent, _, child = name.rpartition(" ")
+            found.append(
+                EntryPoint(
+                    child, value, "sightline.commands" + ("." + parent.replace(" ", ".") if parent else "")
+                )
+            )
+        monkeypatch.setattr(
+            extensions, "entry_points", lambda group: [entry for entry in found if entry.group == group]
+        )
 
     return put
 
@@ -71,6 +83,46 @@ def test_functions_and_groups_become_commands(register: Register, sightline: Sig
         told = sightline(*words, "-h")
         assert told.code == 0
         assert "Exit codes" in told.out
+
+
+def test_a_group_can_be_added_to(register: Register, sightline: Sightline) -> None:
+    register(
+        {
+            "whole": "good_extension:app",
+            "whole part": "good_extension:plain",
+            "whole deep": "good_extension:app",
+            "whole deep part": "good_extension:plain",
+        }
+    )
+    assert listed(sightline("whole", "--help")) == ["shout", "deep", "part"]
+    assert sightline("whole", "shout", "word").out == "WORD\n"
+    assert sightline("whole", "part", "--times", "1").out == "something \n"
+    assert sightline("whole", "deep", "shout", "word").out == "WORD\n"
+    assert sightline("whole", "deep", "part", "--times", "1").out == "something \n"
+    assert "Exit codes" in sightline("whole", "part", "--help").out
+    assert listed(sightline("--help")) == [*COMMANDS, "whole"]
+
+
+def test_a_broken_addition_leaves_its_group_whole(
+    register: Register, sightline: Sightline, caplog: pytest.LogCaptureFixture
+) -> None:
+    register({"whole": "good_extension:app", "whole odd": "missing_extension:app"})
+    said = sightline("whole", "--help")
+    assert (said.code, listed(said)) == (0, ["shout"])
+    (warning,) = [record.getMessage() for record in caplog.records]
+    reason = "command 'odd' (missing_extension:app) cannot be imported: No module named 'missing_extension'"
+    assert warning == f"{reason}; it is left out"
+    assert sightline("whole", "shout", "word").out == "WORD\n"
+    assert sightline("whole", "odd").errors == [reason]
+
+
+def test_an_addition_cannot_take_a_name(
+    register: Register, sightline: Sightline, caplog: pytest.LogCaptureFixture
+) -> None:
+    register({"whole": "good_extension:app", "whole shout": "good_extension:plain"})
+    assert listed(sightline("whole", "--help")) == ["shout"]
+    assert "the name is that of a built-in command" in caplog.text
+    assert sightline("whole", "shout", "word").out == "WORD\n"
 
 
 BROKEN = {
@@ -144,7 +196,9 @@ def test_names_that_are_taken(
         ours,  # installed twice, as happens with editable installs
         EntryPoint("part", "other:plain", "sightline.commands"),
     ]
-    monkeypatch.setattr(extensions, "entry_points", lambda group: entries)
+    monkeypatch.setattr(
+        extensions, "entry_points", lambda group: entries if group == "sightline.commands" else []
+    )
     assert listed(sightline("--help")) == [*COMMANDS, "part"]
     assert [record.getMessage() for record in caplog.records] == [
         "command 'demo' (good_extension:plain) is left out: the name is that of a built-in command",

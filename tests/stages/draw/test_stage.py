@@ -12,7 +12,16 @@ from pipeline.plugin import StageContext, load_plugin
 from stages.draw import stage as draw_stage
 from stages.draw.stage import MAX_TRAIL_POINTS, DrawStage
 
-SHOW_NOTHING = {"boxes": False, "ids": False, "labels": False, "trails_s": 0, "lines": False, "counts": False}
+SHOW_NOTHING = {
+    "boxes": False,
+    "outlines": False,
+    "poses": False,
+    "ids": False,
+    "labels": False,
+    "trails_s": 0,
+    "lines": False,
+    "counts": False,
+}
 LINES = {"gate": ((50.0, 180.0), (590.0, 180.0))}
 COUNTS = {"gate": {"down": {"car": 2, "truck": 1}, "up": {}}}
 
@@ -111,6 +120,88 @@ def test_detections_are_shown_where_nothing_tracks():
     image = changed(frame(detections=found))
     assert image[100, 130]
     assert not changed(frame(detections=found), **(SHOW_NOTHING | {"ids": True})).any(), "they have no ids"
+
+
+def shaped(**columns) -> Detections:
+    """A detection with a box of 60 x 40 px at (100, 100), and what else is seen of it."""
+    xyxy = np.array([[100, 100, 160, 140]], np.float32)
+    return Detections(xyxy, np.array([0.5]), np.array(["car"]), **columns)
+
+
+TRIANGLE = [np.array([[130, 102], [158, 138], [102, 138]], np.float32)]
+DIAMOND = np.array([[[130, 100], [160, 120], [130, 140], [100, 120]]], np.float32)
+POSE = np.zeros((1, 17, 3), np.float32)
+POSE[0, 5], POSE[0, 6], POSE[0, 9] = (110, 120, 0.9), (150, 120, 0.9), (130, 138, 0.1)
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_outlines_are_tinted(tracked):
+    found = tracks((7, 100, 100)) if tracked else None
+    passing = frame(found=found, detections=shaped(outline=TRIANGLE))
+    image = changed(passing, **(SHOW_NOTHING | {"outlines": True}))
+    assert image[125, 130]
+    assert not image[105, 105]
+    image[101:140, 101:160] = False
+    assert not image.any()
+    assert not changed(frame(found=found, detections=shaped(outline=TRIANGLE)), **SHOW_NOTHING).any()
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_turned_boxes_are_drawn_turned(tracked):
+    found = tracks((7, 100, 100)) if tracked else None
+    image = changed(
+        frame(found=found, detections=shaped(corners=DIAMOND)), **(SHOW_NOTHING | {"boxes": True})
+    )
+    assert image[110, 115]
+    assert not image[102:106, 102:108].any()
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_poses_show_the_sure_points_and_the_limbs_between_them(tracked):
+    found = tracks((7, 100, 100)) if tracked else None
+    image = changed(frame(found=found, detections=shaped(keypoints=POSE)), **(SHOW_NOTHING | {"poses": True}))
+    assert image[120, 110]
+    assert image[120, 130], "from shoulder to shoulder"
+    assert not image[130:, :].any()
+
+
+def test_points_of_other_models_are_shown_without_limbs():
+    points = POSE[:, :7].copy()
+    image = changed(frame(detections=shaped(keypoints=points)), **(SHOW_NOTHING | {"poses": True}))
+    assert image[120, 110]
+    assert not image[120, 130]
+
+
+def test_predicted_tracks_have_no_shape():
+    found = tracks((7, 100, 100), seen=False)
+    table = shaped(outline=TRIANGLE, keypoints=POSE, corners=DIAMOND)
+    image = changed(
+        frame(found=found, detections=table), **(SHOW_NOTHING | {"outlines": True, "poses": True})
+    )
+    assert not image.any()
+    boxes = {"boxes": True, "outlines": False, "poses": False}
+    dashed = changed(frame(found=found, detections=table), **(SHOW_NOTHING | boxes))
+    assert np.array_equal(dashed, changed(frame(found=found), **(SHOW_NOTHING | boxes)))
+
+
+def test_shapes_far_outside_and_without_points():
+    far = shaped(
+        outline=[np.array([[-1e6, -1e6], [1e6, -1e6], [1e6, 1e6]], np.float32)],
+        keypoints=np.full((1, 17, 3), [1e6, -1e6, 1.0], np.float32),
+        corners=np.array([[[-1e6, 0], [1e6, 0], [1e6, 50], [-1e6, 50]]], np.float32),
+    )
+    assert changed(frame(detections=far)).any()
+    for points in (0, 1, 2):
+        nothing = shaped(outline=[np.full((points, 2), 120, np.float32)])
+        assert not changed(frame(detections=nothing), **(SHOW_NOTHING | {"outlines": True})).any()
+
+
+def test_tracks_without_their_detections_are_drawn_as_ever():
+    """A stage between tracker and drawing may have changed the table."""
+    plain = drawn(frame(found=tracks((7, 100, 100), (8, 300, 100))))
+    assert np.array_equal(
+        plain, drawn(frame(found=tracks((7, 100, 100), (8, 300, 100)), detections=shaped()))
+    )
 
 
 def test_tracks_hide_detections():

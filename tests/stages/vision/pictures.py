@@ -1,14 +1,19 @@
 """Textured pictures that move by a known amount."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
 
+@lru_cache(maxsize=16)
 def texture(height: int = 180, width: int = 320, seed: int = 1) -> np.ndarray:
-    """A picture with structure of several sizes, (H, W) float32 in about 40..210."""
+    """A picture with structure of several sizes, (H, W) float32 in 20..230; shared, do not paint on it."""
     rng = np.random.default_rng(seed)
     layers = [cv2.GaussianBlur(rng.normal(0, 30 * s, (height, width)), (0, 0), s) for s in (1.2, 3, 8)]
-    return np.clip(125 + sum(layers), 20, 230).astype(np.float32)
+    picture = np.clip(125 + sum(layers), 20, 230).astype(np.float32)
+    picture.flags.writeable = False
+    return picture
 
 
 def moved(picture: np.ndarray, affine: np.ndarray) -> np.ndarray:

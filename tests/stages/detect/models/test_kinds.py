@@ -75,7 +75,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 6\n"
         ("a.pt", POINTER, "is a Git LFS pointer"),
         ("a.onnx", POINTER, "is a Git LFS pointer"),
         ("a.pt", b"hello", "is no PyTorch file"),
-        ("a.onnx", b"hello", "is no ONNX file"),
+        ("a.onnx", b"hello", "is no usable ONNX file"),
         ("a.onnx", torch_zip(), "but a zip or PyTorch file"),
         ("a.pt", ONNX, "is no PyTorch file"),
         ("a.pt", torch_zip()[:2000], "is cut off or damaged"),

@@ -88,6 +88,20 @@ def breaking(content: bytes, after: int, etag: str = '"one"') -> Route:
     return answer
 
 
+def chunked(content: bytes, *, whole: bool) -> Route:
+    """Serve in chunks, without a length; the last, empty one is missing unless `whole`."""
+
+    def answer(request: Request) -> None:
+        request.begin(200, {"Transfer-Encoding": "chunked"})
+        for start in range(0, len(content), 50_000):
+            part = content[start : start + 50_000]
+            request.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        if whole:
+            request.wfile.write(b"0\r\n\r\n")
+
+    return answer
+
+
 def test_a_url_is_fetched_once_and_told(server: HttpServer, store: Store) -> None:
     calls = Calls()
     url = server.url("/net.onnx")
@@ -115,6 +129,21 @@ def test_a_local_path_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.Monk
         resolve("own.onnx", sha256="beef")
 
 
+@pytest.mark.parametrize(("name", "beside"), [("a.xml", "a.bin"), ("a.onnx", "a.onnx.data")])
+def test_numbers_that_lie_in_another_file_belong_to_the_hash(tmp_path: Path, name: str, beside: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(CONTENT if name == "a.onnx" else b"<?xml version='1.0'?><net/>")
+    alone = resolve(path)
+    assert alone.hash == alone.sha256[:16]
+    seen = {alone.hash}
+    for numbers in (b"one", b"two"):
+        (tmp_path / beside).write_bytes(numbers)
+        found = resolve(path)
+        assert found.sha256 == alone.sha256
+        seen.add(found.hash)
+    assert len(seen) == 3
+
+
 def test_a_broken_download_goes_on_where_it_was(server: HttpServer, store: Store) -> None:
     server.routes["/net.onnx"] = breaking(CONTENT, 500_000)
     assert resolve(server.url("/net.onnx"), Calls(), limits=quick(), store=store).sha256 == DIGEST
@@ -131,6 +160,31 @@ def test_another_process_goes_on_where_one_was_killed(server: HttpServer, store:
     server.routes["/net.onnx"] = whole(CONTENT)
     assert resolve(f"{url}#sha256={DIGEST}", Calls(), limits=quick(), store=store).sha256 == DIGEST
     assert server.requests[-1][1]["Range"] == "bytes=500000-"
+
+
+def test_another_process_goes_on_where_one_was_really_killed(
+    server: HttpServer, store: Store, tmp_path: Path
+) -> None:
+    server.routes["/net.onnx"] = body(CONTENT, bytes_per_s=400_000)
+    url = f"{server.url('/net.onnx')}#sha256={DIGEST}"
+    code = f"from stages.detect.models.resolve import resolve; resolve({url!r})"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SIGHTLINE_CACHE": str(tmp_path / "cache")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stderr is not None
+    assert "net.onnx: 0.0 MB of 0.8 MB" in child.stderr.readline()
+    part = store.place("net.onnx", server.url("/net.onnx")).with_name("net.onnx.part")
+    while part.stat().st_size < 50_000:
+        assert child.poll() is None
+    child.kill()
+    child.communicate(timeout=10)
+    server.routes["/net.onnx"] = whole(CONTENT)
+    assert resolve(url, Calls(), limits=quick(), store=store).sha256 == DIGEST
+    begin = int(server.requests[-1][1]["Range"].removeprefix("bytes=").removesuffix("-"))
+    assert 50_000 <= begin < len(CONTENT)
 
 
 def test_a_file_that_changed_meanwhile_starts_anew(server: HttpServer, store: Store) -> None:
@@ -212,6 +266,13 @@ def test_an_attempt_is_made_again_after_a_pause_that_doubles(server: HttpServer,
         resolve(server.url("/net.onnx"), Calls(), limits=limits, store=store)
     assert pauses == [1.0, 2.0, 4.0]
     assert len(server.requests) == 4
+
+
+def test_chunks_that_break_off_are_noticed(server: HttpServer, store: Store) -> None:
+    answers = iter([chunked(CONTENT[:300_000], whole=False), chunked(CONTENT, whole=True)])
+    server.routes["/net.onnx"] = lambda request: next(answers)(request)
+    assert resolve(server.url("/net.onnx"), Calls(), limits=quick(), store=store).sha256 == DIGEST
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("length", [True, False])
@@ -349,12 +410,39 @@ def test_a_known_name_is_fetched_and_its_licence_told_once(
     with caplog.at_level(logging.WARNING):
         found = resolve("yolo0n.pt", Calls(), store=store)
     assert (found.path, found.licence) == (store.folder / "yolo0n.pt", "AGPL-3.0")
-    assert [record.getMessage() for record in caplog.records] == [small.notice]
-    assert "must publish the source" in (small.notice or "")
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("yolo0n.pt is under AGPL-3.0: whoever offers a product")
     caplog.clear()
     found.path.unlink()
     resolve("yolo0n.pt", Calls(), store=store)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("by_url", [True, False])
+def test_an_export_says_its_licence_itself(
+    server: HttpServer, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, by_url: bool
+) -> None:
+    import onnx
+
+    model = onnx.load_model_from_string(CONTENT)
+    onnx.helper.set_model_props(model, {"license": "AGPL-3.0 License (https://ultralytics.com/license)"})
+    content = model.SerializeToString()
+    (tmp_path / "mine.onnx").write_bytes(content)
+    server.routes["/mine.onnx"] = whole(content)
+    name = server.url("/mine.onnx") if by_url else tmp_path / "mine.onnx"
+    for _ in range(2):
+        assert resolve(name, Calls(), store=store).licence == "AGPL-3.0"
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("mine.onnx is under AGPL-3.0")
+
+
+def test_loopback_is_reached_without_the_proxy(
+    server: HttpServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert resolve(server.url("/net.onnx"), Calls(), limits=quick(), store=store).sha256 == DIGEST
 
 
 def test_a_file_of_a_known_name_in_the_folder_comes_first(
@@ -405,7 +493,6 @@ def test_the_catalogue_is_consistent() -> None:
         assert model.url.endswith(f"/{model.name}")
         assert set(model.sha256) <= set("0123456789abcdef")
         assert len(model.sha256) in {0, 8, 64}
-        assert (model.notice is not None) == (model.licence == "AGPL-3.0")
     assert (known("yolo11n.pt") or models[0]).sha256.startswith("0ebbc80d")
     assert known("yolo99.pt") is None
 

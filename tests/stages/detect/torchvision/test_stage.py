@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import ConfigError, FrameLost, ModelError
 from pipeline.objects import Detections
 from pipeline.picture import BgrPicture
+from pipeline.plugin import StageContext
 from stages.detect.outlines import outline_of
+from stages.detect.torchvision.network import Network
 from stages.detect.torchvision.stage import TorchvisionDetector, TorchvisionOptions
 from tests.stages.detect.footage import CONTEXT
 
@@ -103,7 +105,8 @@ def test_detections_are_those_of_the_network(tmp_path: Path, network: str, side:
     model = built(network)
     torch.save({"model": model.state_dict()}, tmp_path / "weights.pth")
     stage = TorchvisionDetector(
-        TorchvisionOptions(model=tmp_path / "weights.pth", network=network, image_size=side, **EAGER), CONTEXT
+        TorchvisionOptions(model=str(tmp_path / "weights.pth"), network=network, image_size=side, **EAGER),
+        CONTEXT,
     )
     (found,) = stage.detect([picture()])
     size = (192, 144) if side else tuple(model.transform.fixed_size)
@@ -121,7 +124,7 @@ def test_masks_become_outlines(tmp_path: Path) -> None:
     model = built("maskrcnn_resnet50_fpn")
     torch.save(model.state_dict(), tmp_path / "weights.pth")
     options = TorchvisionOptions(
-        model=tmp_path / "weights.pth", network="maskrcnn_resnet50_fpn", image_size=320, **EAGER
+        model=str(tmp_path / "weights.pth"), network="maskrcnn_resnet50_fpn", image_size=320, **EAGER
     )
     (found,) = TorchvisionDetector(options, CONTEXT).detect([picture()])
     wanted = bare(model, picture(), (320, 240))
@@ -141,7 +144,7 @@ def test_poses_become_keypoints(tmp_path: Path) -> None:
     model = built(network, classes=2)
     torch.save(model.state_dict(), tmp_path / "weights.pth")
     options = TorchvisionOptions(
-        model=tmp_path / "weights.pth", network=network, image_size=320, **(EAGER | {"classes": None})
+        model=str(tmp_path / "weights.pth"), network=network, image_size=320, **(EAGER | {"classes": None})
     )
     (found,) = TorchvisionDetector(options, CONTEXT).detect([picture()])
     wanted = bare(model, picture(), (320, 240))
@@ -157,7 +160,7 @@ def test_poses_become_keypoints(tmp_path: Path) -> None:
 
 
 def test_a_batch_gives_what_one_by_one_gives_also_for_pictures_of_other_sizes(weights: Path) -> None:
-    stage = TorchvisionDetector(TorchvisionOptions(model=weights, batch=3, **EAGER), CONTEXT)
+    stage = TorchvisionDetector(TorchvisionOptions(model=str(weights), batch=3, **EAGER), CONTEXT)
     assert stage.batch == 3
     pictures = [picture(1), picture(2), picture(3, (200, 100))]
     for one, shown in zip(stage.detect(pictures), pictures, strict=True):
@@ -167,10 +170,52 @@ def test_a_batch_gives_what_one_by_one_gives_also_for_pictures_of_other_sizes(we
         assert one.label.tolist() == other.label.tolist()
 
 
+def test_streams_share_the_weights_and_nothing_else(weights: Path) -> None:
+    first, second = (
+        TorchvisionDetector(TorchvisionOptions(model=str(weights), **(EAGER | options)), CONTEXT)
+        for options in ({}, {"max_detections": 4})
+    )
+    alone = TorchvisionDetector(TorchvisionOptions(model=str(weights), **EAGER), StageContext("alone"))
+    assert first._lease.value is second._lease.value
+    assert first._lease.value is not alone._lease.value
+    counts = [len(stage.detect([picture()])[0]) for stage in (first, second, first)]
+    assert counts == [10, 4, 10]
+    first.close()
+    assert len(second.detect([picture()])[0]) == 4
+    second.close()
+
+
+@pytest.mark.parametrize("network", [SMALL, "fasterrcnn_mobilenet_v3_large_320_fpn"])
+def test_numbers_that_are_not_finite_lose_the_frame_and_no_other(
+    tmp_path: Path, network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    torch.save(built(network).state_dict(), tmp_path / "weights.pth")
+    options = TorchvisionOptions(model=str(tmp_path / "weights.pth"), network=network, batch=2, **EAGER)
+    stage = TorchvisionDetector(options, CONTEXT)
+    tensor = Network._tensor
+
+    def poisoned(self: Network, bgr: np.ndarray) -> Any:
+        values = tensor(self, bgr)
+        return values * float("nan") if bgr[0, 0, 0] == 7 else values
+
+    monkeypatch.setattr(Network, "_tensor", poisoned)
+    bad = BgrPicture(np.full((*SIZE[::-1], 3), 7, np.uint8))
+    found = stage._run([picture(), bad])
+    assert found[0] is not None
+    assert len(found[0].xyxy) > 3
+    assert found[1] is None
+    lost, good = stage.detect([bad, picture()])
+    assert isinstance(lost, FrameLost)
+    assert lost.cause == "bad network output"
+    assert isinstance(good, Detections)
+
+
 @pytest.mark.parametrize("change", [{"channels_last": False}, {"half": True}], ids=["rows", "half"])
 def test_ways_of_computing_find_nearly_the_same(weights: Path, change: dict[str, Any]) -> None:
     plain, other = (
-        TorchvisionDetector(TorchvisionOptions(model=weights, **(EAGER | options)), CONTEXT).detect(
+        TorchvisionDetector(TorchvisionOptions(model=str(weights), **(EAGER | options)), CONTEXT).detect(
             [picture()]
         )[0]
         for options in ({}, change)
@@ -180,9 +225,9 @@ def test_ways_of_computing_find_nearly_the_same(weights: Path, change: dict[str,
 
 def test_labels_choose_classes(weights: Path) -> None:
     def detect(**options: Any) -> Detections:
-        return TorchvisionDetector(TorchvisionOptions(model=weights, **(EAGER | options)), CONTEXT).detect(
-            [picture()]
-        )[0]
+        return TorchvisionDetector(
+            TorchvisionOptions(model=str(weights), **(EAGER | options)), CONTEXT
+        ).detect([picture()])[0]
 
     kind = str(detect().label[0])
     assert set(detect(labels=(kind,)).label.tolist()) == {kind}
@@ -205,10 +250,8 @@ def test_weights_cannot_run_code(tmp_path: Path) -> None:
     import torch
 
     torch.save({"model": _Touch(tmp_path / "trap")}, tmp_path / "evil.pth")
-    with pytest.raises(
-        ModelError, match=r"evil\.pth' holds no weights that torch reads safely \(it wants to run"
-    ):
-        TorchvisionDetector(TorchvisionOptions(model=tmp_path / "evil.pth", **EAGER), CONTEXT)
+    with pytest.raises(ModelError, match=r"evil\.pth' would run code when it is loaded"):
+        TorchvisionDetector(TorchvisionOptions(model=str(tmp_path / "evil.pth"), **EAGER), CONTEXT)
     assert not (tmp_path / "trap").exists()
 
 
@@ -219,7 +262,7 @@ def test_what_are_no_weights_is_refused_in_one_line(tmp_path: Path, content: byt
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
     with pytest.raises(ModelError) as raised:
-        TorchvisionDetector(TorchvisionOptions(model=path, **EAGER), CONTEXT)
+        TorchvisionDetector(TorchvisionOptions(model=str(path), **EAGER), CONTEXT)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -227,8 +270,8 @@ def test_what_are_no_weights_is_refused_in_one_line(tmp_path: Path, content: byt
 def test_truncated_weights_are_refused(tmp_path: Path, weights: Path) -> None:
     path = tmp_path / "half.pth"
     path.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
-    with pytest.raises(ModelError, match="holds no weights that torch reads"):
-        TorchvisionDetector(TorchvisionOptions(model=path, **EAGER), CONTEXT)
+    with pytest.raises(ModelError, match="is cut off or damaged"):
+        TorchvisionDetector(TorchvisionOptions(model=str(path), **EAGER), CONTEXT)
 
 
 def test_what_is_no_state_dict_or_not_finite_is_refused(tmp_path: Path, weights: Path) -> None:
@@ -238,12 +281,12 @@ def test_what_is_no_state_dict_or_not_finite_is_refused(tmp_path: Path, weights:
     for content in ({"a": 1}, [1, 2], {}):
         torch.save(content, path)
         with pytest.raises(ModelError, match="holds no state dict"):
-            TorchvisionDetector(TorchvisionOptions(model=path, **EAGER), CONTEXT)
+            TorchvisionDetector(TorchvisionOptions(model=str(path), **EAGER), CONTEXT)
     state = torch.load(weights, weights_only=True)
     next(iter(state.values())).view(-1)[0] = float("nan")
     torch.save(state, path)
     with pytest.raises(ModelError, match="are not finite"):
-        TorchvisionDetector(TorchvisionOptions(model=path, **EAGER), CONTEXT)
+        TorchvisionDetector(TorchvisionOptions(model=str(path), **EAGER), CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +294,7 @@ def test_what_is_no_state_dict_or_not_finite_is_refused(tmp_path: Path, weights:
 )
 def test_weights_of_another_network_are_named(weights: Path, change: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="are not those of") as raised:
-        TorchvisionDetector(TorchvisionOptions(model=weights, **(EAGER | change)), CONTEXT)
+        TorchvisionDetector(TorchvisionOptions(model=str(weights), **(EAGER | change)), CONTEXT)
     assert "\n" not in str(raised.value)
 
 
@@ -263,12 +306,12 @@ def test_weights_of_another_network_are_named(weights: Path, change: dict[str, A
         ({"device": "cuda:99"}, "device 'cuda:99': torch"),
         ({"device": "abacus"}, "device 'abacus': torch"),
         ({"image_size": 640}, "image_size: .* has the fixed input"),
-        ({"model": Path("missing.pth")}, "no weights at 'missing.pth'"),
+        ({"model": "missing.pth"}, "no weights at 'missing.pth'"),
     ],
 )
 def test_what_is_not_there_is_named(weights: Path, change: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        TorchvisionDetector(TorchvisionOptions(**({"model": weights} | EAGER | change)), CONTEXT)
+        TorchvisionDetector(TorchvisionOptions(**({"model": str(weights)} | EAGER | change)), CONTEXT)
 
 
 def test_published_weights_are_known_by_their_hash() -> None:
@@ -294,7 +337,7 @@ def test_importing_the_stage_does_not_import_torch() -> None:
 def test_without_torch_the_install_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match=r'pip install "sightline\[torchvision\]"'):
-        TorchvisionDetector(TorchvisionOptions(model=Path("a.pth")), CONTEXT)
+        TorchvisionDetector(TorchvisionOptions(model="a.pth"), CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -302,4 +345,4 @@ def test_without_torch_the_install_command_is_named(monkeypatch: pytest.MonkeyPa
 )
 def test_wrong_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        TorchvisionOptions(model=Path("a.pth"), **wrong)
+        TorchvisionOptions(model="a.pth", **wrong)

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.follow.colour import NAMED_COLOURS, ColourRange, largest_blob, parse_colour
-from tests.stages.follow.scenes import U8Array
+from stages.vision.colour import NAMED_COLOURS, ColourRange, largest_blob, parse_colour
+
+U8Array = np.ndarray
 
 # As a person would pick them, RGB.
 SEEN = {

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from stages.follow.view import F64Array, U8Array
+U8Array = npt.NDArray[np.uint8]
+F64Array = npt.NDArray[np.float64]
 
 Hsv = tuple[int, int, int]
 """Hue 0..179 (degrees halved), saturation 0..255, value 0..255: OpenCV's units."""

@@ -1,0 +1,1 @@
+"""Where a detector looks, and when: what it costs is decided here, whatever the detector."""
