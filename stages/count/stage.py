@@ -9,7 +9,6 @@ from math import hypot
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field, StringConstraints, model_validator
 
 from pipeline.errors import ConfigError
@@ -129,6 +128,9 @@ class _CountedLine:
         return self.options.labels is None or not self.options.labels.isdisjoint(labels)
 
 
+_NOWHERE = np.empty((0, 2))
+
+
 class CountStage(Stage):
     """Appends a `line.crossing` event for each crossing and sets `frame.counts` and `frame.lines`.
 
@@ -182,12 +184,11 @@ class CountStage(Stage):
         if self._latest is not None and not frame.follows(self._latest):
             frame.events.extend(self._settled(self._latest))  # ids and media time begin anew
         self._latest = frame
-        observed = np.flatnonzero(tracks.detection >= 0)
-        ids, labels = tracks.id[observed].tolist(), tracks.label[observed].tolist()
-        xyxy = tracks.xyxy[observed]
+        seen = tracks[tracks.detection >= 0] if len(tracks) else tracks
+        ids, labels, xyxy = seen.id.tolist(), seen.label.tolist(), seen.xyxy
         self._note(labels)
         for line in self._lines:
-            points = anchor_points(xyxy, line.options.anchor)
+            points = anchor_points(xyxy, line.options.anchor) if ids else _NOWHERE
             crossings = line.counter.update(frame.moment.pts_s, ids, points, labels)
             frame.events.extend(self._counted(line, crossings, frame))
         if len(frame.events) > counted:
