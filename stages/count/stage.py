@@ -9,6 +9,7 @@ from math import hypot
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import Field, StringConstraints, model_validator
 
 from pipeline.errors import ConfigError
@@ -29,6 +30,7 @@ DEFAULT_BAND = 0.01
 
 SHORTEST_LINE_PX = 3.0
 MAX_LABELS_NAMED = 10
+_NOWHERE = np.empty((0, 2))
 """Most labels that a warning names."""
 
 
@@ -126,9 +128,6 @@ class _CountedLine:
     def matches(self, labels: Iterable[str]) -> bool:
         """Return whether one of these labels is counted."""
         return self.options.labels is None or not self.options.labels.isdisjoint(labels)
-
-
-_NOWHERE = np.empty((0, 2))
 
 
 class CountStage(Stage):
