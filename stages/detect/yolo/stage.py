@@ -84,7 +84,7 @@ class YoloDetector(OnnxDetector):
 
     Options: ClassVar[type[Options]] = YoloOptions  # type: ignore[assignment]
     made_on_device: ClassVar[frozenset[str]] = frozenset({"cuda"})
-    """Kinds of torch devices that scale and convert pictures by themselves; a CPU does it sooner by OpenCV."""
+    """Kinds of torch devices that scale and convert pictures; a CPU does it sooner by OpenCV."""
 
     def __init__(self, options: YoloOptions, context: StageContext) -> None:
         self._weights: Lease[Weights] | None = None
