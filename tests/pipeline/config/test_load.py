@@ -132,7 +132,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 def test_a_missing_file_names_the_shipped_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path / "trafic.yaml") == (
         f"{tmp_path}/trafic.yaml: no such file; did you mean 'traffic'? "
-        "shipped configurations: camera, crowd, demo, folder, follow, left, people, traffic, webcam"
+        "shipped configurations: camera, crowd, demo, folder, follow, left, objects, people, traffic, webcam"
     )
 
 
