@@ -70,6 +70,7 @@ class Channel(Generic[Item]):
         self._bytes = 0
         self._closed = False
         self._producer_waits = False
+        self._wanted = 1
         self._behind = 0
         self._put = self._taken = self._dropped = self._most_waiting = 0
         self._changed = threading.Condition()
@@ -114,7 +115,8 @@ class Channel(Generic[Item]):
         with self._changed:
             if not self._items:
                 self._behind = 0  # the consumer is back before the next item: it has caught up
-            while not self._closed and not self._producer_waits and len(self._items) < (most if fill else 1):
+            self._wanted = most if fill else 1
+            while not self._closed and not self._producer_waits and len(self._items) < self._wanted:
                 self._changed.wait()
             self._catch_up(most)
             batch = [self._pop() for _ in range(min(most, len(self._items)))]
@@ -150,7 +152,8 @@ class Channel(Generic[Item]):
         self._bytes += size
         self._put += 1
         self._most_waiting = max(self._most_waiting, len(self._items))
-        self._changed.notify_all()
+        if len(self._items) >= self._wanted:  # to wake a thread costs more than most of what it does
+            self._changed.notify_all()
 
     def _has_room(self, size: int) -> bool:
         if not self._items:

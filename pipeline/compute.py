@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Protocol
 
 from pipeline.ages import Ages
@@ -20,6 +20,8 @@ from pipeline.losses import Losses
 from pipeline.plugin import Stage, StreamInfo
 from pipeline.stopwatch import Stopwatch
 
+_RECORDED = 4
+"""So many pictures of a recording are taken at once, at least: waking a thread for each costs 50 us of CPU."""
 NamedStage = tuple[str, Stage]
 """A stage with the name it has in the configuration."""
 
@@ -78,10 +80,11 @@ class Compute:
             SightlineError: of the stage that failed; frames that it had are in the ledger.
         """
         self._open(info)
-        while taken := self._frames.take(self._batch, fill=full):
+        most = self._batch * -(-_RECORDED // self._batch) if full else self._batch
+        while taken := self._frames.take(most, fill=full):
             left = len(taken)
             try:
-                for infos, batch in _by_format(taken):
+                for infos, batch in _batches(taken, self._batch):
                     if not batch[0].fits(self._info):
                         self._finish()
                         self._open(infos)
@@ -186,8 +189,8 @@ class Compute:
         )
 
 
-def _by_format(items: list[Captured]) -> Iterator[tuple[StreamInfo, list[Captured]]]:
-    """Yield runs of items of one picture size, with the info of the first of them."""
+def _batches(items: list[Captured], most: int) -> Iterator[tuple[StreamInfo, list[Captured]]]:
+    """Yield up to `most` items of one picture size at a time, with the info of the first of them."""
     for _, run in groupby(items, lambda item: (item.info.width, item.info.height)):
-        batch = list(run)
-        yield batch[0].info, batch
+        while batch := list(islice(run, most)):
+            yield batch[0].info, batch
