@@ -156,13 +156,12 @@ def hota(settings: Sequence[str]) -> None:
     # Boxes that are given do not know of regions.
     settings = [text for text in settings if not text.startswith("regions")]
     sequences = read_sequences([DATA / "mot15"], names=["TUD-Campus", "TUD-Stadtmitte"])
-    people = OnnxDetector(OnnxOptions(model=WEIGHTS, labels=("person",), spend=False), CONTEXT)
     print("\n### HOTA\n\nMean over the first looks, lowest to highest\n")
     print(f"| sequence, detections | {' | '.join(f'`{text}`' for text in settings)} |")
     print(f"|---|{'---:|' * len(settings)}")
     for sequence in sequences:
         pictures = [] if sequence.pictures is None else list(sequence.pictures.read(sequence.frames))
-        networks = people.detect([BgrPicture(bgr) for bgr in pictures])
+        networks = people_of(WEIGHTS, pictures)
 
         def public(row: int, sequence: MotSequence = sequence) -> Any:
             return None if sequence.detections is None else sequence.detections.of(row + 1)
@@ -175,7 +174,7 @@ def hota(settings: Sequence[str]) -> None:
             for text in settings:
                 spend = spend_of(text)
                 every = spend.get("every", 1) if isinstance(spend, dict) else 1
-                scores = [_hota(sequence, pictures, of, spend, first) for first in range(every)]
+                scores = [score_of(sequence, pictures, of, spend, first) for first in range(every)]
                 spread = f" ({min(scores):.1f} to {max(scores):.1f})" if every > 1 else ""
                 cells.append(f"{np.mean(scores):.1f}{spread}")
             print(f"| {sequence.name}, {name} | {' | '.join(cells)} |", flush=True)
@@ -198,8 +197,18 @@ class Given(Detector):
         return [self._of() for _ in pictures]
 
 
-def _hota(
-    sequence: Any, pictures: Sequence[Any], of: Callable[[int], Detections], spend: Spend, first: int
+def people_of(model: Path, pictures: Sequence[Any]) -> list[Detections]:
+    """Return the people that a network finds in each of these BGR pictures."""
+    detector = OnnxDetector(OnnxOptions(model=model, labels=("person",), spend=False), CONTEXT)
+    frames = [Frame("bench", "run", 0, Moment(0.0, 0, Clock.FILE), BgrPicture(bgr)) for bgr in pictures]
+    for frame in frames:
+        detector.process_batch([frame])
+    detector.close()
+    return [Detections.empty() if frame.detections is None else frame.detections for frame in frames]
+
+
+def score_of(
+    sequence: Any, pictures: Sequence[Any], of: Callable[[int], Detections], spend: Spend, first: int = 0
 ) -> float:
     """Return HOTA when frame 0 is looked at, and then frame `first` and those that follow by the setting."""
     from stages.track.evaluate.scoring import score, summary

@@ -197,7 +197,12 @@ class Stream:
 
     def stage_statistics(self) -> dict[str, dict[str, Any]]:
         """Return what each stage says of its work, by its name; stages that say nothing are left out."""
-        said = {name: dict(stage.statistics()) for name, stage in self._stages}
+        said: dict[str, dict[str, Any]] = {}
+        for name, stage in self._stages:
+            try:
+                said[name] = dict(stage.statistics())
+            except Exception as error:  # a report must not fail by what a plug-in says of itself
+                said[name] = {"error": one_line(error)}
         return {name: values for name, values in said.items() if values}
 
     def fail(self, error: BaseException) -> None:

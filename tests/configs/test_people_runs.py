@@ -29,7 +29,7 @@ def test_people_runs_with_weights_of_ultralytics(tmp_path: Path, sightline: Sigh
         "--set",
         "stages.yolo.image_size=160",
         "--set",
-        "stages.yolo.batch=5",
+        "stages.yolo.runtime=torch",
     )
     ran = sightline(
         "run",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +87,26 @@ def test_the_report_has_what_scripts_rely_on(tmp_path: Path) -> None:
     stream = report["streams"]["gate"]  # type: ignore[index]
     assert {"frames", "counts", "seconds", "fps", "media_seconds", "gaps", "config_hash"} <= stream.keys()
     assert "sightline" in report["versions"]  # type: ignore[operator]
+
+
+class Talking(WorkStage):
+    """Says how often it was asked to work, or fails to."""
+
+    def statistics(self) -> Mapping[str, Any]:
+        if self.options.batch > 1:
+            raise OSError("no answer")
+        return {"batches": len(self.batches)}
+
+
+def test_the_report_has_what_stages_say_of_themselves(tmp_path: Path) -> None:
+    kinds = [(Talking, 1), (Talking, 2), (WorkStage, 1)]
+    stages = tuple(
+        PluginConfig("stage", f"{kind.__name__.lower()}{batch}", kind, WorkOptions(batch=batch))
+        for kind, batch in kinds
+    )
+    report, _ = run(tmp_path, replace(stream_config(), stages=stages))
+    stream = report["streams"]["gate"]  # type: ignore[index]
+    assert stream["stages"] == {"talking1": {"batches": 10}, "talking2": {"error": "OSError: no answer"}}
 
 
 @pytest.mark.parametrize(("live", "code"), [(False, 1), (True, 0)])

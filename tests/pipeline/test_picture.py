@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -125,3 +126,22 @@ def test_a_third_of_a_plane_is_what_interpolation_gives(size: tuple[int, int], s
         cv2.resize(y, small), *(cv2.resize(u, ((small[0] + 1) // 2, (small[1] + 1) // 2)) for u in chroma)
     )
     assert np.array_equal(YuvPicture(y, *chroma).fit(*small), wanted.bgr())
+
+
+@pytest.mark.parametrize("of", [lambda: gradient(640, 361), lambda: BgrPicture(gradient(640, 361).bgr())])
+def test_a_part_is_a_picture_of_its_own(of: Callable[[], Picture]) -> None:
+    picture = of()
+    for left, top, right, bottom in [(0, 0, 640, 361), (100, 50, 331, 201), (638, 360, 640, 361)]:
+        part = picture.part(left, top, right, bottom)
+        assert (part.width, part.height) == (right - left, bottom - top)
+        assert np.array_equal(part.luma(), picture.luma()[top:bottom, left:right])
+        whole = picture.bgr()[top:bottom, left:right].astype(int)
+        assert np.abs(part.bgr().astype(int) - whole).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "box", [(1, 0, 20, 20), (0, 3, 20, 20), (20, 0, 20, 20), (0, 0, 641, 20), (-2, 0, 9, 9)]
+)
+def test_what_is_no_part_of_it_is_refused(box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="is no part"):
+        gradient(640, 361).part(*box)

@@ -117,7 +117,7 @@ def _moved(box: F32Array, start: F32Array, now: F32Array, began: int) -> F32Arra
     growth = _growth(start, now)
     middle, before = now.mean(axis=0), start.mean(axis=0)
     corners = middle + growth * (box.reshape(2, 2) - before)
-    return corners.reshape(4).astype(np.float32)
+    return np.asarray(corners.reshape(4), np.float32)
 
 
 def _moved_by(start: F32Array, now: F32Array) -> tuple[F32Array, float]:

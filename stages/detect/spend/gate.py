@@ -17,7 +17,7 @@ GATE_PX = 240
 
 # A pixel has changed when it lies so many levels outside of what the reference shows within one pixel around:
 # sensor noise and the coder leave 2 to 4 of them, the sway of a pole moves edges by less than a pixel.
-_TOLERANCE = 8
+_TOLERANCE = np.uint8(8)
 _AROUND = np.ones((3, 3), np.uint8)
 # So many changed pixels in all are motion, specks left out.
 _FEWEST_PX = 5
@@ -49,8 +49,11 @@ class MotionGate:
         part = where is not None and low is not None and low.shape == luma.shape
         if part:
             luma = self._adjusted(luma)
-        darkest = np.asarray(cv2.subtract(cv2.erode(luma, _AROUND), _TOLERANCE), np.uint8)
-        lightest = np.asarray(cv2.add(cv2.dilate(luma, _AROUND), _TOLERANCE), np.uint8)
+        darkest = np.maximum(np.asarray(cv2.erode(luma, _AROUND), np.uint8), _TOLERANCE) - _TOLERANCE
+        lightest = (
+            np.minimum(np.asarray(cv2.dilate(luma, _AROUND), np.uint8), np.uint8(255) - _TOLERANCE)
+            + _TOLERANCE
+        )
         if part and where is not None and low is not None and high is not None:
             np.copyto(low, darkest, where=where)
             np.copyto(high, lightest, where=where)

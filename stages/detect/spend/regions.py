@@ -66,8 +66,8 @@ class Mosaic:
         centre = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
         size = self.source[:, 2:] - self.source[:, :2]
         low, high = self.place, self.place + size
-        inside = ((centre[:, None] >= low) & (centre[:, None] < high)).all(axis=2)
-        rows = np.flatnonzero(inside.any(axis=1))
+        inside = np.all((centre[:, None] >= low) & (centre[:, None] < high), axis=2)
+        rows = np.flatnonzero(np.any(inside, axis=1))
         region = inside[rows].argmax(axis=1)
         shift = (self.source[:, :2] - self.place)[region]
         xyxy = (found.xyxy[rows] + np.tile(shift, 2)).astype(np.float32)
@@ -85,7 +85,7 @@ class Mosaic:
         """Return (N,) whether the middle of each box was looked at."""
         centre = ((xyxy[:, :2] + xyxy[:, 2:]) / 2)[:, None]
         within = (centre >= self.source[:, :2]) & (centre < self.source[:, 2:])
-        return np.asarray(within.all(axis=2).any(axis=1))
+        return np.asarray(np.any(np.all(within, axis=2), axis=1))
 
 
 def regions_of(picture: Picture, changed: U8Array | None, known: F32Array) -> Mosaic | None:
@@ -138,7 +138,7 @@ def _overlap(xyxy: F32Array, others: F32Array) -> BoolArray:
     """Return (N,) whether each box overlaps one of the others."""
     start = np.maximum(xyxy[:, None, :2], others[None, :, :2])
     end = np.minimum(xyxy[:, None, 2:], others[None, :, 2:])
-    return np.asarray((end > start).all(axis=2).any(axis=1))
+    return np.asarray(np.any(np.all(end > start, axis=2), axis=1))
 
 
 def _disjoint(boxes: I64Array) -> I64Array:
