@@ -63,10 +63,10 @@ class SpendOptions(Options):
         """Take `spend: false` for everything switched off."""
         return {"gate": False, "every": 1} if given is False else given
 
-    @property
-    def carries(self) -> bool:
-        """Whether boxes may ever have to be carried by optical flow."""
-        return self.every != 1 or self.budget.cpu is not None or self.budget.looks_hz is not None
+    def carries_of(self, *, live: bool) -> bool:
+        """Return whether boxes may ever have to be carried, in a stream that is live or not."""
+        by_load = live and (self.every == "auto" or self.budget.cpu is not None)
+        return by_load or self.every not in (1, "auto") or self.budget.looks_hz is not None
 
 
 class DetectorOptions(Options):

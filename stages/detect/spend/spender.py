@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -53,6 +53,21 @@ class Plan:
     mosaic: Mosaic | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seed:
+    """Where carrying begins.
+
+    Attributes:
+        detections: px of the full picture.
+        view: the picture they are in, reduced.
+        factor: px of the full picture per px of it.
+    """
+
+    detections: Detections
+    view: FlowView
+    factor: int
+
+
 class Spender:
     """Plans the frames of one stream, in order, and settles them in the same order once the looks are done.
 
@@ -63,7 +78,7 @@ class Spender:
     def __init__(self, options: SpendOptions) -> None:
         self._options = options
         self._compares = options.gate or options.regions
-        self._plain = not (self._compares or options.carries)
+        self._carries = options.carries_of(live=False)
         self._pacer = Pacer(options)
         self._account = Account()
         self._forget()
@@ -75,28 +90,37 @@ class Spender:
             live: they come at their own pace.
         """
         self._pacer.begin(live=live)
+        self._carries = self._options.carries_of(live=live)
         self._forget()
+
+    @property
+    def _is_plain(self) -> bool:
+        return not (self._compares or self._carries)
 
     def _forget(self) -> None:
         self._gate = MotionGate()
         self._changes: deque[tuple[float, U8Array]] = deque(maxlen=_MOST_CHANGES)
-        self._last: Frame | None = None
+        self._last: Beat | None = None
         self._trusted = False
         self._looked_s = self._whole_s = self._moved_s = -np.inf
         self._found: Detections | None = None
         self._found_s = 0.0
-        self._seed: tuple[Frame, FlowView, int] | None = None
+        self._looked: Frame | None = None
+        self._seed: Seed | None = None
         self._carrier: Carrier | None = None
 
     def plan(self, frame: Frame) -> Plan:
         """Decide what to do for the next frame."""
-        if self._plain:
+        if self._is_plain:
             return Plan(Act.LOOK, frame.picture)
         pts_s, options = frame.moment.pts_s, self._options
-        last, self._last = self._last, frame
-        due = self._pacer.due(Beat(frame.run, frame.sequence, pts_s))
+        self._let_go()
+        last, self._last = self._last, Beat(frame.run, frame.sequence, pts_s)
+        due = self._pacer.due(self._last)
         view, small, factor = self._reduced(frame.picture)
-        anew = not (self._trusted and frame.follows(last)) or frame.gap is not None
+        # As in `Frame.follows`; a frame that is gone is not held for it, its picture is large.
+        follows = last is not None and (last.run == frame.run or last.pts_s < pts_s)
+        anew = not (self._trusted and follows) or frame.gap is not None
         still = pts_s - self._moved_s > options.hold_s
         changed = None
         if small is not None and not anew:
@@ -145,7 +169,9 @@ class Spender:
         if plan.picture is not None:
             self._found_s = pts_s
             self._carrier = None
-            self._seed = None if plan.view is None else (frame, plan.view, plan.factor)
+            self._looked, self._seed = None, None
+            if plan.view is not None:
+                self._looked, self._seed = frame, Seed(found, plan.view, plan.factor)
         self._found = frame.detections = found
         frame.carried_s = pts_s - self._found_s
         account.age_s = frame.carried_s
@@ -164,13 +190,13 @@ class Spender:
 
     def statistics(self) -> dict[str, Any]:
         """Return what became of the frames; nothing when each was looked at by configuration."""
-        if self._plain:
+        if self._is_plain:
             return {}
         return self._account.statistics(self._pacer.cost_s * 1e3, self._pacer.spacing_s)
 
     def _reduced(self, picture: Picture) -> tuple[FlowView | None, U8Array | None, int]:
         """Return the picture for optical flow, the one to compare, and the reduction of the former."""
-        if not self._options.carries:
+        if not self._carries:
             return None, halved_luma(picture.luma(), GATE_PX)[0] if self._compares else None, 1
         luma, factor = halved_luma(picture.luma(), FLOW_PX)
         return FlowView(luma), halved_luma(luma, GATE_PX)[0] if self._compares else None, factor
@@ -192,17 +218,23 @@ class Spender:
     def _carried(self, frame: Frame, plan: Plan) -> Detections | None:
         if self._found is None or plan.view is None:
             return None
+        self._let_go()
         if self._carrier is None and self._seed is not None:
-            seed, view, factor = self._seed
+            seed, self._seed = self._seed, None
             size = frame.picture.width, frame.picture.height
-            self._carrier = Carrier(view, factor, _smoothed(seed, self._found), size)
-            self._seed = None
+            self._carrier = Carrier(seed.view, seed.factor, seed.detections, size)
         if self._carrier is None:
             return None
         before = len(self._carrier)
         found = self._carrier.carry(plan.view)
         self._account.lost_boxes += before - len(self._carrier)
         return found
+
+    def _let_go(self) -> None:
+        """Take from the frame of the last look what later stages made of it, and let go of the frame."""
+        looked, self._looked = self._looked, None
+        if looked is not None and self._seed is not None:
+            self._seed = replace(self._seed, detections=_smoothed(looked, self._seed.detections))
 
     def _recent(self, pts_s: float) -> U8Array | None:
         """Return what has changed within the time for which the detector goes on looking; None: nothing."""
