@@ -92,8 +92,8 @@ def open_plan(network: Network, plan: Plan, options: RuntimeOptions) -> Runtime:
         if runtime.max_batch > 1 and not is_divisible(runtime, network):
             if network.graph.fixed_batch:
                 raise ModelError(
-                    f"'{network.path.name}' is fixed to {runtime.max_batch} pictures at once, and its outputs "
-                    f"do not say what belongs to which; export it for one picture"
+                    f"'{network.path.name}' is fixed to {runtime.max_batch} pictures at once, and its "
+                    f"outputs do not say what belongs to which; export it for one picture"
                 )
             logger.info("'%s' runs by single pictures: batches cannot be divided", network.path.name)
             runtime.max_batch = 1
