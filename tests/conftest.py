@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import cv2
@@ -9,6 +10,8 @@ import pytest
 
 from tests.command import Sightline
 
+# ultralytics reads it at its import, which may come from a test before it comes from the stage.
+os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
 cv2.setNumThreads(1)  # as `sightline run` does; tests must not depend on the number of cores
 
 

@@ -8,13 +8,14 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from pipeline.errors import FrameLost
+from pipeline.errors import FrameLost, ModelError
 from pipeline.objects import Detections
 from pipeline.picture import Picture
 from pipeline.plugin import StageContext, StreamInfo
 from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS
 from stages.detect.classes import wanted
+from stages.detect.layouts.base import Array, Candidates
 from stages.detect.layouts.choose import LayoutName, choose_layout, class_names
 from stages.detect.layouts.finish import Finish
 from stages.detect.layouts.spec import Tensors
@@ -146,9 +147,23 @@ class OnnxDetector(Detector):
                 tensors.forget()
                 found.append(outputs)
             else:
-                candidates = self.layout.decode(outputs, tensors.spec, self.options.confidence)
-                found.append(self._finish(candidates[0], place))
+                found.append(self._finish(self._decoded(outputs, tensors), place))
         return found
+
+    def _decoded(self, outputs: Sequence[Array], tensors: Tensors) -> Candidates:
+        """Read what the network gives for one picture.
+
+        Only now shows, in a file that leaves its outputs' shapes open, that they are not those of the layout.
+        """
+        try:
+            return self.layout.decode(outputs, tensors.spec, self.options.confidence)[0]
+        except (IndexError, ValueError) as error:
+            shapes = ", ".join(str(list(output.shape)) for output in outputs)
+            size = f"{tensors.spec.width} x {tensors.spec.height}"
+            raise ModelError(
+                f"'{self._path}' gives outputs {shapes}, which are none of layout '{self.layout.name}' at an "
+                f"input of {size} ({error}); set 'layout' to another one"
+            ) from error
 
     def _prepared(self, picture: Picture) -> tuple[InferenceClient, Tensors]:
         if self._client and self._tensors:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.detect.yolo.weights import import_ultralytics
 from tests.command import Sightline
 from tests.media import write_crossing_video
 
@@ -17,12 +18,12 @@ def test_people_runs_with_weights_of_ultralytics(tmp_path: Path, sightline: Sigh
     missing = sightline("run", "people", "--source", clip, "--set", "stages.yolo.model=no/such.pt")
     assert missing.code == 2
     assert "no/such.pt" in missing.errors[0]
+    ultralytics = import_ultralytics()
     import torch
-    from ultralytics import YOLO
 
     torch.manual_seed(0)
     weights = tmp_path / "random.pt"
-    YOLO("yolo11n.yaml").save(str(weights))
+    ultralytics.YOLO("yolo11n.yaml").save(str(weights))
     words = (
         "--set",
         f"stages.yolo.model={weights}",

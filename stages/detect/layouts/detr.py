@@ -141,7 +141,7 @@ def recognise(graph: Graph, hints: Hints, *, softmax: bool) -> Layout | None:
         return None
     places = _outputs(graph)
     second = graph.inputs[1] if len(graph.inputs) == 2 else None
-    if places is None or (second is not None and "mask" not in second.name):
+    if places is None or (second is not None and not _is_mask(second)):
         return None
     columns = graph.outputs[places[0]].shape[2]
     queries = graph.outputs[places[0]].shape[1]
@@ -166,6 +166,10 @@ def _outputs(graph: Graph) -> tuple[int, int] | None:
     if any(len(graph.outputs[at].shape) != 3 for at in (*logits, *boxes)):
         return None
     return logits[0], boxes[0]
+
+
+def _is_mask(port: TensorInfo) -> bool:
+    return "mask" in port.name and len(port.shape) == 3
 
 
 def _is_softmax(columns: int | None, queries: int | None, named: int | None) -> bool | None:

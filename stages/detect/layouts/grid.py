@@ -32,6 +32,12 @@ def grid(
     return np.concatenate(cells), np.concatenate(sizes)
 
 
+def check_rows(rows: int, cells: F32Array) -> None:
+    """Raise ValueError unless a network gives one row for each cell."""
+    if rows != len(cells):
+        raise ValueError(f"{rows} rows for {len(cells)} cells")
+
+
 def _sides(width: int, height: int, strides: tuple[int, ...], ceil: bool) -> list[tuple[int, int]]:
     up = 1 if ceil else 0
     return [((width + up * (s - 1)) // s, (height + up * (s - 1)) // s) for s in strides]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.detect.layouts.base import Array, Candidates, F32Array, Hints, Layout
-from stages.detect.layouts.grid import cell_count, grid
+from stages.detect.layouts.grid import cell_count, check_rows, grid
 from stages.detect.layouts.ports import image_input, one_output
 from stages.detect.layouts.spec import RGB_DEVIATION, RGB_MEAN, InputSpec
 from stages.detect.runtime.graph import Graph, TensorInfo
@@ -55,8 +55,9 @@ class NanoDet(Layout):
         return [self._decode(one[:, :classes], one[:, classes:], spec, confidence) for one in raw]
 
     def _decode(self, score: Array, distance: Array, spec: InputSpec, confidence: float) -> Candidates:
-        rows = np.flatnonzero(score.max(axis=1) >= confidence)
         cell, stride = grid(spec.width or 0, spec.height or 0, self._strides, ceil=True)
+        check_rows(len(score), cell)
+        rows = np.flatnonzero(score.max(axis=1) >= confidence)
         number = score[rows].argmax(axis=1)
         sides = _expectation(distance[rows]) * stride[rows]
         centre = (cell[rows] + self._centre) * stride[rows]

@@ -8,7 +8,7 @@ import numpy as np
 
 from stages.detect.boxes import cxcywh_to_xyxy
 from stages.detect.layouts.base import Array, Candidates, Hints, Layout
-from stages.detect.layouts.grid import cell_count, grid
+from stages.detect.layouts.grid import cell_count, check_rows, grid
 from stages.detect.layouts.ports import image_input, one_output
 from stages.detect.layouts.spec import InputSpec
 from stages.detect.runtime.graph import Graph
@@ -49,6 +49,7 @@ class Yolox(Layout):
 
 def _decode(raw: Array, cell: Array, stride: Array, confidence: float) -> Candidates:
     """Score is objectness times class probability: a cell below `confidence` in one cannot reach it."""
+    check_rows(len(raw), cell)
     rows = np.flatnonzero(raw[:, 4] >= confidence)
     near = raw[rows]
     best = near[:, 5:].argmax(axis=1)

@@ -13,7 +13,7 @@ from stages.detect.coco import COCO_NAMES
 from stages.detect.onnx import OnnxDetector, OnnxOptions
 from tests.shared_data import shared
 from tests.stages.detect.footage import CONTEXT, frame, frames
-from tests.stages.detect.layouts.networks import FAMILIES, failing, resizable, write
+from tests.stages.detect.layouts.networks import FAMILIES, Answer, failing, resizable, write
 from tests.stages.detect.people import Sequence, average_precision
 from tests.stages.detect.scenes import iou
 
@@ -175,3 +175,14 @@ def test_a_dynamic_network_follows_the_streams_shape(tmp_path: Path) -> None:
         # The network answers with a box around the whole input, so the picture is cut out of it.
         assert np.allclose(table.xyxy, [[0, 0, width, height]], atol=1)
     detector.close()
+
+
+def test_outputs_that_turn_out_to_be_none_of_the_layout_are_an_error(tmp_path: Path) -> None:
+    cells = np.zeros((1, 50, 85), np.float32)
+    cells[..., 4:] = 0.9
+    answer = Answer({"output": cells}, {"images": ("float32", (1, 3, "height", "width"))})
+    path = write(tmp_path / "net.onnx", answer, {"output": (1, "rows", 85)})
+    options = OnnxOptions(model=path, layout="yolox", image_size=64, runtime="onnxruntime")
+    detector = OnnxDetector(options, CONTEXT)
+    with pytest.raises(ModelError, match=r"gives outputs \[1, 50, 85\], which are none of layout 'yolox'"):
+        detector.detect([BgrPicture(np.zeros((64, 64, 3), np.uint8))])
