@@ -1,4 +1,4 @@
-"""Where the command `sightline` begins and ends: importing the rest takes a moment, and Ctrl-C may come in it."""
+"""Where the command `sightline` begins and ends. Importing takes a moment, and Ctrl-C may come in it."""
 
 from __future__ import annotations
 
