@@ -27,7 +27,17 @@ GROUND_FLOOR = {
 }
 LIBRARY = "stages.vision"
 """Picture algorithms; every room of `stages` may import them, they import only `pipeline.picture`."""
-HEAVY = {"torch", "torchvision", "ultralytics", "supervision", "matplotlib", "trackeval", "yt_dlp", "mss"}
+HEAVY = {
+    "openvino",
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "supervision",
+    "matplotlib",
+    "trackeval",
+    "yt_dlp",
+    "mss",
+}
 
 
 def modules() -> dict[str, Path]:

@@ -14,12 +14,13 @@ import pytest
 from pipeline.config.schema import Config, PluginConfig
 from pipeline.engine import Engine
 from pipeline.errors import FrameLost, FramesLost, ModelError
+from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Stage, StageContext
 from pipeline.shared import Shared
 from pipeline.stream import State
 from stages.detect.runtime import client as client_module
-from stages.detect.runtime.base import Runtime
+from stages.detect.runtime.base import Inputs, Outputs, Runtime
 from stages.detect.runtime.client import InferenceClient, lease_inference
 from stages.detect.runtime.files import read_graph
 from stages.detect.runtime.options import RuntimeOptions
@@ -172,3 +173,62 @@ def test_a_run_that_never_begins_frees_the_network(tmp_path: Path) -> None:
     with Engine(Config((stream,), (), None, tmp_path / "out", "feed", tmp_path / "c.yaml")):
         assert threading.active_count() > threads
     assert threading.active_count() == threads
+
+
+class Hanging:
+    """Runs a network, and hangs at one value until it is let go."""
+
+    def __init__(self, inner: Runtime, at: float, let_go: threading.Event) -> None:
+        self.name, self.device, self.precision = inner.name, inner.device, inner.precision
+        self.max_batch, self.parallel = inner.max_batch, 1
+        self._inner, self._at, self._let_go = inner, at, let_go
+        self.closed = threading.Event()
+
+    def run(self, inputs: Inputs) -> Outputs:
+        if inputs[0][0, 0] == self._at:
+            assert self._let_go.wait(30)
+        return self._inner.run(inputs)
+
+    def close(self) -> None:
+        self._inner.close()
+        self.closed.set()
+
+
+def test_a_network_that_hangs_in_a_run_costs_one_frame_and_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    opened: list[Hanging] = []
+    real = client_module.open_runtime
+
+    def hanging(*arguments: Any) -> Hanging:
+        opened.append(Hanging(real(*arguments), at=4, let_go=let_go))
+        return opened[-1]
+
+    monkeypatch.setattr(client_module, "open_runtime", hanging)
+    options = DetectorOptions(
+        model=str(networks.divided(tmp_path / "a.onnx")), runtime="onnxruntime", timeout_s=1.0
+    )
+    step = PluginConfig("stage", "one-over", ReciprocalStage, options)
+    stream = replace(stream_config(), stages=(step,))
+    sink = ListSink()
+    try:
+        with Engine(Config((stream,), (), None, tmp_path / "out", "feed", tmp_path / "c.yaml")) as engine:
+            engine.streams[0]._output._sinks = [("list", sink)]
+            engine.run()
+        assert engine.exit_code() == 0
+        assert sink.frames() == [1, 2, 3, 5, 6, 7, 8, 9]
+        assert engine.streams[0].ledger.entry().dropped == {
+            "one-over": {"bad network output": 1, "model hung": 1}
+        }
+        gaps = [item for item in sink.got["gate"] if isinstance(item, Event)]
+        assert [(gap.data["cause"], gap.data["seconds"]) for gap in gaps] == [
+            ("bad network output", pytest.approx(0.1)),
+            ("model hung", pytest.approx(0.1)),
+        ]
+        assert len(opened) == 2
+        assert opened[1].closed.is_set()
+        assert not opened[0].closed.is_set()
+    finally:
+        let_go.set()
+    assert opened[0].closed.wait(30)
