@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -89,8 +90,9 @@ class Detections(_Table):
         return replace(self, embedding=embedding)
 
     @classmethod
+    @cache
     def empty(cls) -> Detections:
-        """Return a table of no detections."""
+        """Return the table of no detections."""
         return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.str_))
 
     @classmethod
@@ -153,8 +155,9 @@ class Tracks(_Table):
             raise ValueError(f"track ids must be unique within a frame, got {self.id.tolist()}")
 
     @classmethod
+    @cache
     def empty(cls) -> Tracks:
-        """Return a table of no tracks."""
+        """Return the table of no tracks."""
         none = np.empty(0, np.int64)
         zero = np.empty(0, np.float32)
         return cls(none, np.empty((0, 4), np.float32), zero, np.empty(0, np.str_), none, zero)

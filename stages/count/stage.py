@@ -30,6 +30,7 @@ DEFAULT_BAND = 0.01
 
 SHORTEST_LINE_PX = 3.0
 MAX_LABELS_NAMED = 10
+_NOWHERE = np.empty((0, 2))
 """Most labels that a warning names."""
 
 
@@ -182,12 +183,11 @@ class CountStage(Stage):
         if self._latest is not None and not frame.follows(self._latest):
             frame.events.extend(self._settled(self._latest))  # ids and media time begin anew
         self._latest = frame
-        observed = np.flatnonzero(tracks.detection >= 0)
-        ids, labels = tracks.id[observed].tolist(), tracks.label[observed].tolist()
-        xyxy = tracks.xyxy[observed]
+        seen = tracks[tracks.detection >= 0] if len(tracks) else tracks
+        ids, labels, xyxy = seen.id.tolist(), seen.label.tolist(), seen.xyxy
         self._note(labels)
         for line in self._lines:
-            points = anchor_points(xyxy, line.options.anchor)
+            points = anchor_points(xyxy, line.options.anchor) if ids else _NOWHERE
             crossings = line.counter.update(frame.moment.pts_s, ids, points, labels)
             frame.events.extend(self._counted(line, crossings, frame))
         if len(frame.events) > counted:

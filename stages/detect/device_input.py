@@ -1,4 +1,4 @@
-"""Network input made on the device: the decoder's planes are uploaded once, scaled and converted there.
+"""Network input made on a GPU: the decoder's planes are uploaded once, scaled and converted there.
 
 A 1080p picture is 3.1 MB in planes and 6.2 MB in BGR, and nothing is scaled by the CPU. torch is imported
 when it is used.
@@ -6,7 +6,6 @@ when it is used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,90 +16,79 @@ from stages.detect.letterbox import Letterbox
 
 
 class DeviceTensors:
-    """Fills input tensors on a torch device. Used by one thread.
+    """Fills input tensors of bytes on a torch device; stands for `Tensors` there. Used by one thread.
+
+    Attributes:
+        spec: with a size.
+        count: how many tensors are in use at once.
 
     Args:
-        spec: with a size; axes "nchw".
+        spec: with a size, axes "nchw" and dtype "uint8".
         device: a `torch.device`.
-        half: True for float16, else float32.
+        count: how many tensors are in use at once.
 
     Raises:
-        ValueError: if the axes are others, or the size is open.
+        ValueError: if axes or dtype are others, or the size is open.
     """
 
-    def __init__(self, spec: InputSpec, device: Any, *, half: bool = False) -> None:
-        import torch
-
-        if spec.axes != "nchw" or not spec.fixed:
-            raise ValueError(f"input on a device needs a size and axes 'nchw', got {spec}")
+    def __init__(self, spec: InputSpec, device: Any, count: int = 1) -> None:
+        if spec.axes != "nchw" or spec.dtype != "uint8" or not spec.fixed:
+            raise ValueError(f"input on a device needs a size, axes 'nchw' and dtype 'uint8', got {spec}")
         self.spec = spec
+        self.count = count
         self._device = device
-        self._dtype = torch.float16 if half else torch.float32
         self._width, self._height = spec.width or 0, spec.height or 0
         self._order = [0, 1, 2] if spec.colour == "bgr" else [2, 1, 0]
-        self._mean = torch.tensor(spec.mean, device=device)[:, None, None]
-        self._scale = torch.tensor(spec.scale, device=device)[:, None, None]
-        self._staging: list[Any] = []
-        self._uploaded: Any = None
+        self._staging: dict[tuple[int, int], Any] = {}
+        self._uploaded: dict[int, Any] = {}
 
-    def fill(self, pictures: Sequence[Picture]) -> tuple[Any, list[Letterbox]]:
-        """Make the input of some pictures.
+    def fill(self, picture: Picture, index: int = 0) -> tuple[Any, Letterbox]:
+        """Scale a picture into a new tensor.
 
         Returns:
-            A (B, 3, height, width) tensor on the device, and where each picture lies in it.
+            The tensor, (1, 3, height, width) uint8 on the device, and where the picture lies in it.
         """
         import torch
 
-        if self._uploaded is not None:
-            self._uploaded.synchronize()  # what is staged below may still be on its way
-        grey = torch.full((3, 1, 1), float(self.spec.grey), device=self._device)
-        tensor = self._normalised(grey).expand(3, self._height, self._width).to(self._dtype)
-        tensor = tensor.repeat(len(pictures), 1, 1, 1)
-        places = []
-        used = 0
-        for picture, canvas in zip(pictures, tensor, strict=True):
-            place = Letterbox.of(picture.width, picture.height, self._width, self._height, self.spec.place)
-            bgr, used = self._bgr(picture, place, used)
-            rows = slice(place.top, place.top + place.height)
-            columns = slice(place.left, place.left + place.width)
-            canvas[:, rows, columns] = self._normalised(bgr[self._order]).to(self._dtype)
-            places.append(place)
+        if index in self._uploaded:
+            self._uploaded[index].synchronize()  # what was staged before may still be on its way
+        place = Letterbox.of(picture.width, picture.height, self._width, self._height, self.spec.place)
+        size = (1, 3, self._height, self._width)
+        tensor = torch.full(size, self.spec.grey, dtype=torch.uint8, device=self._device)
+        rows = slice(place.top, place.top + place.height)
+        columns = slice(place.left, place.left + place.width)
+        bgr = self._bgr(picture, place, index)
+        tensor[0, :, rows, columns] = bgr.clamp_(0, 255).round_()[self._order].to(torch.uint8)
         if self._device.type == "cuda":
-            self._uploaded = torch.cuda.Event()
-            self._uploaded.record()
-        return tensor, places
+            self._uploaded[index] = torch.cuda.Event()
+            self._uploaded[index].record()
+        return tensor, place
 
-    def _bgr(self, picture: Picture, place: Letterbox, used: int) -> tuple[Any, int]:
-        """Return the scaled picture, (3, h, w) float32 levels, B first, and how many buffers are in use."""
+    def forget(self) -> None:
+        """Do nothing: each picture has a tensor of its own."""
+
+    def _bgr(self, picture: Picture, place: Letterbox, index: int) -> Any:
+        """Return the scaled picture, (3, h, w) float32 levels, B first."""
         import torch
 
         planes = picture.planes()
         if planes is None:
-            bgr = self._upload(picture.bgr(), used)
-            return _scaled(bgr.permute(2, 0, 1), place).clamp(0, 255), used + 1
+            return _scaled(self._upload(picture.bgr(), (index, 0)).permute(2, 0, 1), place)
         parts = [
-            _scaled(self._upload(plane, used + index)[None], place)
-            for index, plane in enumerate((planes.y, planes.u, planes.v))
+            _scaled(self._upload(plane, (index, number))[None], place)
+            for number, plane in enumerate((planes.y, planes.u, planes.v))
         ]
         to_bgr = torch.from_numpy(planes.to_bgr).to(self._device)
-        yuv = torch.cat(parts)
-        bgr = torch.einsum("ck,khw->chw", to_bgr[:, :3], yuv) + to_bgr[:, 3, None, None]
-        return bgr.clamp(0, 255), used + len(parts)
+        return torch.einsum("ck,khw->chw", to_bgr[:, :3], torch.cat(parts)) + to_bgr[:, 3, None, None]
 
-    def _normalised(self, levels: Any) -> Any:
-        """Return what the network wants to see of (3, h, w) levels in its order of colours."""
-        return (levels - self._mean) * self._scale
-
-    def _upload(self, array: Any, index: int) -> Any:
+    def _upload(self, array: Any, key: tuple[int, int]) -> Any:
         """Copy an array to the device through memory that the GPU can read by itself."""
         import torch
 
-        while len(self._staging) <= index:
-            self._staging.append(None)
-        buffer = self._staging[index]
+        buffer = self._staging.get(key)
         if buffer is None or buffer.shape != array.shape:
             pinned = self._device.type == "cuda"
-            buffer = self._staging[index] = torch.empty(array.shape, dtype=torch.uint8, pin_memory=pinned)
+            buffer = self._staging[key] = torch.empty(array.shape, dtype=torch.uint8, pin_memory=pinned)
         np.copyto(buffer.numpy(), array)
         return buffer.to(self._device, non_blocking=True)
 

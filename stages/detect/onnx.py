@@ -15,10 +15,11 @@ from pipeline.plugin import StageContext, StreamInfo
 from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS
 from stages.detect.classes import wanted
+from stages.detect.device_input import DeviceTensors
 from stages.detect.layouts.base import Array, Candidates
 from stages.detect.layouts.choose import LayoutName, choose_layout, class_names
 from stages.detect.layouts.finish import Finish
-from stages.detect.layouts.spec import Tensors
+from stages.detect.layouts.spec import InputSpec, Tensors
 from stages.detect.models.resolve import ModelFile, resolve
 from stages.detect.runtime.client import InferenceClient, lease_inference
 from stages.detect.runtime.files import read_graph
@@ -73,7 +74,7 @@ class OnnxDetector(Detector):
     def __init__(self, options: OnnxOptions, context: StageContext) -> None:
         super().__init__(options, context)
         self._client: InferenceClient | None = None
-        self._tensors: Tensors | None = None
+        self._tensors: Tensors | DeviceTensors | None = None
         file, self._graph = self._read()
         self.model_hash: str = file.hash
         self._path = file.path
@@ -132,8 +133,12 @@ class OnnxDetector(Detector):
         """Open the network for inputs of these shapes, or join the streams that have it open."""
         return lease_inference(self._path, self.model_hash, self._graph, shapes, self.options, self.context)
 
+    def _buffers(self, spec: InputSpec, count: int) -> Tensors | DeviceTensors:
+        """Return what makes the network's input of pictures, so many at once."""
+        return Tensors(spec, count)
+
     def _infer(
-        self, pictures: Sequence[Picture], client: InferenceClient, tensors: Tensors
+        self, pictures: Sequence[Picture], client: InferenceClient, tensors: Tensors | DeviceTensors
     ) -> list[Detections | FrameLost]:
         places, requests = [], []
         for index, picture in enumerate(pictures):
@@ -150,7 +155,7 @@ class OnnxDetector(Detector):
                 found.append(self._finish(self._decoded(outputs, tensors), place))
         return found
 
-    def _decoded(self, outputs: Sequence[Array], tensors: Tensors) -> Candidates:
+    def _decoded(self, outputs: Sequence[Array], tensors: Tensors | DeviceTensors) -> Candidates:
         """Read what the network gives for one picture.
 
         Only now shows, in a file that leaves its outputs' shapes open, that they are not those of the layout.
@@ -165,12 +170,12 @@ class OnnxDetector(Detector):
                 f"input of {size} ({error}); set 'layout' to another one"
             ) from error
 
-    def _prepared(self, picture: Picture) -> tuple[InferenceClient, Tensors]:
+    def _prepared(self, picture: Picture) -> tuple[InferenceClient, Tensors | DeviceTensors]:
         if self._client and self._tensors:
             return self._client, self._tensors
         return self._prepare(picture.width, picture.height)
 
-    def _prepare(self, width: int, height: int) -> tuple[InferenceClient, Tensors]:
+    def _prepare(self, width: int, height: int) -> tuple[InferenceClient, Tensors | DeviceTensors]:
         """Open the network for pictures of this size, unless it is open with the same input."""
         spec = self.layout.spec.sized(width, height, self.options.image_size)
         if self._client and self._tensors and self._tensors.spec == spec:
@@ -179,5 +184,5 @@ class OnnxDetector(Detector):
         shapes = [array.shape for array in self.layout.feed(np.zeros(spec.shape, spec.dtype), spec)]
         client = self._lease(shapes)
         self.batch = client.batch
-        self._client, self._tensors = client, Tensors(spec, client.batch)
+        self._client, self._tensors = client, self._buffers(spec, client.batch)
         return self._client, self._tensors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -193,7 +193,15 @@ class Crew:
 
 def joined(pictures: Sequence[Inputs]) -> Inputs:
     """Return the inputs of several pictures as those of one batch."""
-    return [np.concatenate(arrays) for arrays in zip(*pictures, strict=True)]
+    return [_concatenated(arrays) for arrays in zip(*pictures, strict=True)]
+
+
+def _concatenated(arrays: Sequence[Any]) -> Any:
+    if len(arrays) == 1 or isinstance(arrays[0], np.ndarray):
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    import torch  # they were made on a device
+
+    return torch.cat(list(arrays))
 
 
 def split(outputs: Outputs, count: int) -> list[Outputs] | None:

@@ -15,6 +15,8 @@ from pydantic import Field
 from pipeline.errors import ModelError
 from pipeline.plugin import Options, StageContext
 from pipeline.shared import Lease
+from stages.detect.device_input import DeviceTensors
+from stages.detect.layouts.spec import InputSpec, Tensors
 from stages.detect.models.export import export
 from stages.detect.models.resolve import ModelFile, resolve
 from stages.detect.models.store import sha256_of
@@ -81,6 +83,8 @@ class YoloDetector(OnnxDetector):
     """
 
     Options: ClassVar[type[Options]] = YoloOptions  # type: ignore[assignment]
+    made_on_device: ClassVar[frozenset[str]] = frozenset({"cuda"})
+    """Kinds of torch devices that scale and convert pictures; a CPU does it sooner by OpenCV."""
 
     def __init__(self, options: YoloOptions, context: StageContext) -> None:
         self._weights: Lease[Weights] | None = None
@@ -131,6 +135,11 @@ class YoloDetector(OnnxDetector):
             (Weights, file.sha256, str(device), *what.values()), lambda: Weights(file.path, device, **what)
         )
         return self._weights.value.graph
+
+    def _buffers(self, spec: InputSpec, count: int) -> Tensors | DeviceTensors:
+        if self._weights is not None and self._device.type in self.made_on_device:
+            return DeviceTensors(spec, self._device, count)
+        return super()._buffers(spec, count)
 
     def _lease(self, shapes: Sequence[tuple[int, ...]]) -> InferenceClient:
         if self._weights is None:

@@ -92,7 +92,8 @@ class TorchRuntime:
         )
         try:
             with torch.inference_mode(), arithmetic:
-                pictures = torch.from_numpy(inputs[0]).to(self._device, non_blocking=True)
+                given: Any = inputs[0]  # an array, or a tensor that was made on the device
+                pictures = torch.as_tensor(given).to(self._device, non_blocking=True)
                 outputs = tensors(module(pictures.to(dtype).div_(255)))
                 return [output.float().cpu().numpy() for output in outputs]
         except torch.OutOfMemoryError as error:

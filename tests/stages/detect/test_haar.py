@@ -54,6 +54,7 @@ def test_faces_of_real_people_are_found() -> None:
     assert right / found > 0.8
 
 
+@pytest.mark.slow
 def test_more_agreement_finds_fewer() -> None:
     pictures = [seen.picture for seen in sampled()]
 
@@ -79,6 +80,7 @@ def test_an_own_cascade_is_read_and_its_name_is_the_label(tmp_path: Path) -> Non
     assert set(named.detect([picture])[0].label.tolist()) == {"guest"}
 
 
+@pytest.mark.slow
 def test_several_cascades_look_for_several_things() -> None:
     detector = HaarDetector(HaarOptions(cascades=("face", "eye"), height=480, smallest=0.04), CONTEXT)
     seen = np.concatenate([found.label for found in detector.detect([f.picture for f in sampled()])])

@@ -49,6 +49,7 @@ def test_a_jump_of_exposure_is_no_object(method: Method, gain: float) -> None:
     assert np.mean([len(boxes) == 1 and iou(truth, boxes).max() > 0.6 for boxes, truth in with_the_car]) > 0.9
 
 
+@pytest.mark.slow
 def test_auto_exposure_that_follows_a_large_object_leaves_one_box() -> None:
     def light(t: float) -> float:
         return 1.0 - 0.4 * float(np.clip((t - 2.2) / 1.0, 0, 1)) * float(np.clip((5.0 - t) / 1.0, 0, 1))

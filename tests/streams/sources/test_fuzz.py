@@ -103,6 +103,7 @@ def test_ten_thousand_damaged_streams() -> None:
     assert len(told) == 10_000
 
 
+@pytest.mark.slow
 def test_a_stream_counts_on_after_damage() -> None:
     known = bases()
     served = 0

@@ -163,6 +163,20 @@ def test_ways_of_computing_find_nearly_the_same(weights: Path, change: dict[str,
 
 @needs_ultralytics
 @pytest.mark.slow
+def test_input_made_on_the_device_shows_nearly_the_same(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = detected(weights, runtime="torch")
+    monkeypatch.setattr(YoloDetector, "made_on_device", {"cpu"})
+    stage = detector(weights, runtime="torch", parallel=2)
+    for other in stage.detect([picture(), picture()]):
+        assert isinstance(other, Detections)
+        assert other.score[:3] == pytest.approx(plain.score[:3], rel=0.25)
+    stage.close()
+
+
+@needs_ultralytics
+@pytest.mark.slow
 def test_several_pictures_give_what_one_by_one_gives(weights: Path) -> None:
     stage = detector(weights, runtime="torch", parallel=2)
     pictures = [picture(seed) for seed in range(5)]

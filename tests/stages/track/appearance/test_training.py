@@ -42,6 +42,7 @@ def test_people_never_seen_are_told_apart_after_training(loss: LossName) -> None
     assert found.limit == pytest.approx(found.after.limit)
 
 
+@pytest.mark.slow
 def test_a_few_batches_help_already() -> None:
     recipe = Recipe(epochs=4, identities_per_batch=8, crops_per_identity=3, held_out=1 / 3, validations=1)
     found = train(crop_set(48, 6), recipe)

@@ -235,7 +235,8 @@ INPUTS: dict[str, Callable[[Rng, int], tuple[Any, ...]]] = {
 
 
 def gains(rng: Rng, n: int) -> np.ndarray:
-    """(n, about n) of which many are equal, and most none."""
+    """(n, about n) of which many are equal, and most none; at most 150 rows, as the cost grows with n^3."""
+    n = min(n, 150)
     table = rng.uniform(0, 1, (n, max(n + rng.integers(-3, 4), 0)))
     if rng.random() < 0.5:
         table = np.rint(3 * table)

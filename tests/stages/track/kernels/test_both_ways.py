@@ -39,6 +39,7 @@ def assert_both_ways_the_same(what: str, folder: Path) -> None:
             np.testing.assert_allclose(ours[name][:, 3:], theirs[name][:, 3:], atol=1e-2, err_msg=name)
 
 
+@pytest.mark.slow
 def test_in_crowds_of_every_size_with_looks_and_labels(tmp_path: Path) -> None:
     assert_both_ways_the_same("crowds", tmp_path)
 
