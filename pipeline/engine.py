@@ -14,7 +14,7 @@ from typing import Any, Self
 from pipeline.blame import blaming
 from pipeline.bus import Bus
 from pipeline.config.schema import Config
-from pipeline.errors import ConfigError, SightlineError, SinkError
+from pipeline.errors import SightlineError, SinkError
 from pipeline.metrics import MetricsServer
 from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
@@ -175,7 +175,7 @@ class Engine:
         count for a whole one; a live stream has no end and may be stopped.
         """
         errors = [error for error in (self.error, *(stream.error for stream in self.streams)) if error]
-        if any(isinstance(error, ConfigError) for error in errors):
+        if any(isinstance(error, SightlineError) and error.exit_code == 2 for error in errors):
             return 2
         unfinished = any(stream.state is State.STOPPED and not stream.live for stream in self.streams)
         return 1 if errors or unfinished else 0

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pipeline.condition import Reason
 
 
 class SightlineError(Exception):
-    """Base of every error that a person can act on; shown to users without a traceback."""
+    """Base of every error that a person can act on; shown to users without a traceback.
+
+    Attributes:
+        exit_code: of a process that ends with it: 1 where it depends on the world, 2 where only another
+            configuration helps.
+    """
+
+    exit_code: ClassVar[int] = 1
 
 
 class ConfigError(SightlineError):
     """The configuration or the command line is wrong: nothing can run until it is changed."""
 
+    exit_code = 2
+
 
 class ModelError(ConfigError):
     """Model weights are missing, are no weights, or need a package that is not installed."""
+
+
+class FetchError(ModelError):
+    """A model cannot be fetched or kept now: no network, a full disk. Later the same may work."""
+
+    exit_code = 1
 
 
 class SourceError(SightlineError):

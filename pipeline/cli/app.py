@@ -19,7 +19,7 @@ from pipeline.cli.extensions import ExtensibleGroup
 from pipeline.cli.listen import listen
 from pipeline.cli.probe import probe
 from pipeline.cli.run import run
-from pipeline.errors import ConfigError, SightlineError
+from pipeline.errors import SightlineError
 
 EPILOG = "Exit codes: 0 done, 1 failed while running, 2 wrong configuration or usage."
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -84,7 +84,7 @@ def main() -> None:
             what = " ".join(f"unexpected {type(error).__name__}: {error}".split())
             _complain(f"{what} (a defect; `sightline --debug ...` shows the traceback to report)")
         _show_trace(error)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        sys.exit(error.exit_code if isinstance(error, SightlineError) else 1)
 
 
 def _let_go_of_stdout() -> None:

@@ -50,8 +50,10 @@ def examine() -> dict[str, dict[str, str]]:
             "screens": _package("mss", "screen"),
         },
         "inference": {
-            "motion, hog": "OpenCV on the CPU, one thread",
-            "yolo": _found(_torch),
+            "OpenCV on the CPU": "motion, colour, haar, hog, opencv-dnn",
+            "onnx": "the runtimes below",
+            "yolo": _found(_yolo),
+            "torchvision": _found(_torchvision),
             **lines,
         },
         **tables,
@@ -154,15 +156,27 @@ def _decoding_used() -> str:
     return f"software, one thread a stream; 'hwaccel: {working[0]}' would work ({', '.join(working)})"
 
 
-def _torch() -> str:
+def _yolo() -> str:
     import importlib.util
 
     if not importlib.util.find_spec("ultralytics"):
         return 'not installed: pip install "sightline[yolo]" (AGPL-3.0, about 6 GB with torch)'
+    return f"the runtimes below, by an export to ONNX; or {_torch()}"
+
+
+def _torchvision() -> str:
+    import importlib.util
+
+    if not importlib.util.find_spec("torchvision"):
+        return 'not installed: pip install "sightline[torchvision]"'
+    return _torch()
+
+
+def _torch() -> str:
     import torch
 
     if torch.cuda.is_available():
-        return f"torch {torch.__version__} on {torch.cuda.get_device_name(0)}, half precision"
+        return f"torch {torch.__version__} on {torch.cuda.get_device_name(0)}"
     return f"torch {torch.__version__} on the CPU (no usable CUDA device)"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -74,10 +75,20 @@ def is_half(half: bool | Literal["auto"], device: Any) -> bool:
     return device.type != "cpu" if half == "auto" else half
 
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_FOREIGN = re.compile(r"GLOBAL (\S+)")
+
+
+def refused_name(error: BaseException) -> str | None:
+    """Return what torch's `weights_only` reader refused to build, None if the error is another one."""
+    found = _FOREIGN.search(_COLOURS.sub("", str(error)))
+    return found[1] if found else None
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error as plain text."""
     lines = str(error).strip().splitlines()
-    text = (lines[0] if lines else type(error).__name__).encode("ascii", "ignore").decode()
+    text = _COLOURS.sub("", lines[0] if lines else type(error).__name__).encode("ascii", "ignore").decode()
     return text.removeprefix("ERROR").strip()
 
 

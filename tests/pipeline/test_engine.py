@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.config.schema import Config, PluginConfig, StreamConfig
 from pipeline.engine import Engine
-from pipeline.errors import ConfigError, SightlineError, SinkError, SourceError
+from pipeline.errors import ConfigError, FetchError, ModelError, SightlineError, SinkError, SourceError
 from pipeline.plugin import Options, Sink, SinkContext, SinkOptions, StageContext, StreamInfo
 from pipeline.report import write_report
 from pipeline.secret import SecretUrl
@@ -50,7 +50,14 @@ def run(folder: Path, *streams: StreamConfig) -> tuple[dict[str, object], int]:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(None, 0), (SourceError("cut"), 1), (ValueError("bug"), 1), (ConfigError("line outside"), 2)],
+    [
+        (None, 0),
+        (SourceError("cut"), 1),
+        (ValueError("bug"), 1),
+        (ConfigError("line outside"), 2),
+        (ModelError("none"), 2),
+        (FetchError("offline"), 1),
+    ],
 )
 def test_exit_codes_by_situation(error: Exception | None, code: int, tmp_path: Path) -> None:
     script = ["frame", *([error] if error else [])]

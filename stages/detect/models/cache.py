@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import ModelError
+from pipeline.errors import FetchError, ModelError
 
 VARIABLE = "SIGHTLINE_CACHE"
 _POLL_S = 0.2
@@ -49,12 +49,12 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def unwritable(path: Path, error: OSError) -> ModelError:
+def unwritable(path: Path, error: OSError) -> FetchError:
     """Return what to say when nothing can be written there."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return ModelError(f"{path}: the disk is full; free some space, or set {VARIABLE} to another folder")
+        return FetchError(f"{path}: the disk is full; free some space, or set {VARIABLE} to another folder")
     reason = error.strerror or str(error)
-    return ModelError(f"{path}: cannot be written ({reason}); set {VARIABLE} to a writable folder")
+    return FetchError(f"{path}: cannot be written ({reason}); set {VARIABLE} to a writable folder")
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def locked(
             if waited_s == 0:
                 waiting()
             if waited_s >= longest_s:
-                raise ModelError(
+                raise FetchError(
                     f"{path}: another process has been at work there for {longest_s / 60:.0f} minutes; end it"
                 )
             sleep(_POLL_S)

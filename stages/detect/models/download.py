@@ -16,7 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.errors import ModelError
+from pipeline.errors import FetchError, ModelError
 from pipeline.secret import SecretUrl
 from stages.detect.models.cache import made, unwritable
 
@@ -104,7 +104,7 @@ def download(
             most = max(most, _size(part))
             left -= 1
             if left <= 0 or connection == limits.connections:
-                raise ModelError(f"{error}; go online and try again") from error
+                raise FetchError(f"{error}; go online and try again") from error
         limits.sleep(pause_s)
         pause_s *= 2
 

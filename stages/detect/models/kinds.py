@@ -46,9 +46,9 @@ def check_weights(path: Path) -> Kind:
 
 def _unreadable(path: Path, error: OSError) -> str:
     if path.is_dir():
-        return f"'{path}' is a folder; set 'model' to a weights file"
+        return f"'{path}' is a folder; give a weights file"
     if not path.exists():
-        return f"no weights at '{path}'; set 'model' to the path of an existing weights file"
+        return f"no weights at '{path}'; give the path of an existing weights file"
     return f"cannot read the weights '{path}': {error.strerror}; check its permissions"
 
 

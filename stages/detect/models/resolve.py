@@ -214,7 +214,7 @@ def _fetch(wanted: _Wanted, progress: Progress | None, limits: Limits, store: St
                     digest_known=bool(wanted.sha256),
                 )
             except ModelError as error:
-                raise ModelError(
+                raise type(error)(
                     f"cannot download '{wanted.name}': {error}, or copy the file to '{place}' and start again"
                 ) from error
         _accept(wanted, part, store)

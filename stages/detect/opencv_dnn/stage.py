@@ -114,7 +114,7 @@ class OpencvDnnDetector(Detector):
         _check_formats(options.model, options.config)
         weights = resolve(options.model)
         self.model_hash = weights.hash
-        self._files = _Files(weights.path, resolve(options.config).path)
+        self._files = _Files(weights.path, _config(options.config))
         self._network = _open(options, self._files)
         self._names = np.array(_names(options.classes, self._network.classes, self._files))
         self._wanted = wanted(options.labels, self._names.tolist())
@@ -161,6 +161,14 @@ class OpencvDnnDetector(Detector):
                 f"the weights '{self._files.model}' give numbers that are not finite; they are damaged, or "
                 f"of another network than '{self._files.config.name}'"
             )
+
+
+def _config(text: str) -> Path:
+    try:
+        return resolve(text).path
+    except ModelError as error:
+        said = str(error).replace("'model'", "'config'")
+        raise type(error)(f"config: {said}") from error
 
 
 def _check_formats(model: str, config: str) -> None:

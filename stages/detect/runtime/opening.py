@@ -12,6 +12,7 @@ from pipeline.errors import ModelError
 from stages.detect.models.cache import cache_folder
 from stages.detect.runtime.base import Array, Runtime
 from stages.detect.runtime.graph import Graph
+from stages.detect.runtime.limit import within
 from stages.detect.runtime.options import RuntimeOptions
 from stages.detect.runtime.ort import OrtRuntime
 from stages.detect.runtime.ov import OvRuntime
@@ -20,6 +21,12 @@ from stages.detect.runtime.plans import Plan
 logger = logging.getLogger(__name__)
 
 _SIDE_PX = 640
+OPENING_S = 300.0
+"""Longest time for a file to be read and compiled."""
+_ENGINE_S = 3600.0
+"""The same where TensorRT builds an engine."""
+_TRIAL_S = 30.0
+"""Longest first run at least: it takes longer than those that follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +62,34 @@ def open_plan(network: Network, plan: Plan, options: RuntimeOptions) -> Runtime:
 
     Raises:
         MissingRuntimeError: if the device is not there.
-        ModelError: if the network does not run.
+        ModelError: if the network does not run, or gives no answer.
     """
+    is_built = plan.name == "tensorrt"
+    opening_s = _ENGINE_S if is_built else max(OPENING_S, options.timeout_s)
+    # TensorRT may build its engine as late as in the first run.
+    trial_s = _ENGINE_S if is_built else max(_TRIAL_S, options.timeout_s)
+    try:
+        runtime = within(opening_s, lambda: _opened(network, plan, options), lambda late: late.close())
+    except TimeoutError as error:
+        raise _silent(network, plan, opening_s) from error
+    try:
+        if is_built:
+            logger.info("'%s': TensorRT builds its engine, once; it takes minutes", network.path.name)
+        within(trial_s, lambda: _try(runtime, network), lambda _: None)
+    except TimeoutError as error:
+        runtime.close()
+        raise _silent(network, plan, trial_s) from error
+    except BaseException:
+        runtime.close()
+        raise
+    return runtime
+
+
+def _opened(network: Network, plan: Plan, options: RuntimeOptions) -> Runtime:
     # The CPU needs no folder, so that it works where there is none.
     folder = Path() if plan.device == "cpu" else cache_folder()
-    runtime: Runtime
     if plan.name == "openvino":
-        runtime = OvRuntime(
+        return OvRuntime(
             network.path,
             network.graph,
             device=plan.device,
@@ -72,35 +100,37 @@ def open_plan(network: Network, plan: Plan, options: RuntimeOptions) -> Runtime:
             max_batch=options.max_batch,
             cache=folder / "openvino",
         )
-    else:
-        runtime = OrtRuntime(
-            network.path,
-            network.graph,
-            name=plan.name,
-            device=plan.device,
-            precision=plan.precision,
-            shapes=network.shapes,
-            threads=options.threads,
-            callers=options.callers,
-            max_batch=options.max_batch,
-            engines=folder / "tensorrt" / network.model_hash,
-        )
-    try:
-        if plan.name == "tensorrt":
-            logger.info("'%s': TensorRT builds its engine, once; it takes minutes", network.path.name)
-        runtime.run(sample(network))
-        if runtime.max_batch > 1 and not is_divisible(runtime, network):
-            if network.graph.fixed_batch:
-                raise ModelError(
-                    f"'{network.path.name}' is fixed to {runtime.max_batch} pictures at once, and its "
-                    f"outputs do not say what belongs to which; export it for one picture"
-                )
-            logger.info("'%s' runs by single pictures: batches cannot be divided", network.path.name)
-            runtime.max_batch = 1
-    except BaseException:
-        runtime.close()
-        raise
-    return runtime
+    return OrtRuntime(
+        network.path,
+        network.graph,
+        name=plan.name,
+        device=plan.device,
+        precision=plan.precision,
+        shapes=network.shapes,
+        threads=options.threads,
+        callers=options.callers,
+        max_batch=options.max_batch,
+        engines=folder / "tensorrt" / network.model_hash,
+    )
+
+
+def _try(runtime: Runtime, network: Network) -> None:
+    runtime.run(sample(network))
+    if runtime.max_batch > 1 and not is_divisible(runtime, network):
+        if network.graph.fixed_batch:
+            raise ModelError(
+                f"'{network.path.name}' is fixed to {runtime.max_batch} pictures at once, and its "
+                f"outputs do not say what belongs to which; export it for one picture"
+            )
+        logger.info("'%s' runs by single pictures: batches cannot be divided", network.path.name)
+        runtime.max_batch = 1
+
+
+def _silent(network: Network, plan: Plan, limit_s: float) -> ModelError:
+    return ModelError(
+        f"'{network.path.name}' gave no answer for {limit_s:g} s when it was opened ({plan}); set another "
+        f"'runtime' or 'device', a longer 'timeout_s', or export it again"
+    )
 
 
 def is_divisible(runtime: Runtime, network: Network) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.errors import FrameLost, ModelError
 from stages.detect.runtime.base import Inputs, Outputs, Runtime
 from stages.detect.runtime.crew import Call, Crew, Job
+from stages.detect.runtime.opening import OPENING_S
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,6 @@ MOST_HUNG = 3
 """Calls that may be given up and not have come back; each holds a network's memory and a thread."""
 MOST_BAD = 20
 """Pictures in a row without one usable output, after which the network is taken to give no other."""
-_OPENING_S = 300.0
 _CLOSING_S = 5.0
 
 BAD_OUTPUT = "bad network output"
@@ -216,7 +216,7 @@ class Inference:
                 for job in call.jobs:
                     job.fail(FrameLost(HUNG, f"'{self.label}' gave no answer for {self.timeout_s:g} s"))
             opening_s = self._opening_since_s
-            if opening_s is not None and now_s - opening_s >= max(_OPENING_S, self.timeout_s):
+            if opening_s is not None and now_s - opening_s >= max(OPENING_S, self.timeout_s):
                 self._break(ModelError(f"'{self.label}' hung, and could not be opened again"))
             elif not self._closed and any(call.crew is self._crew for call in late):
                 self._replace_crew()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pipeline.errors import ConfigError, ModelError
 from pipeline.picture import Picture
 from stages.detect.outlines import outline_of
-from stages.detect.torch_run import first_line
+from stages.detect.torch_run import first_line, refused_name
 
 F32Array = npt.NDArray[np.float32]
 I64Array = npt.NDArray[np.int64]
@@ -274,9 +274,12 @@ def _state(path: Path) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch each raise their own
+        # Not in torch's words, which begin with how to switch its safeguard off.
+        name = refused_name(error)
+        what = f"it has {name} in it, and only tensors are read" if name else first_line(error)
         raise ModelError(
-            f"'{path}' holds no weights that torch reads safely ({first_line(error)}); use a file with a "
-            f"state dict, or download it again"
+            f"'{path}' holds no weights that torch reads safely ({what}); use a file that was saved by "
+            f"torch.save(model.state_dict(), path), or download it again"
         ) from error
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

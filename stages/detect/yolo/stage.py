@@ -117,7 +117,9 @@ class YoloDetector(OnnxDetector):
             except ModelError as error:
                 if options.runtime != "auto":
                     raise
+                graph = self._on_torch(file)  # if that fails, too, one line says so
                 logger.warning("%s; it runs on torch, which is slower", error)
+                return file, graph
             else:
                 return replace(file, path=path), read_graph(path)
         return file, self._on_torch(file)

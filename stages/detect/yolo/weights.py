@@ -59,8 +59,8 @@ class Weights:
                 outputs = tensors(module(torch.zeros(1, 3, _PROBE_PX, _PROBE_PX)))
         except Exception as error:  # torch, pickle and ultralytics raise whatever they like here
             raise ModelError(
-                f"the weights '{path}' do not run ({first_line(error)}); use weights that were made for this "
-                f"ultralytics ({ultralytics.__version__}) or an older one"
+                f"the weights '{path}' do not run ({first_line(error)}); use a model of ultralytics "
+                f"that was made with this version ({ultralytics.__version__}) or an older one"
             ) from error
         if network.task not in _TASKS:
             raise ModelError(

@@ -101,6 +101,9 @@ def test_doctor_shows_the_box_and_every_plugin(sightline: Sightline) -> None:
         "plug-ins",
     } == facts.keys()
     assert "broken" not in str(facts["plug-ins"])
+    assert facts["inference"]["onnx"] == "the runtimes below"
+    detectors = facts["inference"]["OpenCV on the CPU"].split(", ")
+    assert set(detectors) < set(facts["plug-ins"]["stages"].split(", "))
     assert facts["inference"]["tracker kernels"].startswith(("compiled", "numpy"))
     text = sightline("doctor").out
     for word in ("ONNX Runtime", "ffmpeg", "cores"):

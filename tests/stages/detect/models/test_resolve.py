@@ -370,6 +370,7 @@ def test_offline_the_place_to_put_it_is_named_and_works(store: Store, server: Ht
     with pytest.raises(ModelError, match=r"cannot be reached \(Connection refused\)") as raised:
         resolve(url, Calls(), limits=quick(), store=store)
     assert f"copy the file to '{place}'" in str(raised.value)
+    assert raised.value.exit_code == 1  # of the world: the configuration is right
     place.write_bytes(CONTENT)
     found = resolve(url, Calls(), store=store)
     assert found.path == place
@@ -480,8 +481,9 @@ def test_what_is_nowhere_is_named(text: str, said: str, store: Store) -> None:
 
 def test_a_read_only_cache_is_one_line(server: HttpServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ModelError, match="set SIGHTLINE_CACHE to a writable folder"):
+    with pytest.raises(ModelError, match="set SIGHTLINE_CACHE to a writable folder") as raised:
         resolve(server.url("/net.onnx"), Calls(), store=Store(tmp_path / "file/models"))
+    assert raised.value.exit_code == 1
 
 
 def test_the_catalogue_is_consistent() -> None:

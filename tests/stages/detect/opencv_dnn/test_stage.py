@@ -206,7 +206,7 @@ def test_layers_without_their_weights_are_refused(tmp_path: Path) -> None:
         ("tiny.weights", "tiny.prototxt", "wanted .weights with .cfg"),
         ("tiny.onnx", "tiny.cfg", "the stage 'onnx'"),
         ("none.weights", "tiny.cfg", "no weights at"),
-        ("tiny.weights", "none.cfg", "no weights at .*none.cfg"),
+        ("tiny.weights", "none.cfg", "config: no weights at .*none.cfg'; set 'config' to"),
     ],
 )
 def test_files_that_do_not_belong_together_are_named(

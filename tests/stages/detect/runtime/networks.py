@@ -65,6 +65,45 @@ def per_box(path: Path, batch: Dim = "batch") -> Path:
     )
 
 
+def looped(path: Path, rounds: int = 10**12) -> Path:
+    """Counts to `rounds` where the picture is bright: nearly for ever."""
+    scalar = numpy_helper.from_array
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["goes"]),
+            helper.make_node("Add", ["sum", "one"], ["more"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, [1]),
+        ],
+        [
+            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]),
+        ],
+        [scalar(np.array(1, np.float32), "one")],
+    )
+    return save(
+        path,
+        [
+            helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+            helper.make_node("Greater", ["most", "zero"], ["bright"]),
+            helper.make_node("Where", ["bright", "many", "once"], ["rounds"]),
+            helper.make_node("Loop", ["rounds", "", "start"], ["y"], body=body),
+        ],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+        [
+            scalar(np.array(0, np.float32), "zero"),
+            scalar(np.array(rounds, np.int64), "many"),
+            scalar(np.array(1, np.int64), "once"),
+            scalar(np.zeros(1, np.float32), "start"),
+        ],
+    )
+
+
 def two_inputs(path: Path) -> Path:
     """Adds a uint8 picture and its size."""
     return save(

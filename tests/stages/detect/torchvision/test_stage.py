@@ -282,6 +282,10 @@ def test_what_is_no_state_dict_or_not_finite_is_refused(tmp_path: Path, weights:
         torch.save(content, path)
         with pytest.raises(ModelError, match="holds no state dict"):
             TorchvisionDetector(TorchvisionOptions(model=str(path), **EAGER), CONTEXT)
+    torch.save(torch.nn.Linear(2, 2), path)
+    said = r"reads safely \(it has torch\.nn\.modules\.linear\.Linear in it, and only tensors are read\); use"
+    with pytest.raises(ModelError, match=said):
+        TorchvisionDetector(TorchvisionOptions(model=str(path), **EAGER), CONTEXT)
     state = torch.load(weights, weights_only=True)
     next(iter(state.values())).view(-1)[0] = float("nan")
     torch.save(state, path)

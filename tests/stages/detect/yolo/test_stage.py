@@ -307,6 +307,27 @@ def test_what_are_no_weights_is_refused_in_one_line(tmp_path: Path, name: str, c
 
 @needs_ultralytics
 @pytest.mark.slow
+def test_weights_that_run_nowhere_are_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import torch
+
+    def fails(path: Path) -> Path:
+        raise ModelError(f"'{path}' cannot be exported to onnx: no")
+
+    monkeypatch.setattr(yolo_stage, "export", fails)
+    path = folder / "list.pt"
+    torch.save([1, 2], path)
+    with (
+        caplog.at_level(logging.WARNING),
+        pytest.raises(ModelError, match=r"do not run .* use a model"),
+    ):
+        detector(path, device="cpu")
+    assert not caplog.text
+
+
+@needs_ultralytics
+@pytest.mark.slow
 def test_weights_without_boxes_are_refused(folder: Path) -> None:
     path = folder / "classes.pt"
     import_ultralytics().YOLO("yolo11n-cls.yaml").save(str(path))
