@@ -21,7 +21,7 @@ from pipeline.plugin import Stage, StreamInfo
 from pipeline.stopwatch import Stopwatch
 
 _RECORDED = 4
-"""So many pictures of a recording are taken at once, at least: waking a thread for each costs 50 us of CPU."""
+"""So many pictures of a recording are taken at once, at least: waking a thread for each costs 50 us."""
 NamedStage = tuple[str, Stage]
 """A stage with the name it has in the configuration."""
 

@@ -26,6 +26,12 @@ class MissingRuntimeError(ModelError):
     """A runtime or device that was asked for is not on this box; the message says what to do."""
 
 
+class HungError(ModelError):
+    """A network hangs again and again: a start anew may help, another configuration need not."""
+
+    exit_code = 1
+
+
 class OutOfMemoryError(ModelError):
     """The device has no room for this many pictures at once."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.errors import FrameLost, ModelError
-from stages.detect.runtime.base import Inputs, Outputs, Runtime
+from stages.detect.runtime.base import HungError, Inputs, Outputs, Runtime
 from stages.detect.runtime.crew import Call, Crew, Job
 from stages.detect.runtime.opening import OPENING_S
 
@@ -217,7 +217,7 @@ class Inference:
                     job.fail(FrameLost(HUNG, f"'{self.label}' gave no answer for {self.timeout_s:g} s"))
             opening_s = self._opening_since_s
             if opening_s is not None and now_s - opening_s >= max(OPENING_S, self.timeout_s):
-                self._break(ModelError(f"'{self.label}' hung, and could not be opened again"))
+                self._break(HungError(f"'{self.label}' hung, and could not be opened again"))
             elif not self._closed and any(call.crew is self._crew for call in late):
                 self._replace_crew()
 
@@ -228,7 +228,7 @@ class Inference:
         self._changed.notify_all()
         if len(self._given_up) > MOST_HUNG:
             self._break(
-                ModelError(
+                HungError(
                     f"'{self.label}' hung {len(self._given_up)} times on {self.device} and did not come "
                     f"back; set another 'runtime' or 'device', or a longer 'timeout_s'"
                 )

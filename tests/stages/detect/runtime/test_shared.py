@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import FrameLost, ModelError
-from stages.detect.runtime.base import Inputs, OutOfMemoryError, Outputs
+from stages.detect.runtime.base import HungError, Inputs, OutOfMemoryError, Outputs
 from stages.detect.runtime.shared import BAD_OUTPUT, HUNG, MOST_BAD, MOST_HUNG, Inference
 
 PATIENCE_S = 20.0
@@ -283,7 +283,7 @@ def test_a_network_that_always_hangs_is_an_error_and_bounded(bench: Bench) -> No
     for _ in range(MOST_HUNG):
         assert got(bench.ask(inference, "a", 1)) == [HUNG]
     assert got(bench.ask(inference, "a", 1)) == [HUNG]
-    with pytest.raises(ModelError, match="hung 4 times on cpu and did not come back; set another 'runtime'"):
+    with pytest.raises(HungError, match="hung 4 times on cpu and did not come back; set another 'runtime'"):
         inference.run_many([picture(1)], "a")
     assert sum(bool(model.calls) for model in models) == MOST_HUNG + 1
 
