@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import ConfigError, SinkError
+from pipeline.lock import try_lock
 
 
 def refuse_overwriting(config: Config, report: Path | None = None) -> None:
@@ -59,23 +60,11 @@ def claimed(folder: Path) -> Iterator[None]:
             f"{folder}: cannot make the output folder: {error.strerror}; choose another by --out"
         ) from error
     try:
-        if not _locked(handle):
+        if not try_lock(handle):
             raise SinkError(f"{folder}: another run is writing there; wait for it or choose another --out")
         yield
     finally:
         os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):  # nothing to lock with here: better unguarded than not at all
-        return True
-    return True
 
 
 def _written(config: Config, report: Path | None) -> Iterator[tuple[Path, str]]:

@@ -289,6 +289,19 @@ def plugin_names(kind: Kind) -> list[str]:
     return sorted(entry_points(group=_GROUPS[kind]).names)
 
 
+def stages_giving(field: str) -> list[str]:
+    """Return the names of the stages that fill in this field of a frame, sorted; broken ones are left out."""
+    found = []
+    for name in plugin_names("stage"):
+        try:
+            gives = load_plugin("stage", name).gives
+        except ConfigError:
+            continue
+        if field in gives:
+            found.append(name)
+    return found
+
+
 def load_plugin(kind: Kind, name: str) -> type[Any]:
     """Import and return the class registered under `name`.
 

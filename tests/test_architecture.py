@@ -16,6 +16,8 @@ GROUND_FLOOR = {
         "errors",
         "event",
         "frame",
+        "json_file",
+        "lock",
         "moment",
         "motion",
         "objects",

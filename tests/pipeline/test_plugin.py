@@ -10,7 +10,17 @@ import pytest
 
 from pipeline import plugin
 from pipeline.errors import ConfigError
-from pipeline.plugin import Kind, Options, Sink, Source, Stage, load_plugin, plugin_names, scheme_of
+from pipeline.plugin import (
+    Kind,
+    Options,
+    Sink,
+    Source,
+    Stage,
+    load_plugin,
+    plugin_names,
+    scheme_of,
+    stages_giving,
+)
 
 KINDS: list[tuple[Kind, type[Any]]] = [("source", Source), ("stage", Stage), ("sink", Sink)]
 
@@ -63,3 +73,9 @@ def test_the_source_is_chosen_by_what_the_url_says(tmp_path: Path) -> None:
         "C:\\clips\\a.mp4": "file",
     }
     assert {url: scheme_of(url) for url in cases} == cases
+
+
+def test_stages_by_what_they_give() -> None:
+    assert {"onnx", "yolo", "hog", "motion"} <= set(stages_giving("detections"))
+    assert "track" not in stages_giving("detections")
+    assert stages_giving("tracks") == ["follow", "track"]

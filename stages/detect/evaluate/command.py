@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from pipeline.json_file import json_target
 
 
 def detect(
@@ -112,7 +113,7 @@ def detect(
         "names": names,
         "min_score": min_score,
     }
-    with _target(json_file) as write_json:
+    with json_target(json_file) as write_json:
         with _progress(len(dataset.pictures)) as progress:
             found = evaluate(
                 dataset,
@@ -140,33 +141,6 @@ def _pairs(texts: list[str]) -> dict[str, str]:
             raise ConfigError(f"--name {text}: wanted LABEL=CLASS")
         pairs[label] = name
     return pairs
-
-
-@contextmanager
-def _target(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yield what writes the document; that it can be written shows before the work."""
-    from pipeline.errors import SinkError
-    from pipeline.secret import without_credentials
-
-    if path is None:
-        yield lambda _: None
-        return
-    is_new = not path.exists()
-
-    def write(text: str, mode: str) -> None:
-        try:
-            with path.open(mode, encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-    write("", "a")
-    try:
-        yield lambda document: write(without_credentials(json.dumps(document, indent=2)) + "\n", "w")
-    except BaseException:
-        if is_new:
-            path.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

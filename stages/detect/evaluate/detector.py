@@ -15,7 +15,7 @@ from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, Stage, StageContext, StreamInfo, load_plugin, plugin_names
+from pipeline.plugin import Options, Stage, StageContext, StreamInfo, load_plugin, plugin_names, stages_giving
 from stages.detect.base import Detector
 
 
@@ -59,10 +59,12 @@ def named(name: str, sets: Sequence[str] = ()) -> Choice:
         ConfigError: if there is none, or it is no detector.
     """
     if name not in plugin_names("stage"):
-        raise ConfigError(f"unknown stage '{name}'; detectors: {', '.join(detectors())}")
+        raise ConfigError(f"unknown stage '{name}'; detectors: {', '.join(stages_giving('detections'))}")
     plugin = load_plugin("stage", name)
     if "detections" not in plugin.gives:
-        raise ConfigError(f"stage '{name}' is no detector; detectors: {', '.join(detectors())}")
+        raise ConfigError(
+            f"stage '{name}' is no detector; detectors: {', '.join(stages_giving('detections'))}"
+        )
     return Choice(name, plugin, _settings(sets))
 
 
@@ -84,7 +86,7 @@ def configured(path: Path, stream: str | None = None, sets: Sequence[str] = ()) 
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
     for entry in _stages(path, content, stream):
         name, given = next(iter(entry.items())) if isinstance(entry, dict) and entry else (entry, None)
-        if str(name) in detectors():
+        if str(name) in _detectors():
             choice = named(str(name), sets)
             written = given if isinstance(given, dict) else {}
             return Choice(choice.name, choice.plugin, {**written, **choice.settings})
@@ -107,19 +109,6 @@ def _stages(path: Path, content: Any, stream: str | None) -> list[Any]:
         own = known[stream]
         stages = own["stages"] if isinstance(own, dict) and own.get("stages") else stages
     return stages if isinstance(stages, list) else []
-
-
-def detectors() -> list[str]:
-    """Return the names of the stages that find objects."""
-    found = []
-    for name in plugin_names("stage"):
-        try:
-            gives = load_plugin("stage", name).gives
-        except ConfigError:
-            continue
-        if "detections" in gives:
-            found.append(name)
-    return found
 
 
 def _settings(sets: Sequence[str]) -> dict[str, Any]:
@@ -197,3 +186,7 @@ class Judged:
 
 def _words(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _detectors() -> list[str]:
+    return stages_giving("detections")

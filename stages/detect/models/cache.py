@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import FetchError, ModelError
+from pipeline.lock import try_lock
 
 VARIABLE = "SIGHTLINE_CACHE"
 _POLL_S = 0.2
@@ -83,7 +84,7 @@ def locked(
         raise unwritable(path, error) from error
     try:
         waited_s = 0.0
-        while not _taken(handle):
+        while not try_lock(handle):
             if waited_s == 0:
                 waiting()
             if waited_s >= longest_s:
@@ -95,15 +96,3 @@ def locked(
         yield
     finally:
         os.close(handle)
-
-
-def _taken(handle: int) -> bool:
-    try:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):  # nothing to lock with here: better unguarded than not at all
-        return True
-    return True

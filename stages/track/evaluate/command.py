@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.json_file import json_target
 from stages.track.evaluate.choices import Appearance, Benchmark
-from stages.track.json_file import json_target
 
 app = typer.Typer(help="Measure how right results are, against a known truth.", no_args_is_help=True)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stages.track.json_file import json_target
+from pipeline.json_file import json_target
 
 if TYPE_CHECKING:
     from stages.track.appearance.embedder import Embedder

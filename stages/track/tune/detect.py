@@ -12,7 +12,15 @@ from pydantic import ValidationError
 from pipeline.errors import ConfigError, SightlineError, SourceError, StageError
 from pipeline.frame import Frame, Gap
 from pipeline.objects import Detections
-from pipeline.plugin import Stage, StageContext, StreamInfo, load_plugin, plugin_names, scheme_of
+from pipeline.plugin import (
+    Stage,
+    StageContext,
+    StreamInfo,
+    load_plugin,
+    plugin_names,
+    scheme_of,
+    stages_giving,
+)
 from stages.track.appearance.embedder import Embedder
 from stages.track.tune.recording import Recording
 
@@ -44,10 +52,12 @@ def detector_named(name: str, settings: Mapping[str, str]) -> Stage:
         ConfigError: if it is unknown, no detector, a setting is wrong, or weights are missing.
     """
     if name not in plugin_names("stage"):
-        raise ConfigError(f"unknown detector '{name}'; known: {', '.join(_detectors())}")
+        raise ConfigError(f"unknown detector '{name}'; known: {', '.join(stages_giving('detections'))}")
     plugin = load_plugin("stage", name)
     if "detections" not in plugin.gives:
-        raise ConfigError(f"stage '{name}' is no detector; detectors: {', '.join(_detectors())}")
+        raise ConfigError(
+            f"stage '{name}' is no detector; detectors: {', '.join(stages_giving('detections'))}"
+        )
     values = {key: _value(text) for key, text in settings.items()}
     try:
         options = plugin.Options.model_validate(values)
@@ -196,18 +206,6 @@ def _blaming(kind: type[SightlineError], what: str) -> Iterator[None]:
         raise kind(f"{what}: " + " ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
-def _detectors() -> list[str]:
-    found = []
-    for name in plugin_names("stage"):
-        try:
-            gives = load_plugin("stage", name).gives
-        except ConfigError:
-            continue
-        if "detections" in gives:
-            found.append(name)
-    return found
-
-
 def _value(text: str) -> Any:
     """Return a list for "[a, b]"; all else stays text, which pydantic reads as what is wanted."""
     text = text.strip()
@@ -226,3 +224,7 @@ def _complaint(name: str, plugin: Any, error: ValidationError) -> str:
         return f"detector '{name}' needs '{key}': give --detector-set {key}=VALUE"
     said = first["msg"].replace("Input should be", "must be")
     return f"detector '{name}': {key}: {said}, found '{first['input']}'"
+
+
+def _detectors() -> list[str]:
+    return stages_giving("detections")

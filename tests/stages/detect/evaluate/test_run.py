@@ -14,7 +14,7 @@ from pipeline.objects import Detections
 from pipeline.picture import Picture
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.detect.base import Detector
-from stages.detect.evaluate.detector import Choice, configured, detectors, named
+from stages.detect.evaluate.detector import Choice, configured, named
 from stages.detect.evaluate.read import read_dataset
 from stages.detect.evaluate.run import evaluate
 from tests.stages.detect.evaluate.datasets import HEIGHT, WIDTH, write_coco, write_yolo
@@ -172,8 +172,6 @@ def test_the_detector_of_a_configuration(tmp_path: Path) -> None:
 
 
 def test_detectors_by_name() -> None:
-    assert {"onnx", "yolo", "hog"} <= set(detectors())
-    assert "track" not in detectors()
     assert named("hog", ["confidence=0.5"]).settings == {"confidence": 0.5}
     with pytest.raises(ConfigError, match="stage 'track' is no detector"):
         named("track")

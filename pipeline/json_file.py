@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import SinkError
+from pipeline.secret import without_credentials
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def json_target(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]
 
     write("", "a")
     try:
-        yield lambda document: write(json.dumps(document, indent=2) + "\n", "w")
+        yield lambda document: write(without_credentials(json.dumps(document, indent=2)) + "\n", "w")
     except BaseException:
         if is_new:
             path.unlink(missing_ok=True)
