@@ -29,6 +29,7 @@ from stages.detect.runtime.graph import Graph
 from stages.detect.runtime.options import RuntimeOptions
 from stages.detect.runtime.shared import Inference
 from stages.detect.torch_run import device_of, need
+from stages.detect.yolo.exported import SUFFIXES, Exported
 from stages.detect.yolo.torch_runtime import TorchRuntime, precision_of
 from stages.detect.yolo.weights import Weights
 
@@ -87,7 +88,7 @@ class YoloDetector(OnnxDetector):
     """Kinds of torch devices that scale and convert pictures; a CPU does it sooner by OpenCV."""
 
     def __init__(self, options: YoloOptions, context: StageContext) -> None:
-        self._weights: Lease[Weights] | None = None
+        self._weights: Lease[Weights] | Lease[Exported] | None = None
         self._device: Any = None
         try:
             super().__init__(options, context)
@@ -105,8 +106,16 @@ class YoloDetector(OnnxDetector):
         options: YoloOptions = self.options
         file = resolve(options.model)
         suffix = file.path.suffix.lower()
-        if suffix not in (_TORCH, *_OTHERS):
-            raise ModelError(f"'{options.model}' is no .pt, .onnx or .xml file; set 'model' to one of these")
+        if suffix not in (_TORCH, *_OTHERS, *SUFFIXES):
+            raise ModelError(
+                f"'{options.model}' is no .pt, .onnx, .xml or .engine file; set 'model' to one of these"
+            )
+        if suffix in SUFFIXES:
+            if options.runtime not in ("auto", "torch"):
+                raise ModelError(
+                    f"runtime: {options.runtime} does not run '{file.path.name}', torch does; set it to auto"
+                )
+            return file, self._on_torch(file)
         if suffix in _OTHERS:
             if options.runtime == "torch":
                 raise ModelError(f"runtime: torch runs .pt files, not '{file.path.name}'; set it to auto")
@@ -133,9 +142,16 @@ class YoloDetector(OnnxDetector):
             "channels_last": options.channels_last,
             "compiled": options.compile,
         }
-        self._weights = self.context.shared.lease(
-            (Weights, file.sha256, str(device), *what.values()), lambda: Weights(file.path, device, **what)
-        )
+        if file.path.suffix.lower() in SUFFIXES:
+            key = (Exported, file.sha256, str(device), what["half"])
+            self._weights = self.context.shared.lease(
+                key, lambda: Exported(file.path, device, half=what["half"])
+            )
+        else:
+            self._weights = self.context.shared.lease(
+                (Weights, file.sha256, str(device), *what.values()),
+                lambda: Weights(file.path, device, **what),
+            )
         return self._weights.value.graph
 
     def _buffers(self, spec: InputSpec, count: int) -> Tensors | DeviceTensors:

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.errors import ModelError
 from stages.detect.runtime.base import Inputs, MissingRuntimeError, OutOfMemoryError, Outputs, Precision
 from stages.detect.torch_run import first_line
+from stages.detect.yolo.exported import Exported
 from stages.detect.yolo.weights import Weights, tensors
 
 
@@ -57,7 +58,7 @@ class TorchRuntime:
 
     def __init__(
         self,
-        weights: Weights,
+        weights: Weights | Exported,
         device: Any,
         *,
         precision: Precision,

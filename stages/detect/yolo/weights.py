@@ -14,7 +14,7 @@ from stages.detect.runtime.graph import Graph, TensorInfo
 from stages.detect.torch_run import first_line
 
 _PROBE_PX = 256
-_TASKS = ("detect", "segment", "pose", "obb")
+TASKS = ("detect", "segment", "pose", "obb")
 _MOST_DETECTIONS = 300
 
 
@@ -62,10 +62,10 @@ class Weights:
                 f"the weights '{path}' do not run ({first_line(error)}); use a model of ultralytics "
                 f"that was made with this version ({ultralytics.__version__}) or an older one"
             ) from error
-        if network.task not in _TASKS:
+        if network.task not in TASKS:
             raise ModelError(
                 f"the weights '{path}' find no boxes (their task is {network.task}); use a model for one of "
-                f"{', '.join(_TASKS)}"
+                f"{', '.join(TASKS)}"
             )
         self.graph = _graph(network.task, module, outputs)
         module.requires_grad_(False)

@@ -175,6 +175,41 @@ def test_input_made_on_the_device_shows_nearly_the_same(
     stage.close()
 
 
+@pytest.fixture(scope="module")
+def torchscript(weights: Path) -> Path:
+    """What ultralytics' exporter makes of them: loaded as a TensorRT engine is, but on any box."""
+    from ultralytics import YOLO
+
+    return Path(YOLO(str(weights)).export(format="torchscript", imgsz=320, verbose=False))
+
+
+@needs_ultralytics
+@pytest.mark.slow
+def test_an_export_for_torch_finds_what_the_weights_find(weights: Path, torchscript: Path) -> None:
+    shown = picture(size=(320, 320))
+    plain = detected(weights, shown, runtime="torch")
+    stage = detector(torchscript, image_size=None)
+    found, again = stage.detect([shown, shown])
+    stage.close()
+    assert isinstance(found, Detections)
+    assert isinstance(again, Detections)
+    assert len(found) > 5
+    near(found.score[:3], plain.score[:3], 1e-3)
+    near(found.xyxy[:3], plain.xyxy[:3], 0.05)
+    near(again.xyxy, found.xyxy, 1e-3)
+    with pytest.raises(ModelError, match=r"openvino does not run 'random11n\.torchscript', torch does"):
+        detector(torchscript, runtime="openvino")
+
+
+@needs_ultralytics
+@pytest.mark.slow
+def test_an_engine_needs_its_gpu(tmp_path: Path) -> None:
+    path = tmp_path / "yolo11n.engine"
+    path.write_bytes(bytes(range(256)) * 8)
+    with pytest.raises(ModelError, match="is a TensorRT engine and needs an NVIDIA GPU, not 'cpu'"):
+        detector(path, device="cpu")
+
+
 @needs_ultralytics
 @pytest.mark.slow
 def test_several_pictures_give_what_one_by_one_gives(weights: Path) -> None:
