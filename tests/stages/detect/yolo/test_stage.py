@@ -392,7 +392,7 @@ def test_what_is_not_to_be_had_is_named(weights: Path, change: dict[str, Any], s
     [
         ("missing.pt", "auto", "no weights at"),
         ("folder/yolo11n.pt", "auto", "no weights at"),
-        ("notes.txt", "auto", "is no .pt, .onnx or .xml file"),
+        ("notes.txt", "auto", "is no .pt, .onnx, .xml or .engine file"),
     ],
 )
 def test_weights_that_are_nowhere_are_named(
