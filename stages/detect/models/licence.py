@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from pipeline.errors import ModelError
@@ -14,10 +15,13 @@ _AGPL_MEANS = (
     "from Ultralytics (ultralytics.com/license)"
 )
 _MOST_CHARACTERS = 60
+_MOST_BYTES = 16 << 20
 
 
 def licence_within(path: Path) -> str:
-    """Return the licence that an ONNX or OpenVINO file notes (exports of ultralytics do), else "unknown"."""
+    """Return the licence that a file notes (weights and exports of ultralytics do), else "unknown"."""
+    if path.suffix.lower() == ".pt":
+        return AGPL if _notes_agpl(path) else UNKNOWN
     if path.suffix.lower() not in {".onnx", ".xml"}:
         return UNKNOWN
     try:
@@ -26,6 +30,24 @@ def licence_within(path: Path) -> str:
         return UNKNOWN
     words = " ".join(text.split())
     return AGPL if words.startswith(AGPL) else words[:_MOST_CHARACTERS] or UNKNOWN
+
+
+def _notes_agpl(path: Path) -> bool:
+    """Whether weights of ultralytics say so in their pickle, which is searched and not loaded."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
+            if name is None:
+                return False
+            with archive.open(name) as file:
+                return AGPL.encode() in file.read(_MOST_BYTES)
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+    ):  # whoever loads it says what is wrong
+        return False
 
 
 def notice(name: str, licence: str) -> str | None:
