@@ -79,9 +79,9 @@ class TorchvisionDetector(Detector):
         for package in ("torch", "torchvision"):
             need(package, "torchvision", "torchvision")
         self.batch = options.batch
-        device = device_of(options.device)
         names = _names(options)
-        file = resolve(options.model)
+        file = resolve(options.model)  # what is wrong with it is told before torch is imported, for seconds
+        device = device_of(options.device)
         self.model_hash = file.hash
         self._names = np.array(names)
         self._wanted = wanted(options.labels, names) & (self._names != "")
