@@ -34,8 +34,9 @@ def encoded(
     height: int = HEIGHT,
     first: int = 0,
     options: Mapping[str, str] | None = None,
+    b_frames: bool = False,
 ) -> bytes:
-    """Return a video without B frames in an FFmpeg container format, from time `first` / `rate`."""
+    """Return a video in an FFmpeg container format, from time `first` / `rate`, with B frames on demand."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container, options=dict(options or {})) as output:
         stream = output.add_stream(codec, rate=rate)
@@ -44,7 +45,8 @@ def encoded(
         stream.gop_size = key_every
         stream.thread_count = 1
         if codec == "libx264":
-            stream.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "scenecut=0"}
+            live = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "scenecut=0"}
+            stream.options = {"preset": "medium"} if b_frames else live
         for number in range(first, first + pictures):
             frame = av.VideoFrame.from_ndarray(picture(number, width, height), format="bgr24")
             frame.pts = number

@@ -98,6 +98,17 @@ def test_a_recorder_that_announces_a_length_sets_its_own_pace(tmp_path: Path) ->
     assert played.error is None
 
 
+def test_b_frames_come_in_the_order_of_showing(tmp_path: Path) -> None:
+    """And none of them is taken for the end of a picture that has more slices."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(encoded(60, "mp4", b_frames=True))
+    with RtspServer({"/clip": clip(path)}) as recorder:
+        played = play(recorder.url("/clip"), 50)
+    assert not played.gaps
+    steps = [later - earlier for earlier, later in pairwise(played.times_s)]
+    assert steps == pytest.approx([0.04] * 49, abs=0.001)
+
+
 def test_two_connections_are_two_runs(camera: RtspServer) -> None:
     assert play(camera.url("/h264"), 1).info.run != play(camera.url("/h264"), 1).info.run
 
