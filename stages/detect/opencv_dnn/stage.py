@@ -22,6 +22,7 @@ from stages.detect.classes import VOC_NAMES, read_names, wanted
 from stages.detect.coco import COCO_NAMES
 from stages.detect.models.resolve import resolve
 from stages.detect.opencv_dnn import caffe, darknet
+from stages.detect.runtime.guard import Guard
 from stages.detect.runtime.shared import BAD_OUTPUT
 from stages.detect.spend.options import DetectorOptions
 
@@ -75,6 +76,9 @@ class OpencvDnnOptions(DetectorOptions):
     device: Literal["cpu", "cuda", "opencl"] = Field(
         "cpu", description="cuda needs an OpenCV built with CUDA, which the one of PyPI is not."
     )
+    timeout_s: float = Field(
+        30.0, ge=1, le=3600, description="A call that takes longer is given up, and its picture lost, s."
+    )
 
 
 class _Files(NamedTuple):
@@ -115,8 +119,9 @@ class OpencvDnnDetector(Detector):
         weights = resolve(options.model)
         self.model_hash = weights.hash
         self._files = _Files(weights.path, _config(options.config))
-        self._network = _open(options, self._files)
-        self._names = np.array(_names(options.classes, self._network.classes, self._files))
+        files = self._files
+        self._guard = Guard(weights.path.name, options.timeout_s, lambda: _open(options, files))
+        self._names = np.array(_names(options.classes, self._guard.net.classes, files))
         self._wanted = wanted(options.labels, self._names.tolist())
         self._warm_up()
 
@@ -126,15 +131,15 @@ class OpencvDnnDetector(Detector):
 
     def close(self) -> None:
         """Free the network."""
-        self._network = self._network._replace(net=None)
+        self._guard.net = self._guard.net._replace(net=None)
 
     def _detect(self, picture: Picture) -> Detections:
-        outputs = self._run(picture.fit(self._network.width, self._network.height))
+        network = self._guard.net
+        bgr = picture.fit(network.width, network.height)
+        outputs = self._guard.call(lambda net: _run(net, bgr))
         if not all(np.isfinite(output).all() for output in outputs):
             raise FrameLost(BAD_OUTPUT, f"'{self.options.model}' gave what is no finite number")
-        xyxy, score, number = self._network.decode(
-            outputs, picture.width, picture.height, self.options.confidence
-        )
+        xyxy, score, number = network.decode(outputs, picture.width, picture.height, self.options.confidence)
         chosen = self._wanted[number]
         edges = np.array([picture.width, picture.height] * 2, np.float32)
         xyxy, score, number = np.clip(xyxy[chosen], 0, edges), score[chosen], number[chosen]
@@ -142,18 +147,12 @@ class OpencvDnnDetector(Detector):
         kept = suppress(xyxy, score, group, self.options.nms_iou)
         return Detections(xyxy[kept], np.clip(score[kept], 0, 1), self._names[number[kept]])
 
-    def _run(self, bgr: npt.NDArray[np.uint8]) -> list[F32Array]:
-        network = self._network
-        # OpenCV takes the mean in the order of the input's channels, after they are swapped.
-        mean = network.mean[::-1] if network.rgb else network.mean
-        network.net.setInput(cv2.dnn.blobFromImage(bgr, network.scale, (0, 0), mean, network.rgb))
-        return [np.asarray(output, np.float32) for output in network.net.forward(network.outputs)]
-
     def _warm_up(self) -> None:
         """Run the network once: OpenCV finds layers without weights only now."""
-        network = self._network
+        network = self._guard.net
+        grey = np.full((network.height, network.width, 3), 128, np.uint8)
         try:
-            outputs = _quietly(lambda: self._run(np.full((network.height, network.width, 3), 128, np.uint8)))
+            outputs = _quietly(lambda: _run(network, grey))
         except cv2.error as error:
             raise _refused(self._files, error) from error
         if not all(np.isfinite(output).all() for output in outputs):
@@ -161,6 +160,13 @@ class OpencvDnnDetector(Detector):
                 f"the weights '{self._files.model}' give numbers that are not finite; they are damaged, or "
                 f"of another network than '{self._files.config.name}'"
             )
+
+
+def _run(network: _Network, bgr: npt.NDArray[np.uint8]) -> list[F32Array]:
+    # OpenCV takes the mean in the order of the input's channels, after they are swapped.
+    mean = network.mean[::-1] if network.rgb else network.mean
+    network.net.setInput(cv2.dnn.blobFromImage(bgr, network.scale, (0, 0), mean, network.rgb))
+    return [np.asarray(output, np.float32) for output in network.net.forward(network.outputs)]
 
 
 def _config(text: str) -> Path:

@@ -18,6 +18,7 @@ from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS, suppress
 from stages.detect.classes import read_names, wanted
 from stages.detect.models.resolve import resolve
+from stages.detect.runtime.guard import Guard
 from stages.detect.runtime.shared import BAD_OUTPUT
 from stages.detect.torch_run import Batches, TorchOptions, device_of, is_half, need
 from stages.detect.torchvision.network import Found, Network, Weights, published_classes
@@ -59,6 +60,9 @@ class TorchvisionOptions(TorchOptions):
         description="Longer side of the input, px; default: the network's own (often 1333).",
     )
     max_detections: int = Field(100, ge=1, le=3000, description="At most this many detections per picture.")
+    timeout_s: float = Field(
+        30.0, ge=1, le=3600, description="A call that takes longer is given up, and its picture lost, s."
+    )
 
 
 class TorchvisionDetector(Detector):
@@ -98,15 +102,20 @@ class TorchvisionDetector(Detector):
             (Weights, options.network, file.sha256, *map(str, what.values())),
             lambda: Weights(options.network, file.path, file.hash, **what),
         )
-        try:
-            self._network: Network | None = Network(
-                self._lease.value,
+        shared = self._lease.value
+
+        def make() -> Network:
+            return Network(
+                shared,
                 image_size=options.image_size,
                 confidence=options.confidence,
                 nms_iou=options.nms_iou,
                 max_detections=options.max_detections,
                 half=is_half(options.half, device),
             )
+
+        try:
+            self._guard: Guard[Network] | None = Guard(file.path.name, options.timeout_s, make)
         except ConfigError:
             self._lease.close()
             raise
@@ -126,13 +135,13 @@ class TorchvisionDetector(Detector):
 
     def close(self) -> None:
         """Free the network, if no other stream has it."""
-        self._network = None
+        self._guard = None
         self._lease.close()
 
     def _run(self, pictures: Sequence[Picture]) -> list[Found | None]:
-        if self._network is None:
+        if self._guard is None:
             raise StageError("the stage 'torchvision' is closed")
-        return self._network.run(pictures, self._wanted)
+        return self._guard.call(lambda network: network.run(pictures, self._wanted))
 
     def _detections(self, found: Found, picture: Picture) -> Detections:
         edges = np.array([picture.width, picture.height] * 2, np.float32)
