@@ -54,6 +54,7 @@ def test_three_runs_give_the_same_bytes(source: str, tmp_path: Path, sightline: 
     assert counts[0] == counts[1] == counts[2]
 
 
+@pytest.mark.slow
 def test_two_files_together_are_the_two_alone(tmp_path: Path, sightline: Sightline) -> None:
     """R25: streams share a process and nothing else."""
     clip = write_crossing_video(tmp_path / "clip.mp4")

@@ -104,6 +104,7 @@ def test_another_scene_is_learned_anew_without_boxes() -> None:
     assert np.mean([len(boxes) == 1 for t, boxes, _ in found if t > 2.5]) > 0.9
 
 
+@pytest.mark.slow
 def test_learning_goes_by_time_and_not_by_pictures() -> None:
     def parks(t: float) -> tuple[int, int, int, int] | None:
         return (100, 60, 160, 100) if t >= 6.0 else None

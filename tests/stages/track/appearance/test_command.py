@@ -42,6 +42,7 @@ def test_help_teaches(sightline: Sightline) -> None:
         assert word in said.out, word
 
 
+@pytest.mark.slow
 def test_a_network_and_its_figures(tmp_path: Path, sightline: Sightline) -> None:
     out = tmp_path / "made" / "people.onnx"
     ran = sightline(COMMAND, small(tmp_path), "--out", out, "--epochs", 1, "--threads", 1, "--device", "cpu")

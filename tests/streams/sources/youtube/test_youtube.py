@@ -127,6 +127,7 @@ def test_a_playlist_plays(site: Site, tmp_path: Path) -> None:
     assert len(frames(page.read())) == 50
 
 
+@pytest.mark.slow
 def test_a_link_that_expires_is_renewed_by_the_next_instance(site: Site, tmp_path: Path) -> None:
     pictures = [flat(index) for index in range(250)]
     write_video(tmp_path / "live.ts", pictures, container="mpegts", gop=5, options={"tune": "zerolatency"})
