@@ -104,20 +104,26 @@ class Channel(Generic[Item]):
             self._append(item, size)
             return True
 
-    def take(self, most: int = 1, *, fill: bool = False) -> list[Item]:
+    def take(
+        self, most: int = 1, *, fill: bool = False, patience_s: float | None = None, whole: int = 1
+    ) -> list[Item]:
         """Wait for items and take up to `most` of them, oldest first; [] once closed and empty.
 
         Args:
             most: the largest number of items to take.
             fill: wait until `most` items are there (or no more can come), so that batches of a file do not
                 depend on timing. The wait also ends when the channel is full.
+            patience_s: with `fill`, when nothing has come for so long, go on with what is there.
+            whole: but then with a multiple of this.
         """
         with self._changed:
             if not self._items:
                 self._behind = 0  # the consumer is back before the next item: it has caught up
             self._wanted = most if fill else 1
             while not self._closed and not self._producer_waits and len(self._items) < self._wanted:
-                self._changed.wait()
+                if not self._changed.wait(patience_s) and len(self._items) >= whole:
+                    most = len(self._items) // whole * whole
+                    break
             self._catch_up(most)
             batch = [self._pop() for _ in range(min(most, len(self._items)))]
             self._producer_waits = False

@@ -21,7 +21,9 @@ from pipeline.plugin import Stage, StreamInfo
 from pipeline.stopwatch import Stopwatch
 
 _RECORDED = 4
-"""So many pictures of a recording are taken at once, at least: waking a thread for each costs 50 us."""
+"""So many pictures of a recording are taken at once: waking a thread for each costs 50 us of CPU."""
+_PATIENCE_S = 0.05
+"""But a source that is slower than this is not waited for."""
 NamedStage = tuple[str, Stage]
 """A stage with the name it has in the configuration."""
 
@@ -81,7 +83,7 @@ class Compute:
         """
         self._open(info)
         most = self._batch * -(-_RECORDED // self._batch) if full else self._batch
-        while taken := self._frames.take(most, fill=full):
+        while taken := self._frames.take(most, fill=full, patience_s=_PATIENCE_S, whole=self._batch):
             left = len(taken)
             try:
                 for infos, batch in _batches(taken, self._batch):

@@ -234,3 +234,20 @@ def test_news_pass_beside_the_capacity_and_are_bounded() -> None:
     assert channel.take(9) == [1, 2, 3]
     channel.close()
     assert not channel.put_beyond(5, most=3)
+
+
+@pytest.mark.parametrize(("there", "whole", "taken"), [(1, 1, 1), (3, 1, 3), (3, 2, 2), (4, 2, 4)])
+def test_what_does_not_fill_up_in_time_is_taken_in_whole_batches(there: int, whole: int, taken: int) -> None:
+    channel = make("every", items=6)
+    for item in range(there):
+        channel.put(item)
+    assert channel.take(4, fill=True, patience_s=0.01, whole=whole) == list(range(taken))
+
+
+def test_less_than_a_batch_is_waited_for() -> None:
+    channel = make("every", items=6)
+    channel.put(1)
+    later = threading.Timer(0.05, channel.put, [2])
+    later.start()
+    assert channel.take(4, fill=True, patience_s=0.005, whole=2) == [1, 2]
+    later.join(JOIN_S)

@@ -40,6 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mount", "codec"), [("/h264", "h264"), ("/h265", "hevc"), ("/mjpeg", "mjpeg")])
 def test_a_pattern_comes_in_each_codec(server: RtspServer, mount: str, codec: str) -> None:
     with opened(server.url(mount)) as container:

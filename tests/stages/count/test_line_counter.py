@@ -210,6 +210,7 @@ def test_who_stays_does_not_keep_others_from_being_forgotten():
     assert len(line) == 1
 
 
+@pytest.mark.slow
 def test_state_is_bounded_for_100_000_ids():
     line = counter(vanished_s=0.5, forget_s=2.0)
     ids = itertools.count()

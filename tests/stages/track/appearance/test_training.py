@@ -53,6 +53,7 @@ def test_a_few_batches_help_already() -> None:
     assert found.after.auc > found.before.auc + 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", list(LossName))
 def test_the_same_seed_gives_the_same_network(loss: LossName) -> None:
     crops = crop_set(6, 4)

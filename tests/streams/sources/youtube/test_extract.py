@@ -97,6 +97,7 @@ def test_the_media_of_a_page(site: Site, page: str, changes: dict[str, Any], med
     assert "User-Agent" in found["headers"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "media"),
     [
@@ -175,6 +176,7 @@ def test_cookies_are_sent_and_their_file_stays_as_it_is(site: Site, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
