@@ -2,6 +2,8 @@
 
     python -m benchmarks.detection [--rounds 3] [--only NAME ...] [--video FILE]
 
+needs the extras `yolo` and `openvino`, and the package `lap` for ultralytics' tracker (`pip install lap`).
+
 Every row is a process of its own that goes once over a 1080p file; rows take turns in each round, so that a
 slow minute of a shared machine hits all of them. The network is YOLO11n at 640 x 384 with random weights: its
 speed is real, and what it finds is replaced by the boxes that YOLOX nano finds in the same clip, so that all

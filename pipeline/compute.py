@@ -45,7 +45,7 @@ class Compute:
     Args:
         config: of the stream.
         stages: in their order.
-        batch: frames that are taken at once, at most.
+        batch: most frames that a stage processes at once.
         frames: where frames come from.
         output: where they go.
         books: of the stream.
@@ -83,7 +83,8 @@ class Compute:
         """
         self._open(info)
         most = self._batch * -(-_RECORDED // self._batch) if full else self._batch
-        while taken := self._frames.take(most, fill=full, patience_s=_PATIENCE_S, whole=self._batch):
+        patience_s = _PATIENCE_S if full else None  # a camera's thread sleeps until there is a picture
+        while taken := self._frames.take(most, fill=full, patience_s=patience_s, whole=self._batch):
             left = len(taken)
             try:
                 for infos, batch in _batches(taken, self._batch):

@@ -44,7 +44,7 @@ def within(limit_s: float, call: Callable[[], T], late: Callable[[T], None]) -> 
                 late(result)
         done.set()
 
-    threading.Thread(target=work, name="opening", daemon=True).start()
+    threading.Thread(target=work, name="within", daemon=True).start()
     done.wait(limit_s)
     with lock:
         given_up = not results and not errors
