@@ -78,7 +78,15 @@ class Engine:
         # Streams first: a missing package or missing weights should leave no empty folder behind.
         served: dict[str, list[NamedSink]] = {stream.name: [] for stream in self.config.streams}
         self.streams = [
-            Stream(stream, served[stream.name], self._bus, self._stream_ended, self._clock, self._shared)
+            Stream(
+                stream,
+                served[stream.name],
+                self._bus,
+                self._stream_ended,
+                self._clock,
+                self._shared,
+                self.config.out,
+            )
             for stream in self.config.streams
         ]
         self._claims.enter_context(claimed(self.config.out))

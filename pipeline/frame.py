@@ -18,8 +18,8 @@ Counts = Mapping[str, Mapping[str, Mapping[str, int]]]
 _TOLD_CHARACTERS = 400
 _MORE = "and more"
 
-Line = tuple[tuple[float, float], tuple[float, float]]
-"""A directed line in pixels: (x, y) of its start, (x, y) of its end."""
+Line = tuple[tuple[float, float], ...]
+"""A directed line in pixels: the (x, y) of its start, of its bends if it has any, and of its end."""
 
 Area = tuple[tuple[float, float], ...]
 """A polygon in pixels: the (x, y) of its corners."""
@@ -95,6 +95,9 @@ class Frame:
         lines: where the counter's lines lie, by name, so that a drawing stage can show them.
         motion: how what is seen moves, set by a stage of optical flow; None where it was not measured.
         areas: zones and places worth a look, by name, so that a drawing stage can show them.
+        notes: what there is to say of an area, by its name ("3 waiting, 41 s"), to be drawn beside it.
+        suspended: why places in this picture cannot be trusted ("moved", "covered"), set by a stage that
+            watches the camera's health; lines and zones pause meanwhile. None when all is well.
         events: what became known at this frame.
         overlay: how to paint the results, set by a drawing stage.
     """
@@ -114,6 +117,8 @@ class Frame:
     lines: Mapping[str, Line] | None = None
     motion: MotionField | None = None
     areas: Mapping[str, Area] | None = None
+    notes: Mapping[str, str] | None = None
+    suspended: str | None = None
     events: list[Event] = field(default_factory=list)
     overlay: Overlay | None = None
     _drawn: U8Array | None = field(default=None, repr=False)

@@ -138,11 +138,14 @@ class StageContext:
         stream: name of the stream it serves.
         config_hash: hash of that stream's effective stage settings, for `Producer`.
         shared: what the stages of one run have in common; a stage that is made alone has its own.
+        folder: where the run's results go (the configuration's `out`); it need not exist yet. None when
+            nothing is to be written: a stage that is made alone writes no files.
     """
 
     stream: str
     config_hash: str = ""
     shared: Shared = field(default_factory=Shared, compare=False, repr=False)
+    folder: Path | None = None
 
 
 class Stage:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from pipeline.ages import Ages
@@ -72,6 +73,7 @@ class Stream:
         on_end: called once when all three threads are done.
         clock: monotonic seconds, for the report.
         shared: what the stages of all streams have in common; its own when None.
+        folder: where stages may write files, None for nowhere.
 
     Raises:
         ConfigError: if a stage cannot be built (missing weights, a missing package).
@@ -85,6 +87,7 @@ class Stream:
         on_end: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         shared: Shared | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.config = config
         self.ledger = Ledger()
@@ -102,7 +105,7 @@ class Stream:
         self._news: tuple[object, ...] = ()
         self._run_id = ""
         self._opened: Future[StreamInfo | None] = Future()
-        context = StageContext(config.name, config.config_hash, shared or Shared())
+        context = StageContext(config.name, config.config_hash, shared or Shared(), folder)
         self._stages: list[NamedStage] = []
         for step in config.stages:
             with blaming(StageError, f"stream '{config.name}': stage '{step.name}' cannot be made"):
