@@ -39,7 +39,7 @@ def crossings(folder: Path) -> dict[str, list[float]]:
     return times
 
 
-@pytest.mark.parametrize("method", ["mog2", "knn"])
+@pytest.mark.parametrize("method", ["mog2", pytest.param("knn", marks=pytest.mark.slow)])
 def test_cars_that_make_the_exposure_jump(method: str, tmp_path: Path, sightline: Sightline) -> None:
     """Two up (frames 70 and 205 of 12.5 a second), two down (207 and 335), and nothing else."""
     clip = shared("video/car-detection.mp4")

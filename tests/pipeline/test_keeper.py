@@ -320,7 +320,15 @@ def test_a_box_without_a_thread_to_spare_is_tried_again(monkeypatch: pytest.Monk
     assert "cannot be read: can't start new thread" in {status.detail for status in kept.statuses}
 
 
-@pytest.mark.parametrize("script", [["silent"], ["connect", "silent"], ["open", 0.0, "silent"], ["deaf"]])
+@pytest.mark.parametrize(
+    "script",
+    [
+        ["silent"],
+        ["connect", "silent"],
+        ["open", 0.0, "silent"],
+        pytest.param(["deaf"], marks=pytest.mark.slow),
+    ],
+)
 def test_stop_returns_in_every_state(script: list[object]) -> None:
     reached = threading.Event()
     camera = Camera([*script[:-1], reached.set, script[-1]])

@@ -93,6 +93,7 @@ def test_a_picture_without_a_barcode_reads_as_none() -> None:
         ("admin:right", None),
     ],
 )
+@pytest.mark.slow
 def test_digest_authentication(user: str | None, error: type[Exception] | None) -> None:
     with RtspServer({"/cam": pattern(key_every=5)}, user="admin", password="right") as private:
         if error is None:

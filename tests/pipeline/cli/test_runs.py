@@ -39,7 +39,10 @@ def status(report: Path) -> str | None:
     return json.loads(report.read_text())["status"] if report.exists() else None
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_a_signal_ends_the_source_and_leaves_a_whole_report(number: int, tmp_path: Path) -> None:
     source = f"street={STREET}3600"
     run = start(
@@ -64,6 +67,7 @@ def test_a_signal_ends_the_source_and_leaves_a_whole_report(number: int, tmp_pat
     assert frames["captured"] == frames["finished"]
 
 
+@pytest.mark.slow
 def test_a_run_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
     source = f"street={STREET}3600"
     run = start(
@@ -159,8 +163,8 @@ def test_the_report_is_written_where_stdout_takes_no_summary(tmp_path: Path) -> 
     assert status(tmp_path / "report.json") == "done"
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-@pytest.mark.parametrize("quiet", [True, False])
+@pytest.mark.parametrize("terminal", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("quiet", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_why_a_stream_failed_is_said_at_once_and_once(terminal: bool, quiet: bool, tmp_path: Path) -> None:
     sources = [f"bad={tmp_path}/nowhere.mp4", f"good={STREET}3600"]
     config = load_config("traffic", sets=["stages=[]", "sinks=[]"], sources=sources, out=tmp_path)
@@ -225,6 +229,7 @@ def test_run_says_how_a_file_with_an_equals_sign_is_given(tmp_path: Path, sightl
     assert "10 of 10 frames" in ran.out
 
 
+@pytest.mark.slow
 def test_a_run_whose_progress_nobody_reads_goes_on(tmp_path: Path) -> None:
     """As in `sightline run ... 2>&1 | head`: the counts matter more than the reader."""
     reader, writer = os.pipe()

@@ -38,6 +38,7 @@ def judged(seen: Frame) -> np.ndarray:
     return xyxy[xyxy[:, 3] - xyxy[:, 1] > 0.1 * seen.picture.height]
 
 
+@pytest.mark.slow
 def test_faces_of_real_people_are_found() -> None:
     detector = HaarDetector(HaarOptions(), CONTEXT)
     found = right = 0

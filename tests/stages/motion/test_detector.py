@@ -24,6 +24,7 @@ OPEN = [
 
 
 @pytest.mark.parametrize(("method", "closeness"), [("mog2", 0.75), ("knn", 0.6)])
+@pytest.mark.slow
 def test_each_car_is_one_box_while_the_exposure_jumps(method: str, closeness: float) -> None:
     detector = MotionDetector(MotionOptions(method=method), CONTEXT)
     boxes = []
@@ -41,6 +42,7 @@ def test_each_car_is_one_box_while_the_exposure_jumps(method: str, closeness: fl
         assert np.diag(iou(np.array(cars, float), found)).min() > closeness
 
 
+@pytest.mark.slow
 def test_cars_of_dense_traffic_are_mostly_apart() -> None:
     detector = MotionDetector(MotionOptions(), CONTEXT)
     for index, seen in enumerate(frames(shared("video/traffic_a.mp4"))):

@@ -124,6 +124,7 @@ def test_learning_goes_by_time_and_not_by_pictures() -> None:
     assert 7.0 < gone_after(1) < 11.0
 
 
+@pytest.mark.slow
 def test_after_a_gap_the_new_background_is_learned_faster() -> None:
     def seen_s(gap_s: float) -> float:
         model = BackgroundModel(history_s=8.0)

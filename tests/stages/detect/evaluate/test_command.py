@@ -41,6 +41,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_network_on_footage(people: Path, tmp_path: Path, sightline: Sightline) -> None:
     weights = shared("weights/yolox_nano.onnx")
     target = tmp_path / "scores.json"
@@ -71,6 +72,7 @@ def test_a_network_on_footage(people: Path, tmp_path: Path, sightline: Sightline
     assert "pycocotools" in document["versions"]
 
 
+@pytest.mark.slow
 def test_the_detector_of_a_configuration(people: Path, tmp_path: Path, sightline: Sightline) -> None:
     (tmp_path / "run.yaml").write_text("{streams: {a: a.mp4}, stages: [{hog: {nms_iou: 0.3}}, track]}")
     words = ["--config", tmp_path / "run.yaml", "--name", "person=pedestrian", "--set", "nms_iou=0.4"]

@@ -121,6 +121,7 @@ def test_any_bytes_are_fields_or_a_value_error(data: bytes) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(places=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8))
+@pytest.mark.slow
 def test_flipped_bytes_give_a_graph_or_a_model_error(
     tmp_path_factory: pytest.TempPathFactory, places: list[tuple[int, int]]
 ) -> None:
@@ -135,6 +136,7 @@ def test_flipped_bytes_give_a_graph_or_a_model_error(
 
 
 @pytest.mark.parametrize("side", [8, "side"])
+@pytest.mark.slow
 def test_an_openvino_model_says_the_same(tmp_path: Path, side: int | str) -> None:
     openvino = pytest.importorskip("openvino")
     source = read_graph(networks.convolution(tmp_path / "a.onnx", 1, side))

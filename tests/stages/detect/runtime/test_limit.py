@@ -59,6 +59,7 @@ leave(7)
 """
 
 
+@pytest.mark.slow
 def test_a_network_that_hangs_at_its_first_run_is_one_line_and_the_process_ends(tmp_path: Path) -> None:
     path = networks.looped(tmp_path / "loop.onnx")
     ended = subprocess.run(

@@ -163,6 +163,7 @@ def test_a_file_with_a_good_head_and_a_bad_body_is_one_line(tmp_path: Path, name
 
 
 @pytest.mark.parametrize("half", [False, True])
+@pytest.mark.slow
 def test_an_openvino_model_runs_in_full(tmp_path: Path, half: bool) -> None:
     openvino = pytest.importorskip("openvino")
     source = networks.network(networks.convolution(tmp_path / "a.onnx"), (1, 3, 8, 8))

@@ -50,6 +50,7 @@ def directions(crossings: Sequence[tuple[str, int]]) -> list[str]:
     return [direction for direction, _ in crossings]
 
 
+@pytest.mark.slow
 def test_cars_are_counted_with_a_look_at_every_fifth_picture_that_moves() -> None:
     crossings, statistics = count("car-detection", {"every": 5})
     # By eye: white up at about 70, red up at 205, silver down at 207, white down at 335.

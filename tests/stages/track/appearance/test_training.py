@@ -64,6 +64,7 @@ def test_the_same_seed_gives_the_same_network(loss: LossName) -> None:
     assert first.after == again.after
 
 
+@pytest.mark.slow
 def test_torch_is_left_as_it_was() -> None:
     state = torch.random.get_rng_state()
     train(crop_set(4, 3), replace(QUICK, epochs=1))

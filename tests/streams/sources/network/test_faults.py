@@ -101,11 +101,11 @@ def noise(rig: Rig) -> None:
 
 
 FAULTS = [
-    Fault("port refused", "open", lambda rig: rig.proxy.refuse(), {Reason.CONNECTION_REFUSED}, quick=True),
+    Fault("port refused", "open", lambda rig: rig.proxy.refuse(), {Reason.CONNECTION_REFUSED}),
     Fault("accepts and hangs up", "open", lambda rig: rig.camera.kill(), {Reason.CLOSED}, mend=as_before),
     Fault("accepts and says nothing", "open", lambda rig: rig.proxy.silence(), {Reason.NO_ANSWER}, ANSWER_S),
     Fault("hung before it was opened", "open", lambda rig: rig.camera.stall(), {Reason.NO_ANSWER}, ANSWER_S),
-    Fault("wrong password", "open", locked, {Reason.UNAUTHORIZED}, mend=unlocked, quick=True),
+    Fault("wrong password", "open", locked, {Reason.UNAUTHORIZED}, mend=unlocked),
     Fault("unknown path", "open", elsewhere, {Reason.NOT_FOUND}, mend=as_before),
     Fault("sound only", "open", sound_only, {Reason.NO_VIDEO}, mend=as_before),
     Fault("never a key frame", "open", no_key_frame, {Reason.NO_KEY_FRAME}, 1.5, as_before, ends=False),

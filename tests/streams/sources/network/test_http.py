@@ -217,6 +217,7 @@ def test_a_finished_playlist_is_a_recording(server: HttpServer, parts: list[byte
     assert not played.gaps
 
 
+@pytest.mark.slow
 def test_a_live_playlist_plays_at_its_own_pace(server: HttpServer, parts: list[bytes]) -> None:
     playlist = Playlist(parts, 1.0, window=3, prefix="/hls/")
     server.routes |= {"/index.m3u8": playlist.playlist, "/hls/": playlist.segments}

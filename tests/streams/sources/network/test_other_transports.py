@@ -95,6 +95,7 @@ def test_datagrams(footage: bytes, truth: list[int]) -> None:
     assert played.error.reason is Reason.NO_DATA  # the sender has stopped
 
 
+@pytest.mark.slow
 def test_no_picture_is_built_on_one_that_was_lost(footage: bytes) -> None:
     with HttpServer({"/x.ts": body(footage)}) as server:
         whole = [frame.picture.luma() for frame in play(server.url("/x.ts")).frames]

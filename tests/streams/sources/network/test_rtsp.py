@@ -129,6 +129,7 @@ def test_the_first_picture_comes_soon(camera: RtspServer) -> None:
         assert min(play(camera.url("/keys"), 1).first_s for _ in range(3)) < 0.3 + key_frame_s
 
 
+@pytest.mark.slow
 def test_the_clock_is_the_cameras_once_it_reports(camera: RtspServer) -> None:
     """The picture says when it was made: the camera's time must be that, to some milliseconds."""
     with closing_in_time(source_of(camera.url("/code"))) as source:

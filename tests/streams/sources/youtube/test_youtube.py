@@ -185,6 +185,7 @@ def test_it_counts_as_connected_once_the_site_has_answered(site: Site) -> None:
     assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_a_page_without_end_is_given_up(site: Site) -> None:
     began_s = time.monotonic()
     with pytest.raises(SourceError, match="no answer from the site within 1 s") as caught:
@@ -206,6 +207,7 @@ def children() -> set[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="counts processes in /proc")
+@pytest.mark.slow
 def test_closed_while_the_page_is_asked(site: Site) -> None:
     gc.collect()
     before = children()
