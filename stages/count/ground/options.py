@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.errors import ConfigError
 from pipeline.plugin import Options
+from stages.count.fields import Coordinate, Name, Position, Units, check_fraction, text
 from stages.count.geometry import Anchor, F64Array
 from stages.count.ground.fit import LEAST_POINTS, MOST_POINTS, Method, fit_plane, rectangle_metres
 from stages.count.ground.lens import Lens
 from stages.count.ground.plane import Plane
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Pair = tuple[Number, Number]
 Metres = Annotated[float, Field(gt=0, le=100_000)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Units = Literal["fraction", "px"]
 
 _NOMINAL = (1920, 1080)
 """Size of the picture for which fractions are checked before one is seen."""
@@ -34,8 +31,8 @@ class PointOptions(Options):
             lies to the left of x, as on a map.
     """
 
-    at: Pair
-    metres: Pair
+    at: Position
+    metres: Position
 
 
 class RectangleOptions(Options):
@@ -46,7 +43,7 @@ class RectangleOptions(Options):
         sides_m: m from the first corner to the second, and from the second to the third.
     """
 
-    corners: Annotated[tuple[Pair, ...], Field(min_length=4, max_length=4)]
+    corners: Annotated[tuple[Position, ...], Field(min_length=4, max_length=4)]
     sides_m: tuple[Metres, Metres]
 
 
@@ -63,13 +60,13 @@ class LensOptions(Options):
         centre: the optical axis; the picture's middle when left out.
     """
 
-    k1: Number = 0.0
-    k2: Number = 0.0
-    p1: Number = 0.0
-    p2: Number = 0.0
-    k3: Number = 0.0
+    k1: Coordinate = 0.0
+    k2: Coordinate = 0.0
+    p1: Coordinate = 0.0
+    p2: Coordinate = 0.0
+    k3: Coordinate = 0.0
     focal: Annotated[float, Field(gt=0)] | None = None
-    centre: Pair | None = None
+    centre: Position | None = None
 
 
 class PlaneOptions(Options):
@@ -101,13 +98,8 @@ class PlaneOptions(Options):
             raise ValueError(
                 "give either points (4 or more) or a rectangle; `sightline calibrate` finds them"
             )
-        if self.units == "fraction":
-            for number, (x, y) in enumerate(self._places, 1):
-                if not (0 <= x <= 1 and 0 <= y <= 1):
-                    raise ValueError(
-                        f"point {number} ({x:g}, {y:g}) must lie within 0..1 (fractions of width and "
-                        "height); for pixels set units: px"
-                    )
+        for number, place in enumerate(self._places, 1):
+            check_fraction(f"point {number}", place, self.units)
         self._fitted(*_NOMINAL)
         return self
 
@@ -117,10 +109,10 @@ class PlaneOptions(Options):
         Raises:
             ConfigError: if a point lies outside the picture, or the points determine no plane.
         """
-        for number, (x, y) in enumerate(self._places, 1):
-            if self.units == "px" and not (0 <= x <= width and 0 <= y <= height):
+        for number, place in enumerate(self._places, 1):
+            if self.units == "px" and not (0 <= place[0] <= width and 0 <= place[1] <= height):
                 raise ConfigError(
-                    f"ground: point {number} ({x:g}, {y:g}) px lies outside the picture of "
+                    f"ground: point {number} {text(place)} px lies outside the picture of "
                     f"{width} x {height} px; x must be within 0..{width}, y within 0..{height}"
                 )
         try:
@@ -129,7 +121,7 @@ class PlaneOptions(Options):
             raise ConfigError(f"ground: {error}") from error
 
     @property
-    def _places(self) -> Sequence[Pair]:
+    def _places(self) -> Sequence[Position]:
         if self.rectangle is not None:
             return self.rectangle.corners
         return [point.at for point in self.points or ()]
@@ -183,8 +175,8 @@ class GroundOptions(PlaneOptions):
 
     anchor: Anchor = "bottom_center"
     window_s: Annotated[float, Field(ge=0.2, le=10)] = 1.0
-    localisation: Annotated[float, Field(ge=0, le=1)] = 0.03
-    correlation_s: Annotated[float, Field(ge=0, le=10)] = 0.15
+    localisation: Annotated[float, Field(ge=0, le=1)] = 0.08
+    correlation_s: Annotated[float, Field(ge=0, le=10)] = 0.4
     max_error_kmh: Annotated[float, Field(gt=0)] = 5.0
     max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
     limit_kmh: Annotated[float, Field(gt=0)] | None = None

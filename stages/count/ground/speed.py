@@ -98,7 +98,9 @@ class Speedometer:
         found = self._estimate(slots, time_s)
         return {
             object_id: Speed(kmh, error, heading)
-            for object_id, kmh, error, heading in zip(ids, *(column.tolist() for column in found), strict=True)
+            for object_id, kmh, error, heading in zip(
+                ids, *(column.tolist() for column in found), strict=True
+            )
             if kmh == kmh
         }
 
@@ -207,7 +209,7 @@ class _Samples:
 
 
 def _line(weight: F64Array, time_s: F64Array) -> tuple[F64Array, F64Array, F64Array]:
-    """Return what each position contributes to the mean position and to the velocity, and times from the mean."""
+    """Return each position's share in the mean position and in the velocity, and its time from the mean."""
     share = weight / weight.sum(axis=1, keepdims=True)
     lag = time_s - (share * time_s).sum(axis=1, keepdims=True)
     slope = share * lag
