@@ -10,6 +10,7 @@ from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.count.gather import Gatherer
+from stages.count.ground.part import Ground
 from stages.count.lines.part import Lines
 from stages.count.options import CountOptions
 from stages.count.part import Part
@@ -88,5 +89,7 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     stages and sinks take counts for granted.
     """
     parts: dict[str, Part] = {}
+    if options.ground is not None:
+        parts["ground"] = Ground(options.ground, options.vanished_s, context)
     parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
     return parts
