@@ -10,6 +10,7 @@ from pipeline.plugin import Options
 from stages.count.fields import Name, Seconds
 from stages.count.ground.options import GroundOptions
 from stages.count.lines.options import LineOptions
+from stages.count.zones.options import MaskOptions, ZoneOptions
 
 
 class CountOptions(Options):
@@ -17,6 +18,8 @@ class CountOptions(Options):
 
     Attributes:
         lines: by name.
+        zones: by name.
+        masks: areas, by name, in which objects do not exist for all that is counted here.
         ground: where the ground lies in the picture: speeds in km/h, areas and distances in metres.
         vanished_s: an object unseen for so long has left the picture; if it was last seen beyond a line's
             band, its crossing counts although `hold_s` has not passed.
@@ -25,14 +28,16 @@ class CountOptions(Options):
     """
 
     lines: dict[Name, LineOptions] = Field(default_factory=dict)
+    zones: dict[Name, ZoneOptions] = Field(default_factory=dict)
+    masks: dict[Name, MaskOptions] = Field(default_factory=dict)
     ground: GroundOptions | None = None
     vanished_s: Seconds = 1.0
     forget_s: Seconds = 10.0
 
     @model_validator(mode="after")
     def _something_to_count(self) -> Self:
-        if not self.lines and self.ground is None:
-            raise ValueError("there is nothing to count; give it lines or ground")
+        if not self.lines and not self.zones and self.ground is None:
+            raise ValueError("there is nothing to count; give it lines, zones or ground")
         return self
 
     @model_validator(mode="after")

@@ -67,9 +67,9 @@ class ByObject(ABC):
     def end(self, time_s: float, reason: str) -> list[Report]:
         """Return the ends of all that is going on, and forget it."""
         reports: list[Report] = []
-        for key in self._spells.keys():
+        for key in self._spells.going_on():
             visitor = self._spells.visitor(key)
-            assert visitor is not None  # noqa: S101
+            assert visitor is not None  # noqa: S101 - for mypy
             reports += self._spells.end(key, time_s, reason, self._data(visitor, time_s))
         self._forget_all()
         return reports

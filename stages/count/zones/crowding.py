@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from stages.count.zones.level import Threshold
 from stages.count.zones.scene import Report, Scene
@@ -18,7 +18,7 @@ class Occupancy:
         update_s: seconds between updates.
     """
 
-    kind = "zone.occupancy"
+    kind: ClassVar[str] = "zone.occupancy"
 
     def __init__(self, over: int, steady_s: float, update_s: float) -> None:
         self._level = Threshold(over + 1, over + 1, steady_s, update_s)
@@ -39,7 +39,7 @@ class Occupancy:
 
     def _data(self) -> Mapping[str, Any]:
         course = self._level.course
-        assert course is not None  # noqa: S101
+        assert course is not None  # noqa: S101 - for mypy
         return {"objects": self._now, "peak": int(course.peak), "mean": round(course.mean, 3)}
 
 
@@ -54,7 +54,7 @@ class Crowd:
         update_s: seconds between updates.
     """
 
-    kind = "zone.crowd"
+    kind: ClassVar[str] = "zone.crowd"
 
     def __init__(self, limit: float, area: float, unit: str, steady_s: float, update_s: float) -> None:
         self._area, self._unit = area, unit
@@ -79,7 +79,7 @@ class Crowd:
 
     def _data(self) -> Mapping[str, Any]:
         course = self._level.course
-        assert course is not None  # noqa: S101
+        assert course is not None  # noqa: S101 - for mypy
         return {
             f"per_{self._unit}": round(self._now / self._area, 4),
             f"peak_per_{self._unit}": round(course.peak, 4),

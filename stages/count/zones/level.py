@@ -77,9 +77,9 @@ class Threshold:
             self._since_s = None
         elif self._since_s is None:
             self._since_s = time_s
-        if self._since_s is not None and time_s - self._since_s >= self._steady_s:
-            return self._ended(self._since_s, "over", data)
-        return self._spells.update(0, time_s, data())
+        if self._since_s is None:
+            return self._spells.update(0, time_s, data())
+        return self._ended(self._since_s, "over", data) if time_s - self._since_s >= self._steady_s else []
 
     def end(self, time_s: float, reason: str, data: Callable[[], Data]) -> list[Report]:
         """Return its end, if it is going on, and begin anew."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from typing import ClassVar
 
 from stages.count.zones.by_object import ByObject
 from stages.count.zones.scene import Report, Scene, Visitor
@@ -105,7 +106,7 @@ class Loitering:
         update_s: seconds between updates.
     """
 
-    kind = "zone.loitering"
+    kind: ClassVar[str] = "zone.loitering"
 
     def __init__(self, after_s: float, return_s: float, update_s: float) -> None:
         self._after_s, self._return_s = after_s, return_s
@@ -159,7 +160,7 @@ class Loitering:
     def end(self, time_s: float, reason: str) -> list[Report]:
         """Return the ends of all that is going on, and forget it."""
         reports = self._given_up(inf)
-        for key in self._spells.keys():
+        for key in self._spells.going_on():
             reports += self._spells.end(key, time_s, reason, _stayed(self._here[key], time_s))
         self._here.clear()
         return reports

@@ -1,16 +1,27 @@
-"""What can be said of a zone and of what is worth telling of it, and laying it into a picture of known size."""
+"""What can be said of a zone and of what is told of it, and laying it into a picture of known size."""
 
 from __future__ import annotations
 
 from math import hypot
 from typing import Annotated, Self
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import ConfigError
 from pipeline.plugin import Options, StreamInfo
-from stages.count.fields import Name, Position, Seconds, Units, check_fraction, check_inside, text, to_px
-from stages.count.geometry import Anchor, Point
+from stages.count.fields import (
+    AnchorOption,
+    Position,
+    Seconds,
+    Units,
+    check_fraction,
+    check_inside,
+    text,
+    to_px,
+)
+from stages.count.filters import FilterOptions
+from stages.count.geometry import Point
 from stages.count.zones.region import Region, Ring
 from stages.count.zones.situations import (
     CrowdOptions,
@@ -22,7 +33,7 @@ from stages.count.zones.situations import (
     TailgatingOptions,
     WrongWayOptions,
 )
-from stages.vision.polygon import area, crosses_itself, inside
+from stages.vision.polygon import area, crosses_itself, inside, meet
 
 MAX_CORNERS = 100
 MAX_HOLES = 20
@@ -71,9 +82,9 @@ class AreaOptions(Options):
         for number, hole in enumerate(self.holes, start=1):
             others = [("the polygon", self.polygon), *self.rings()[number + 1 :]]
             for what, ring in others:
-                if _rings_meet(hole, ring):
+                if meet(hole, ring):
                     raise ValueError(f"hole {number} crosses {what}; a hole must lie within the polygon")
-            if not inside(_array(hole), self.polygon).all():
+            if not inside(np.array(hole), self.polygon).all():
                 raise ValueError(f"hole {number} lies outside the polygon")
         return self
 
@@ -116,19 +127,20 @@ class MaskOptions(AreaOptions):
         anchor: the point of the box that lies in it.
     """
 
-    anchor: Anchor = "bottom_center"
+    anchor: AnchorOption = "bottom_center"
 
 
-class ZoneOptions(AreaOptions):
+class ZoneOptions(AreaOptions, FilterOptions):
     """A zone, and what is to be told of it: each kind of situation is switched on by its own key.
 
     Attributes:
         polygon: the (x, y) of at least three corners in order around it; the sides must not cross.
         holes: polygons within it that do not belong to it.
         units: `fraction` of the picture's width and height (0..1), or `px`.
-        anchor: the point of the box that must be inside.
-        labels: only these classes; all when left out. An object that gets one of them while it is inside
-            has been inside since it came.
+        anchor: the point of the box that must be inside: its name, or its fractions of the width and height.
+        labels: see `FilterOptions`; an object that gets a wanted class or attribute while it is inside
+            has been there since it came.
+        where: see `FilterOptions`.
         band: hysteresis in distance: only what is further outside than this has left. A fraction of the
             picture's diagonal, or pixels when `units` is `px`. 1 % of the diagonal when left out.
         hold_s: hysteresis in time: an object must be inside, or beyond the band, for so long.
@@ -144,8 +156,7 @@ class ZoneOptions(AreaOptions):
         crowd: tell when it is too dense.
     """
 
-    anchor: Anchor = "bottom_center"
-    labels: Annotated[frozenset[Name], Field(min_length=1)] | None = None
+    anchor: AnchorOption = "bottom_center"
     band: Annotated[float, Field(ge=0)] | None = None
     hold_s: Seconds = 0.15
     still: Annotated[float, Field(gt=0, le=2)] = 0.15
@@ -174,7 +185,8 @@ class ZoneOptions(AreaOptions):
         Raises:
             ConfigError: if it leads out of the picture.
         """
-        points = tuple(to_px(point, self.units, info) for point in self.wrong_way.way if self.wrong_way)
+        way = () if self.wrong_way is None else self.wrong_way.way
+        points = tuple(to_px(point, self.units, info) for point in way)
         for point in points:
             check_inside(where, "point of wrong_way.way", point, info)
         return points

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from stages.count.zones.level import Threshold
 from stages.count.zones.scene import Report, Scene
@@ -21,7 +21,7 @@ class Queue:
         update_s: seconds between updates.
     """
 
-    kind = "zone.queue"
+    kind: ClassVar[str] = "zone.queue"
 
     def __init__(self, length: int, joined_s: float, steady_s: float, update_s: float) -> None:
         self._joined_s = joined_s
@@ -82,7 +82,7 @@ class Queue:
 
     def _data(self) -> Mapping[str, Any]:
         course = self._level.course
-        assert course is not None  # noqa: S101
+        assert course is not None  # noqa: S101 - for mypy
         longest_s = self._now_s - min(self._waiting.values(), default=self._now_s)
         return {
             "length": len(self._waiting),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from stages.count.geometry import Point
 from stages.count.zones.standing import Standing
@@ -99,7 +99,7 @@ class Question(Protocol):
         kind: of its events, "zone.queue".
     """
 
-    kind: str
+    kind: ClassVar[str]
 
     def look(self, scene: Scene) -> list[Report]:
         """Return what there is to tell at this frame."""

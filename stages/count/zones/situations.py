@@ -91,7 +91,9 @@ class WrongWayOptions(SituationOptions):
     def _has_length(self) -> Self:
         for i in range(1, len(self.way)):
             if self.way[i] == self.way[i - 1]:
-                raise ValueError("way has the same point twice in a row; it needs at least two different points")
+                raise ValueError(
+                    "way has the same point twice in a row; it needs at least two different points"
+                )
         return self
 
 

@@ -37,7 +37,7 @@ class Spells:
     def __contains__(self, key: int) -> bool:
         return key in self._open
 
-    def keys(self) -> list[int]:
+    def going_on(self) -> list[int]:
         """Return the keys of what is going on, in the order in which it began."""
         return list(self._open)
 
@@ -56,7 +56,7 @@ class Spells:
     def update(self, key: int, time_s: float, data: Data) -> list[Report]:
         """Return an update of an open situation, if it is time for one."""
         spell = self._open[key]
-        if time_s - spell.told_s < self._update_s:
+        if time_s - spell.told_s < self._update_s - 1e-6:  # time stamps are rounded
             return []
         spell.told_s = time_s
         return [Report(spell.number, "update", time_s, _with_duration(data, spell, time_s), spell.visitor)]

@@ -36,7 +36,7 @@ class _Follower:
     Attributes:
         trail: (media time, x, y) of where it was, oldest first.
         close_s: since when it follows too closely, None while it does not.
-        leader: whom it follows, None while nobody is in front.
+        leader: whom it followed last.
         gap_s: the time gap to them.
         gap_m: the distance, None where it cannot be told.
         least_s: smallest gap since `close_s`.
@@ -100,11 +100,9 @@ class Tailgating(ByObject):
         stands = scene.time_s - visitor.standing.since_s > 1.0
         found = None if stands else trails.leader_of(visitor, scene.time_s)
         too_close = False
-        if found is None:
-            follower.leader = None
-        else:
-            follower.leader, follower.gap_s = found
-            follower.gap_m = self._metres(visitor.xy, trails.place(follower.leader))
+        if found is not None:
+            leader, follower.gap_s = found
+            follower.leader, follower.gap_m = leader, self._metres(visitor.xy, trails.place(leader))
             slack = 1.0 if follower.close_s is None else _APART_AGAIN
             too_close = follower.gap_s < slack * self._under_s
             if self._under_m is not None and follower.gap_m is not None:
@@ -113,7 +111,8 @@ class Tailgating(ByObject):
             follower.close_s = None
         elif follower.close_s is None:
             follower.close_s, follower.least_s = scene.time_s, follower.gap_s
-        follower.least_s = min(follower.least_s, follower.gap_s)
+        else:
+            follower.least_s = min(follower.least_s, follower.gap_s)
 
     def _metres(self, place: Point, other: Point) -> float | None:
         if self._to_metres is None:
@@ -176,7 +175,7 @@ class _Trails:
                 continue
             first, end = int(self._begins[other]), int(self._begins[other + 1])
             nearest = first + int(apart[first:end].argmin())
-            # Whoever is nearest now has not gone on from here; whoever was nearest when first seen came after it.
+            # Whoever is nearest now has not gone on from here; whoever was so at first came from there.
             if nearest in (first, end - 1) or apart[nearest] > _SAME_PATH * visitor.size_px:
                 continue
             step = self._step(max(first, nearest - _STEPS), min(end - 1, nearest + _STEPS))
