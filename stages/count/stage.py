@@ -14,6 +14,7 @@ from stages.count.ground.part import Ground
 from stages.count.lines.part import Lines
 from stages.count.options import CountOptions
 from stages.count.part import Part
+from stages.count.routes.part import Routes
 from stages.count.zones.masks import Masks
 from stages.count.zones.part import Zones
 
@@ -98,4 +99,6 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
     if options.zones:
         parts["zones"] = Zones(options.zones, options.vanished_s, options.forget_s, options.ground, context)
+    if options.routes:
+        parts["routes"] = Routes(options.routes, context)
     return parts

@@ -72,8 +72,8 @@ class AreaOptions(Options):
         for what, ring in self.rings():
             for corner in ring:
                 check_fraction(f"corner of {what}", corner, self.units)
-            if len(ring) < 3:
-                raise ValueError(f"{what} needs at least three different corners, got {len(ring)}")
+            if len(set(ring)) < 3:
+                raise ValueError(f"{what} needs at least three different corners, got {len(set(ring))}")
             repeated = [corner for i, corner in enumerate(ring) if corner == ring[i - 1]]
             if repeated:
                 raise ValueError(f"{what} has the corner {text(repeated[0])} twice in a row; once is enough")
