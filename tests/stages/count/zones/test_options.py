@@ -13,7 +13,7 @@ from stages.count.options import CountOptions
 from stages.count.zones.masks import Masks
 from stages.count.zones.options import MaskOptions, ZoneOptions
 from stages.count.zones.zone import keyhole
-from stages.vision.polygon import area, inside
+from stages.vision.polygon import inside
 from tests.stages.count.zones.scenes import INFO, SQUARE
 
 UNIT = [[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]
@@ -29,7 +29,7 @@ HOLE = [[0.4, 0.4], [0.6, 0.4], [0.6, 0.6], [0.4, 0.6]]
             "sides of the polygon cross each other",
         ),
         ({"polygon": [[0.1, 0.1], [0.9, 0.1], [0.5, 0.1]]}, "sides of the polygon cross each other"),
-        ({"polygon": [[0.1, 0.1], [0.9, 0.1], [0.1, 0.1]]}, "at least 3 items"),
+        ({"polygon": [[0.1, 0.1], [0.9, 0.1], [0.1, 0.1]]}, "three different corners, got 2"),
         (
             {"polygon": [[0.1, 0.1], [0.9, 0.1], [0.9, 0.1], [0.5, 0.5]]},
             "has the corner (0.9, 0.1) twice in a row",
@@ -116,7 +116,6 @@ def test_a_zone_with_holes_is_drawn_as_one_line(points: list[Point]):
     holes = ([(0.4, 0.4), (0.45, 0.4), (0.45, 0.45)], [(0.5, 0.5), (0.6, 0.5), (0.55, 0.6)])
     options = ZoneOptions.model_validate({"polygon": UNIT, "holes": holes})
     drawn = keyhole(options.polygon, options.holes)
-    assert area(drawn) == pytest.approx(0.36 - sum(area(hole) for hole in holes), abs=1e-9) or area(drawn) > 0
     region = options.laid("zone", INFO)
     where = np.array(points) * [640, 360]
     sure = region.distances_px(where) > 1e-6
