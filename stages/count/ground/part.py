@@ -150,9 +150,8 @@ class Ground:
         known = np.isfinite(reading.by_px).all(axis=(1, 2)) & ~self._cut(boxes)
         known &= ~plane.is_near_horizon(points, error_px)
         ids = [object_id for object_id, is_known in zip(seen.ids, known.tolist(), strict=True) if is_known]
-        speeds = meter.update(
-            seen.time_s, ids, Reading(*(column[known] for column in reading)), error_px[known]
-        )
+        sure = Reading(*(column[known] for column in reading))
+        speeds = meter.update(seen.time_s, ids, sure, error_px[known], sides[known])
         labels = dict(zip(seen.ids, seen.labels, strict=True))
         fresh = {object_id: speed for object_id, speed in speeds.items() if self._is_sure(speed)}
         for object_id, speed in fresh.items():
