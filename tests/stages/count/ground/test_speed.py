@@ -107,14 +107,14 @@ def noise(
 
 @pytest.mark.parametrize(
     ("rate_hz", "kmh", "sigma", "calibration_px", "share"),
-    [(25, 50, 2.0, 1.0, 0.5), (5, 50, 2.0, 0.0, 0.5), (25, 5, 2.0, 1.0, 0.5), (25, 50, 4.0, 0.0, 0.0)],
+    [(25, 50, 2.0, 1.0, 0.5), (5, 50, 2.0, 0.0, 0.5), (25, 5, 2.0, 1.0, 0.5), (25, 50, 4.0, 0.0, 0.5)],
     ids=["car", "5 fps", "on foot", "worse than stated"],
 )
 def test_ninety_five_of_a_hundred_true_speeds_lie_within_the_error(
     rate_hz: int, kmh: float, sigma: float, calibration_px: float, share: float
 ) -> None:
     rng = np.random.default_rng(7)
-    steps, together, calibrations = rate_hz + 2, 8, 24
+    steps, together, calibrations = rate_hz + 2, 10, 14
     shares = []
     for _ in range(calibrations):
         plane = fit_plane(
