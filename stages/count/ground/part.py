@@ -52,7 +52,7 @@ class _Speeding:
 
 
 class Ground:
-    """Fills `seen.speeds` and makes `object.speeding` events.
+    """Fills `seen.speeds`, makes `object.speeding` events and has the speeds drawn (`frame.remarks`).
 
     A speed is told where it can be measured: not beyond the horizon, not of a box that the picture's border
     cuts, and only while its error is within the options' bounds. An object that was measured a moment ago
@@ -116,6 +116,11 @@ class Ground:
                 break
             del self._told[oldest]
         seen.speeds = {object_id: speed for object_id, (_, speed) in self._told.items()}
+        seen.frame.remarks = {
+            track_id: f"{fresh[object_id].kmh:.0f} km/h"
+            for object_id, track_id in zip(seen.ids, seen.tracks, strict=True)
+            if object_id in fresh
+        }
         return self._judged(seen, points, fresh)
 
     def finish(self, seen: Seen) -> list[Event]:

@@ -277,3 +277,8 @@ def test_fractions_and_pixels_give_the_same_plane() -> None:
     other = GroundOptions(units="px", points=POINTS, lens=pixels).plane(WIDTH, HEIGHT)
     at = np.array([[300.0, 500.0]])
     np.testing.assert_allclose(one.to_metres(at)[0], other.to_metres(at)[0])
+
+
+def test_speeds_are_drawn_at_the_boxes() -> None:
+    _, now = drive(ground(), [36, 36])
+    assert now.frame.remarks == {7: "36 km/h"}
