@@ -100,7 +100,8 @@ class PlaneOptions(Options):
             )
         for number, place in enumerate(self._places, 1):
             check_fraction(f"point {number}", place, self.units)
-        self._fitted(*_NOMINAL)
+        if self.units == "fraction" or self.lens is None:  # a lens in pixels needs the picture's size
+            self._fitted(*_NOMINAL)
         return self
 
     def plane(self, width: int, height: int) -> Plane:

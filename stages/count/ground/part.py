@@ -52,7 +52,7 @@ class _Speeding:
 
 
 class Ground:
-    """Fills `seen.speeds` and makes `object.speeding` events.
+    """Fills `seen.speeds`, makes `object.speeding` events and has the speeds drawn (`frame.remarks`).
 
     A speed is told where it can be measured: not beyond the horizon, not of a box that the picture's border
     cuts, and only while its error is within the options' bounds. An object that was measured a moment ago
@@ -116,6 +116,11 @@ class Ground:
                 break
             del self._told[oldest]
         seen.speeds = {object_id: speed for object_id, (_, speed) in self._told.items()}
+        seen.frame.remarks = {
+            track_id: f"{fresh[object_id].kmh:.0f} km/h"
+            for object_id, track_id in zip(seen.ids, seen.tracks, strict=True)
+            if object_id in fresh
+        }
         return self._judged(seen, points, fresh)
 
     def finish(self, seen: Seen) -> list[Event]:
@@ -150,9 +155,8 @@ class Ground:
         known = np.isfinite(reading.by_px).all(axis=(1, 2)) & ~self._cut(boxes)
         known &= ~plane.is_near_horizon(points, error_px)
         ids = [object_id for object_id, is_known in zip(seen.ids, known.tolist(), strict=True) if is_known]
-        speeds = meter.update(
-            seen.time_s, ids, Reading(*(column[known] for column in reading)), error_px[known]
-        )
+        sure = Reading(*(column[known] for column in reading))
+        speeds = meter.update(seen.time_s, ids, sure, error_px[known], sides[known])
         labels = dict(zip(seen.ids, seen.labels, strict=True))
         fresh = {object_id: speed for object_id, speed in speeds.items() if self._is_sure(speed)}
         for object_id, speed in fresh.items():

@@ -17,7 +17,7 @@ class TrueCamera:
     """A pinhole camera at `height_m` over the ground's origin, that looks along +y and down by `tilt_deg`."""
 
     height_m: float = 6.0
-    tilt_deg: float = 20.0
+    tilt_deg: float = 12.0
     focal_px: float = 1000.0
     lens: Lens | None = None
 

@@ -16,7 +16,7 @@ cameras = st.builds(
 places = st.lists(st.tuples(st.floats(-20, 20), st.floats(2, 80)), min_size=1, max_size=10)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(camera=cameras, metres=places)
 def test_it_returns_the_metres_that_the_camera_saw(camera: TrueCamera, metres: list) -> None:
     plane = fit_plane(camera.pixels(LANE), LANE)
@@ -97,7 +97,7 @@ def test_the_stated_error_is_the_true_one(extra: int) -> None:
     asked = np.array([[0.0, 15.0], [4.0, 25.0]])
     true_px = camera.pixels(asked)
     found, stated = [], []
-    for _ in range(300):
+    for _ in range(70):
         plane = fit_plane(
             camera.pixels(known) + rng.normal(0, 1.0, known.shape),
             known + rng.normal(0, 0.05, known.shape),
@@ -109,7 +109,7 @@ def test_the_stated_error_is_the_true_one(extra: int) -> None:
     for k in range(2):
         scatter = np.cov(np.array(found)[:, k].T)
         ratio = np.sqrt(np.diag(scatter) / np.diag(np.mean(stated, axis=0)[k]))
-        np.testing.assert_allclose(ratio, 1.0, atol=0.12)
+        np.testing.assert_allclose(ratio, 1.0, atol=0.2)
 
 
 def test_points_that_contradict_each_other_widen_the_error() -> None:
