@@ -22,15 +22,16 @@ class Occupancy:
 
     def __init__(self, over: int, steady_s: float, update_s: float) -> None:
         self._level = Threshold(over + 1, over + 1, steady_s, update_s)
-        self._now = 0
+        self._now, self._now_s = 0, 0.0
 
     def look(self, scene: Scene) -> list[Report]:
         """Return what there is to tell at this frame."""
-        self._now = scene.present
+        self._now, self._now_s = scene.present, scene.time_s
         return self._level.look(scene.time_s, scene.present, self._data)
 
     def end(self, time_s: float, reason: str) -> list[Report]:
         """Return the end of what is going on."""
+        self._now_s = time_s
         return self._level.end(time_s, reason, self._data)
 
     def note(self, time_s: float) -> str:  # noqa: ARG002
@@ -40,7 +41,7 @@ class Occupancy:
     def _data(self) -> Mapping[str, Any]:
         course = self._level.course
         assert course is not None  # noqa: S101 - for mypy
-        return {"objects": self._now, "peak": int(course.peak), "mean": round(course.mean, 3)}
+        return {"objects": self._now, "peak": int(course.peak), "mean": round(course.mean(self._now_s), 3)}
 
 
 class Crowd:
@@ -59,15 +60,16 @@ class Crowd:
     def __init__(self, limit: float, area: float, unit: str, steady_s: float, update_s: float) -> None:
         self._area, self._unit = area, unit
         self._level = Threshold(limit, 0.8 * limit, steady_s, update_s)
-        self._now = 0
+        self._now, self._now_s = 0, 0.0
 
     def look(self, scene: Scene) -> list[Report]:
         """Return what there is to tell at this frame."""
-        self._now = scene.present
+        self._now, self._now_s = scene.present, scene.time_s
         return self._level.look(scene.time_s, scene.present / self._area, self._data)
 
     def end(self, time_s: float, reason: str) -> list[Report]:
         """Return the end of what is going on."""
+        self._now_s = time_s
         return self._level.end(time_s, reason, self._data)
 
     def note(self, time_s: float) -> str:  # noqa: ARG002
@@ -83,7 +85,7 @@ class Crowd:
         return {
             f"per_{self._unit}": round(self._now / self._area, 4),
             f"peak_per_{self._unit}": round(course.peak, 4),
-            f"mean_per_{self._unit}": round(course.mean, 4),
+            f"mean_per_{self._unit}": round(course.mean(self._now_s), 4),
             "objects": self._now,
             f"area_{self._unit}": round(self._area, 4),
         }

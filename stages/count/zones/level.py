@@ -27,11 +27,11 @@ class Course:
         self.value, self._time_s = value, time_s
         self.peak = max(self.peak, value)
 
-    @property
-    def mean(self) -> float:
-        """Mean over media time up to the latest value."""
-        seconds = self._time_s - self._begin_s
-        return self._sum / seconds if seconds > 0 else self.value
+    def mean(self, time_s: float) -> float:
+        """Return the mean over media time up to now."""
+        seconds = time_s - self._begin_s
+        whole = self._sum + self.value * (time_s - self._time_s)
+        return whole / seconds if seconds > 0 else self.value
 
 
 class Threshold:

@@ -71,6 +71,7 @@ class Zones:
         self._numbers: dict[tuple[str, int], int] = {}  # of the visits that go on, by zone and object
         self._visits = 0
         self._latest: Frame | None = None
+        self._now_s = 0.0
         self._late: list[Event] = []  # made while no frame was there to take them
         self._suspended = False
         self._unmatched: list[Tracked] = []  # those whose labels no object has had yet
@@ -105,7 +106,7 @@ class Zones:
 
     def update(self, seen: Seen) -> list[Event]:
         """Find out who came, who is gone, and what there is to tell of the others."""
-        self._latest = seen.frame
+        self._latest, self._now_s = seen.frame, seen.time_s
         events, self._late = self._late, []
         self._note(seen.labels)
         if seen.suspended is None:
@@ -128,7 +129,7 @@ class Zones:
 
     def statistics(self) -> Mapping[str, Any]:
         """Return the totals of each zone."""
-        return {zone.name: zone.figures() for zone in self._zones}
+        return {zone.name: zone.figures(self._now_s) for zone in self._zones}
 
     def close(self) -> None:
         """Forget all objects."""
@@ -146,8 +147,7 @@ class Zones:
             self._zones[change.zone].take(change, seen, row_of.get(change.object_id))
         events: list[Event] = []
         for zone in self._zones:
-            scene = zone.look(seen, row_of)
-            reports = [(question.kind, question.look(scene)) for question in zone.questions]
+            reports = zone.look(seen, row_of)
             if zone.changed:
                 events += self._moved(zone, seen, {})
             for kind, told in reports:
@@ -164,9 +164,7 @@ class Zones:
             events += self._moved(zone, seen, {Way.LOST: reason})
             for kind, told in reports:
                 events += [self._event(zone, kind, report, seen.frame) for report in told]
-            zone.empty()
-            if zone.course is not None:
-                zone.course.add(seen.time_s, 0)
+            zone.empty(seen.time_s)
         return events
 
     def _moved(self, zone: Tracked, seen: Seen, reasons: Mapping[Way, str]) -> list[Event]:
@@ -223,7 +221,7 @@ class Zones:
             moment=frame.moment.shifted(change.time_s - frame.moment.pts_s),
             track_id=visitor.object_id,
             label=visitor.label,
-            position=visitor.xy,
+            position=change.position,
             data={"zone": zone.name, "state": state, "label": visitor.label, **data},
         )
 
@@ -259,12 +257,11 @@ class Zones:
         """Put the zones, and what there is to say of them, onto the frame."""
         frame = seen.frame
         frame.areas = MappingProxyType({**frame.areas, **self._areas}) if frame.areas else self._areas
-        notes = dict(frame.notes or {})
-        for zone in self._zones:
-            note = seen.suspended if seen.suspended is not None else zone.note(seen.time_s)
-            if note:
-                notes[zone.name] = note
-        frame.notes = MappingProxyType(notes)
+        if seen.suspended is not None:
+            notes = {zone.name: seen.suspended for zone in self._zones}
+        else:
+            notes = {zone.name: zone.note for zone in self._zones}
+        frame.notes = MappingProxyType({**frame.notes, **notes} if frame.notes else notes)
 
     def _note(self, labels: Sequence[str]) -> None:
         """Note which labels there are, as long as a zone still waits for one of its own."""

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stages.count.geometry import F64Array
-from stages.count.zones.region import BoolArray, Region, Stretch, distances
+from stages.count.geometry import F64Array, Point
+from stages.count.zones.region import BoolArray, Region, Stretch, distances, edge_table
 from stages.count.zones.stay import Stay, walk
 
 I64Array = npt.NDArray[np.int64]
@@ -39,12 +39,14 @@ class Change:
         object_id: who.
         way: how.
         time_s: media time at which its path came in, left, or was last seen inside.
+        position: (x, y) px of its latest observation, which made it certain.
     """
 
     zone: int
     object_id: int
     way: Way
     time_s: float
+    position: Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Presence:
         self._low, self._high = bounds[:, :2] - bands[:, None], bounds[:, 2:] + bands[:, None]
         self._anchor = np.array([zone.anchor for zone in zones], np.int64)
         self._band_px = bands
-        self._edges = _edge_table(self._zones)
+        self._edges = edge_table([zone.region.edges for zone in zones])
 
     def __len__(self) -> int:
         """Return the number of objects that are remembered."""
@@ -169,27 +171,29 @@ class Presence:
         Around a point that is d px from the nearest edge lies a disc of that radius without an edge. If the
         discs of both ends cover the path, it meets no edge. The same holds for the band's rim.
         """
-        both = np.concatenate([starts, ends])
-        within, apart_px = distances(both, np.concatenate([self._edges[zones]] * 2))
-        count, band_px = len(zones), self._band_px[zones]
-        step_px = np.hypot(*(ends - starts).T)
+        (was_inside, inside), (from_px, to_px) = distances(np.stack([starts, ends]), self._edges[:, zones])
+        step = ends - starts
+        step_px = np.hypot(step[:, 0], step[:, 1])
         stands = step_px == 0
-        no_edge = stands | (apart_px[:count] + apart_px[count:] > step_px)
-        from_rim, to_rim = apart_px[:count] - band_px, apart_px[count:] - band_px
-        no_rim = stands | (((from_rim > 0) == (to_rim > 0)) & (np.abs(from_rim) + np.abs(to_rim) > step_px))
-        inside: BoolArray = within[count:]
-        quiet = (within[:count] == inside) & no_edge & (inside | no_rim)
-        return inside, ~inside & (to_rim > 0), quiet
+        no_edge = (was_inside == inside) & (stands | (from_px + to_px > step_px))
+        band_px = self._band_px[zones]
+        from_rim, to_rim = from_px - band_px, to_px - band_px
+        beyond = to_rim > 0
+        no_rim = stands | (((from_rim > 0) == beyond) & (np.abs(from_rim) + np.abs(to_rim) > step_px))
+        return inside, ~inside & beyond, no_edge & (inside | no_rim)
 
     def _follow(self, time_s: float, ids: Sequence[int], pairs: _Pairs, before_s: F64Array) -> list[Change]:
         """Move the pairs on; return what became certain."""
         changes: list[Change] = []
         nobody: dict[int, Stay] = {}
         inside, beyond, quiet = self._look(pairs.zones, pairs.starts, pairs.ends)
-        flags = zip(inside.tolist(), beyond.tolist(), quiet.tolist(), strict=True)
+        chosen = np.arange(len(quiet)) if self._leaving else np.flatnonzero(inside | ~quiet)
+        flags = zip(inside[chosen].tolist(), beyond[chosen].tolist(), quiet[chosen].tolist(), strict=True)
         times_s: list[float] = before_s.tolist()
-        places = zip(pairs.rows.tolist(), pairs.zones.tolist(), flags, strict=True)
-        for pair, (row, number, (is_in, is_beyond, is_quiet)) in enumerate(places):
+        places = zip(
+            chosen.tolist(), pairs.rows[chosen].tolist(), pairs.zones[chosen].tolist(), flags, strict=True
+        )
+        for pair, row, number, (is_in, is_beyond, is_quiet) in places:
             object_id = ids[row]
             stay = self._stays.get(object_id, nobody).get(number)
             if is_quiet:
@@ -210,15 +214,16 @@ class Presence:
                 )
             for stretch, from_s, to_s in parts:
                 if stay.advance(from_s, to_s, stretch, zone.hold_s):
-                    changes.append(self._changed(object_id, number, stay))
+                    x, y = pairs.ends[pair].tolist()
+                    changes.append(self._changed(object_id, number, stay, (x, y)))
             self._keep(object_id, number, stay)
         return changes
 
-    def _changed(self, object_id: int, zone: int, stay: Stay) -> Change:
+    def _changed(self, object_id: int, zone: int, stay: Stay, position: Point) -> Change:
         if not stay.inside:
-            return Change(zone, object_id, Way.LEFT, stay.within_s)
+            return Change(zone, object_id, Way.LEFT, stay.within_s, position)
         appeared = stay.entered_s == self._first_s[self._slots[object_id]]
-        return Change(zone, object_id, Way.APPEARED if appeared else Way.ENTERED, stay.entered_s)
+        return Change(zone, object_id, Way.APPEARED if appeared else Way.ENTERED, stay.entered_s, position)
 
     def _keep(self, object_id: int, zone: int, stay: Stay) -> None:
         """Remember a stay as long as it is one, or may become one."""
@@ -245,13 +250,15 @@ class Presence:
 
     def _gone(self, object_id: int) -> list[Change]:
         """Return that an object is gone from all regions."""
-        last_s = float(self._last_s[self._slots[object_id]])
+        slot = self._slots[object_id]
+        last_s = float(self._last_s[slot])
         changes = []
         for zone, stay in self._stays.pop(object_id, {}).items():
             self._leaving.discard((object_id, zone))
             if stay.inside:
                 way = Way.LOST if stay.within_s == last_s else Way.LEFT
-                changes.append(Change(zone, object_id, way, stay.within_s))
+                x, y = self._last[slot, self._anchor[zone]].tolist()
+                changes.append(Change(zone, object_id, way, stay.within_s, (x, y)))
         return changes
 
     def _slots_of(self, ids: Sequence[int], time_s: float) -> tuple[I64Array, list[int]]:
@@ -277,10 +284,3 @@ class Presence:
         self._first_s = np.pad(self._first_s, (0, more))
         self._last_s = np.pad(self._last_s, (0, more), constant_values=np.inf)
         self._last = np.pad(self._last, ((0, more), (0, 0), (0, 0)))
-
-
-def _edge_table(zones: Sequence[Zone]) -> F64Array:
-    """Return (Z, E, 4) the zones' edges; those with fewer are filled up with edges of no length."""
-    most = max((len(zone.region.edges) for zone in zones), default=0)
-    rows = [[*edges, *[edges[0][:2] * 2] * (most - len(edges))] for edges in (z.region.edges for z in zones)]
-    return np.array(rows, np.float64).reshape(len(zones), most, 4)

@@ -87,7 +87,7 @@ class Queue:
         return {
             "length": len(self._waiting),
             "peak": int(course.peak),
-            "mean": round(course.mean, 3),
+            "mean": round(course.mean(self._now_s), 3),
             "longest_wait_s": round(longest_s, 3),
             "served": self._served,
             "mean_wait_s": round(self._waited_s / self._served, 3) if self._served else None,

@@ -71,11 +71,15 @@ class Region:
 
     def inside(self, points: F64Array) -> BoolArray:
         """Return (N,) whether each of the points (N, 2) lies in the region."""
-        return distances(points, np.array(self.edges)[None])[0]
+        return distances(points, self._table)[0]
 
     def distances_px(self, points: F64Array) -> F64Array:
         """Return (N,) how far each of the points (N, 2) is from the nearest edge, px, inside or outside."""
-        return distances(points, np.array(self.edges)[None])[1]
+        return distances(points, self._table)[1]
+
+    @cached_property
+    def _table(self) -> F64Array:
+        return edge_table([self.edges])
 
     def stretches(self, start: Point, end: Point, band_px: float) -> list[Stretch]:
         """Cut a straight path where it enters or leaves the region, or the band around it.
@@ -120,26 +124,43 @@ class Region:
         return within
 
 
-def distances(points: F64Array, edges: F64Array) -> tuple[BoolArray, F64Array]:
-    """Return (N,) whether each point lies within its edges, and (N,) its distance from the nearest, px.
+def edge_table(regions: Sequence[Sequence[Edge]]) -> F64Array:
+    """Return what `distances` needs of the edges of R regions, (7, R, E) float64.
+
+    Rows: x and y of one end, the y of the other, the way to it in x and y, how far x moves per y, and one
+    over the squared length. Where a region has fewer than E edges, there are some of no length at its first
+    corner, which change nothing.
+    """
+    most = max((len(edges) for edges in regions), default=0)
+    filled = [[*edges, *[edges[0][:2] * 2] * (most - len(edges))] for edges in regions]
+    ax, ay, bx, by = np.moveaxis(np.array(filled, np.float64).reshape(len(regions), most, 4), -1, 0)
+    dx, dy = bx - ax, by - ay
+    length2 = dx * dx + dy * dy
+    slope = dx / np.where(dy != 0, dy, 1.0)
+    return np.stack([ax, ay, by, dx, dy, slope, 1.0 / np.where(length2 > 0, length2, 1.0)])
+
+
+def distances(points: F64Array, table: F64Array) -> tuple[BoolArray, F64Array]:
+    """Return whether each point lies within its edges, and its distance from the nearest of them, px.
 
     Args:
-        points: (N, 2) px.
-        edges: (N, E, 4) the edges that each point is asked about, or (1, E, 4) the same for all. Where a
-            region has fewer than E, edges of no length at one of its corners change nothing.
+        points: (..., N, 2) px.
+        table: (7, N, E) the edges that each point is asked about, see `edge_table`; or (7, 1, E), the same
+            for all.
+
+    Returns:
+        (..., N) bool, and (..., N) float64 px.
     """
-    x, y = points[:, 0, None], points[:, 1, None]
-    ax, ay, bx, by = np.moveaxis(edges, -1, 0)
-    dx, dy = bx - ax, by - ay
+    x, y = points[..., 0, None], points[..., 1, None]
+    ax, ay, by, dx, dy, slope, per_length2 = table
     px, py = x - ax, y - ay
     spans = (ay > y) != (by > y)
-    # Where an edge spans y, dy is not 0; elsewhere the result is not used.
-    right = x < ax + py * dx / np.where(dy != 0, dy, 1.0)
-    within = (np.count_nonzero(spans & right, axis=1) & 1).astype(np.bool_)
-    length2 = dx * dx + dy * dy
-    along = np.clip((px * dx + py * dy) / np.where(length2 > 0, length2, 1.0), 0.0, 1.0)
-    far2 = np.square(px - along * dx) + np.square(py - along * dy)
-    return within, np.sqrt(far2.min(axis=1))
+    within: BoolArray = np.logical_xor.reduce(spans & (px < py * slope), axis=-1)
+    along = (px * dx + py * dy) * per_length2
+    np.clip(along, 0.0, 1.0, out=along)
+    px -= along * dx
+    py -= along * dy
+    return within, np.sqrt((px * px + py * py).min(axis=-1))
 
 
 def _cuts(x: float, y: float, dx: float, dy: float, edge: Edge, band_px: float) -> Sequence[float]:

@@ -14,7 +14,7 @@ from stages.count.zones.level import Course
 from stages.count.zones.presence import Change, Way
 from stages.count.zones.queue import Queue
 from stages.count.zones.region import Ring
-from stages.count.zones.scene import Departure, Question, Scene, Visitor
+from stages.count.zones.scene import Departure, Question, Report, Scene, Visitor
 from stages.count.zones.standing import Standing
 
 
@@ -41,6 +41,10 @@ class Tracked:
         questions: what is asked of it.
         visitors: who is in it.
         changed: who came and who is gone at this frame, in order; the stage's part takes them.
+        totals: since the start.
+        course: how many there were, since the first frame.
+        present: how many there are: seen now, or a moment ago.
+        note: what to write beside the zone.
     """
 
     def __init__(self, name: str, place: Place, vanished_s: float) -> None:
@@ -51,9 +55,10 @@ class Tracked:
         self.changed: list[tuple[Visitor, Change]] = []
         self.totals = _Totals()
         self.course: Course | None = None
+        self.present = 0
+        self.note = self._note(0.0)
         self._vanished_s = vanished_s
         self._waiting: dict[int, Change] = {}  # inside, but not of the wanted kind so far
-        self._scene = Scene(0.0)
 
     def take(self, change: Change, seen: Seen, row: int | None) -> None:
         """Take what became certain of an object; `row` is None if it is not seen at this frame."""
@@ -74,11 +79,24 @@ class Tracked:
             self.totals.dwell_s += dwell_s
             self.totals.longest_s = max(self.totals.longest_s, dwell_s)
 
-    def look(self, seen: Seen, row_of: Mapping[int, int]) -> Scene:
-        """Return the zone at this frame."""
-        for object_id, change in list(self._waiting.items()):
-            if object_id in row_of:
-                self._admit(change, seen, row_of[object_id])
+    def look(self, seen: Seen, row_of: Mapping[int, int]) -> list[tuple[str, list[Report]]]:
+        """Return what there is to tell at this frame, by kind."""
+        if self._waiting:
+            for object_id, change in list(self._waiting.items()):
+                if object_id in row_of:
+                    self._admit(change, seen, row_of[object_id])
+        if self.questions:
+            scene = self._scene(seen, row_of)
+            self._note_present(scene.present, seen.time_s)
+            reports = [(question.kind, question.look(scene)) for question in self.questions]
+            self.note = self._note(seen.time_s)
+            return reports
+        if self.visitors or self.present or self.course is None:
+            self._note_present(self._present(seen, row_of), seen.time_s)
+        return []
+
+    def _scene(self, seen: Seen, row_of: Mapping[int, int]) -> Scene:
+        """Return the zone at this frame, with all that questions need."""
         scene = Scene(seen.time_s, self.visitors)
         for visitor, change in self.changed:
             if change.way in (Way.ENTERED, Way.APPEARED):
@@ -87,25 +105,39 @@ class Tracked:
                 scene.entered = [other for other in scene.entered if other is not visitor]
             else:
                 scene.gone.append(Departure(visitor, change.time_s, change.way is Way.LOST))
-        if self.visitors:
-            self._observe(scene, seen, row_of)
-        if self.course is None:
-            self.course = Course(seen.time_s, scene.present)
-        else:
-            self.course.add(seen.time_s, scene.present)
+        self._observe(scene, seen, row_of)
         return scene
 
-    def empty(self) -> None:
+    def _present(self, seen: Seen, row_of: Mapping[int, int]) -> int:
+        """Return how many are there, and note what they are."""
+        labels, present = seen.labels, 0
+        oldest_s = seen.time_s - self._vanished_s
+        for object_id, visitor in self.visitors.items():
+            row = row_of.get(object_id)
+            if row is not None:
+                visitor.seen_s, visitor.label = seen.time_s, labels[row]
+                present += 1
+            elif visitor.seen_s >= oldest_s:
+                present += 1
+        return present
+
+    def _note_present(self, present: int, time_s: float) -> None:
+        if self.course is None:
+            self.course = Course(time_s, present)
+        if present != self.present:
+            self.course.add(time_s, present)
+            self.present = present
+            self.note = self._note(time_s)
+
+    def empty(self, time_s: float) -> None:
         """Forget who is inside."""
         self.visitors.clear()
         self._waiting.clear()
+        self._note_present(0, time_s)
 
-    def note(self, time_s: float) -> str:
-        """Return what to write beside the zone."""
+    def _note(self, time_s: float) -> str:
         told = [text for question in self.questions if (text := question.note(time_s))]
-        if not told and self.course is not None:
-            told = [f"{self.course.value:g} inside"]
-        return ", ".join(told)
+        return ", ".join(told) or f"{self.present} inside"
 
     def waited_s(self, object_id: int) -> float | None:
         """Return how long one who is gone at this frame had waited in the queue, None if it had not."""
@@ -114,17 +146,17 @@ class Tracked:
                 return question.waits_s.get(object_id)
         return None
 
-    def figures(self) -> Mapping[str, Any]:
-        """Return the totals as plain values."""
+    def figures(self, time_s: float) -> Mapping[str, Any]:
+        """Return the totals up to now as plain values."""
         totals, course = self.totals, self.course
         visits = sum(totals.left.values())
         return {
             "entered": dict(totals.entered),
             "left": dict(totals.left),
             "lost": dict(totals.lost),
-            "now": 0 if course is None else int(course.value),
+            "now": self.present,
             "peak": 0 if course is None else int(course.peak),
-            "mean": 0.0 if course is None else round(course.mean, 3),
+            "mean": 0.0 if course is None else round(course.mean(time_s), 3),
             "mean_dwell_s": round(totals.dwell_s / visits, 3) if visits else None,
             "longest_dwell_s": round(totals.longest_s, 3) if visits else None,
         }
@@ -160,8 +192,6 @@ class Tracked:
                 continue
             scene.present += 1
             visitor.seen_s, visitor.label = seen.time_s, seen.labels[row]
-            if not self.questions:
-                continue
             x, y = points[row].tolist()
             left, top, right, bottom = seen.xyxy[row].tolist()
             visitor.xy, visitor.size_px = (x, y), hypot(right - left, bottom - top)

@@ -81,7 +81,7 @@ def test_the_note_of_a_queue():
     part = zones(till={"queue": {}})
     drive(part, {1: STANDS, 2: STANDS}, 30)
     (zone,) = part._zones
-    assert zone.note(30.0) == "2 waiting, 30 s"
+    assert zone.note == "2 waiting, 30 s"
 
 
 IN, OUT = (300, 200), (600, 200)
