@@ -34,7 +34,10 @@ class Gatherer:
     def seen(self, frame: Frame, tracks: Tracks) -> Seen:
         """Return what is observed at this frame; rows that are merely predicted or masked are passed over."""
         time_s = frame.moment.pts_s
-        rows = np.flatnonzero((tracks.detection >= 0) & ~self._masks.hide(tracks.xyxy.astype(np.float64)))
+        there = tracks.detection >= 0
+        if self._masks:
+            there &= ~self._masks.hide(tracks.xyxy.astype(np.float64))
+        rows = np.flatnonzero(there)
         observed = tracks[rows] if len(rows) < len(tracks) else tracks
         ids: list[int] = observed.id.tolist()
         ended = self._ended(time_s)

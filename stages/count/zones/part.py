@@ -139,7 +139,7 @@ class Zones:
         row_of = {object_id: row for row, object_id in enumerate(seen.ids)}
         if seen.ids:
             columns = [seen.anchors(anchor) for anchor in self._anchors]
-            points = np.stack(columns, axis=1)
+            points = columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
             changes = self._presence.update(seen.time_s, seen.ids, points)
         else:
             changes = self._presence.update(seen.time_s, [], np.empty((0, len(self._anchors), 2)))
