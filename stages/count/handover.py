@@ -15,11 +15,11 @@ from stages.count.geometry import F64Array
 _RECENT_S = 0.5  # a velocity is fitted to the positions of so long
 _LEAST_S = 0.15  # of fewer it is none
 _MOST_POSITIONS = 32
-_GATE = 0.4  # box sizes that a new track may be from where the lost one must be
-_GATE_PER_S = 0.6  # and so many more for each second since
-_LARGEST_GROWTH = 1.5  # of width or height
-_CLEAR = 2.0  # the second best must be so many times further away
-_NEAR = 0.1  # box sizes that make no difference
+_GATE = 0.3  # box sizes that a new track may be from where the lost one must be
+_GATE_PER_S = 0.3  # and so many more for each second since
+_LARGEST_GROWTH = 1.3  # of width or height
+_CLEAR = 3.0  # the second best must be so many times further away
+_NEAR = 0.3  # or so many box sizes
 
 Spot = tuple[float, float, float]
 """Media time in seconds, centre x and y in pixels."""
@@ -42,8 +42,8 @@ class Handover:
 
     A new track goes on for a lost one if it begins within `within_s` of its last observation, at the place to
     which its velocity has carried it, as large as it, of the same class, and if no other lost or new track is
-    nearly as near. Each goes on for one at most. What was lost at the picture's border has left, and what begins
-    there has come: neither goes on.
+    nearly as near. Each goes on for one at most. What was lost at the picture's border has left, and what
+    begins there has come: neither goes on.
 
     Args:
         within_s: longest time between a track's last observation and the first one of its successor.
@@ -80,7 +80,9 @@ class Handover:
             track = self._tracks.pop(track_id, None)
             if track is None:
                 lost_id = heirs.get(row)
-                track = _Track(track_id if lost_id is None else self._inherit(lost_id, track_id), time_s, box, label)
+                track = _Track(
+                    track_id if lost_id is None else self._inherit(lost_id, track_id), time_s, box, label
+                )
             elif track.continued:  # it comes back although another goes on for it: then they were two
                 track.object_id, track.continued = self._another(track_id), False
             left, top, right, bottom = box
@@ -155,10 +157,8 @@ class Handover:
             del self._tracks[oldest]
 
 
-def _away(
-    lost: _Track, time_s: float, box: tuple[float, float, float, float], label: str
-) -> float:
-    """Return how many box sizes a new box is from where a lost track must be; infinite when it cannot be it."""
+def _away(lost: _Track, time_s: float, box: tuple[float, float, float, float], label: str) -> float:
+    """Return how many box sizes a new box is from where a lost track must be; infinite if it is not it."""
     left, top, right, bottom = box
     width, height = max(right - left, 1e-6), max(bottom - top, 1e-6)
     old_width, old_height = max(lost.box[2] - lost.box[0], 1e-6), max(lost.box[3] - lost.box[1], 1e-6)
