@@ -88,5 +88,7 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     stages and sinks take counts for granted.
     """
     parts: dict[str, Part] = {}
-    parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    parts["lines"] = Lines(
+        options.lines, options.vanished_s, options.forget_s, context, explain=options.explain
+    )
     return parts
