@@ -143,12 +143,12 @@ class KeptTotals:
         # A media clock that began anew is no reason to wait for hours.
         if self._dirty and abs(moment.pts_s - self._saved_s) >= self._save_s:
             self._saved_s = moment.pts_s
-            self._write()
+            self._write(self._path)
 
     def save(self) -> None:
         """Write what has not been written yet; for the end."""
         if self._path is not None and self._dirty:
-            self._write(durable=True)
+            self._write(self._path, durable=True)
 
     def _read(self) -> dict[str, _Entry]:
         if self._path is None:
@@ -166,24 +166,23 @@ class KeptTotals:
             )
             return {}
 
-    def _write(self, *, durable: bool = False) -> None:
+    def _write(self, path: Path, *, durable: bool = False) -> None:
         """Replace the file. What cannot be written is told once: counting goes on without it."""
-        assert self._path is not None
-        beside = self._path.with_name(f"{self._path.name}.new")
+        beside = path.with_name(f"{path.name}.new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("w", encoding="utf-8") as file:
                 file.write(_Document(entries=self._entries).model_dump_json(indent=1) + "\n")
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())
-            beside.replace(self._path)
+            beside.replace(path)
             self._dirty = self._has_failed = False
         except OSError as error:
             if not self._has_failed:
                 logger.warning(
                     "%s: cannot be written: %s; totals go on, but will not survive a restart",
-                    self._path,
+                    path,
                     error.strerror or error,
                 )
             self._has_failed = True
