@@ -211,7 +211,7 @@ def test_a_recording_begins_anew_with_every_run(tmp_path: Path) -> None:
         assert counts_in(read(tmp_path / "counts.csv")) == [("08:00", "11")]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     stops=st.sets(st.integers(1, 399), max_size=6),
     kills=st.sets(st.integers(0, 6), max_size=3),
