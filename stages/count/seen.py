@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipeline.frame import Frame
 from stages.count.geometry import Anchor, F64Array, anchor_points
-from stages.count.line_counter import Crossing
+from stages.count.lines.crossing import Crossing
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,11 @@ class Seen:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @classmethod
+    def of_nobody(cls, frame: Frame) -> Seen:
+        """Return what parts are told when nothing more will be seen after this frame."""
+        return cls(frame, frame.moment.pts_s, [], [], [], np.empty((0, 4)), [])
 
     @property
     def suspended(self) -> str | None:
