@@ -11,6 +11,7 @@ from pipeline.frame import Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.count.gather import Gatherer
 from stages.count.lines.part import Lines
+from stages.count.maps.part import Maps
 from stages.count.options import CountOptions
 from stages.count.part import Part
 from stages.count.seen import Seen
@@ -89,4 +90,6 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     """
     parts: dict[str, Part] = {}
     parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    if options.maps:
+        parts["maps"] = Maps(options.maps, options.vanished_s, context)
     return parts
