@@ -79,6 +79,7 @@ class KeptTotals:
         self._save_s = save_s
         self._entries: dict[str, _Entry] = {}
         self._keys: dict[str, str] = {}
+        self._noted: object = None
         self._saved_s: float | None = None
         self._dirty = False
         self._has_failed = False
@@ -123,21 +124,14 @@ class KeptTotals:
 
         Args:
             moment: of the frame.
-            totals: name -> direction -> label -> objects; only names given to `restored` are kept.
+            totals: name -> direction -> label -> objects; only names given to `restored` are kept. The same
+                object as last time means that nothing has changed: give a snapshot, such as `frame.counts`.
         """
         if self._path is None:
             return
-        for name, key in self._keys.items():
-            counted = totals.get(name)
-            if counted is None:
-                continue
-            entry = self._entries.get(name)
-            if entry is None:
-                entry = self._entries[name] = _Entry(key=key, since=iso_utc(moment.time_ns), totals={})
-                self._dirty = True
-            if entry.totals != counted:
-                entry.totals = {which: dict(labels) for which, labels in counted.items()}
-                self._dirty = True
+        if totals is not self._noted:
+            self._noted = totals
+            self._take(moment, totals)
         if self._saved_s is None:
             self._saved_s = moment.pts_s
         # A media clock that began anew is no reason to wait for hours.
@@ -149,6 +143,19 @@ class KeptTotals:
         """Write what has not been written yet; for the end."""
         if self._path is not None and self._dirty:
             self._write(self._path, durable=True)
+
+    def _take(self, moment: Moment, totals: Mapping[str, Mapping[str, Mapping[str, int]]]) -> None:
+        for name, key in self._keys.items():
+            counted = totals.get(name)
+            if counted is None:
+                continue
+            entry = self._entries.get(name)
+            if entry is None:
+                entry = self._entries[name] = _Entry(key=key, since=iso_utc(moment.time_ns), totals={})
+                self._dirty = True
+            if entry.totals != counted:
+                entry.totals = {which: dict(labels) for which, labels in counted.items()}
+                self._dirty = True
 
     def _read(self) -> dict[str, _Entry]:
         if self._path is None:

@@ -6,12 +6,19 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.frame import Counts
 from pipeline.moment import Clock, Moment
+from pipeline.objects import Tracks
+from pipeline.plugin import StageContext, StreamInfo
 from stages.count.kept import KeptTotals, place_key
+from stages.count.options import CountOptions
+from stages.count.stage import CountStage
+from tests.stages.count.seen import HEIGHT, WIDTH, frame_at
 
 EIGHT_NS = 1_772_352_000 * 10**9  # 2026-03-01T08:00:00Z
 LINE = place_key(start=[0, 0.5], end=[1, 0.5], labels={"car", "bus"})
@@ -166,3 +173,39 @@ def test_what_comes_back_is_what_was_counted_of_those_that_stay(
 def test_a_key_is_that_of_the_values_not_of_their_order() -> None:
     assert place_key(a=1, labels={"car", "bus"}) == place_key(labels={"bus", "car"}, a=1)
     assert place_key(a=1) != place_key(a=2)
+
+
+def stage_of(folder: Path, *, is_live: bool, y: float = 0.5) -> CountStage:
+    options = CountOptions.model_validate({"lines": {"main": {"start": [0, y], "end": [1, y], "hold_s": 0}}})
+    stage = CountStage(options, StageContext("cam", folder=folder))
+    stage.open(StreamInfo("cam", "rtsp://cam", "run", WIDTH, HEIGHT, live=is_live))
+    return stage
+
+
+def cross(stage: CountStage) -> Counts | None:
+    """One car goes down over the middle; returns the totals at the end."""
+    frame = frame_at(0.0)
+    for n, y in enumerate((100.0, 150.0, 250.0, 300.0)):
+        box = np.array([[300, y - 30, 320, y]], np.float32)
+        zero = np.zeros(1, np.int64)
+        frame = frame_at(
+            n * 0.2, tracks=Tracks(zero + 1, box, np.ones(1, np.float32), np.array(["car"]), zero, zero)
+        )
+        stage.process(frame)
+    stage.finish()
+    stage.close()
+    return frame.counts
+
+
+def test_the_stage_goes_on_counting_where_a_live_stream_stopped(tmp_path: Path) -> None:
+    totals = [cross(stage_of(tmp_path, is_live=True)) for _ in range(3)]
+    assert totals == [{"main": {"to_right": {"car": n}, "to_left": {}}} for n in (1, 2, 3)]
+    assert cross(stage_of(tmp_path, is_live=True, y=0.51)) == {
+        "main": {"to_right": {"car": 1}, "to_left": {}}
+    }
+
+
+def test_files_never_accumulate(tmp_path: Path) -> None:
+    totals = [cross(stage_of(tmp_path, is_live=False)) for _ in range(3)]
+    assert totals == [{"main": {"to_right": {"car": 1}, "to_left": {}}}] * 3
+    assert not (tmp_path / "kept").exists()
