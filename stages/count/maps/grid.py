@@ -149,7 +149,8 @@ class PathGrid:
         size = self._rows * self._columns
 
         def added(weights: F64Array) -> F64Array:
-            return np.bincount(cell, weights[whose] * part, size).reshape(self._rows, self._columns)
+            summed: F64Array = np.bincount(cell, weights[whose] * part, size).astype(np.float64)
+            return summed.reshape(self._rows, self._columns)
 
         sums = self.sums
         sums.dwell_s += added(moves[:, 4])

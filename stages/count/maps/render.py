@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline.picture import Picture, U8Array
+from stages.count.geometry import F64Array
 from stages.count.maps.grid import F32Array, Sums
 
 WIDEST_PX = 960
@@ -101,13 +102,14 @@ def _enlarged(field: F32Array, canvas: U8Array) -> F32Array:
     return np.pad(large, ((0, missing), (0, 0)), mode="edge") if missing else large
 
 
-def _blocks(sums: np.ndarray, block: int) -> np.ndarray:
+def _blocks(sums: F64Array, block: int) -> F64Array:
     """Return sums of block x block cells, (ceil(R / block), ceil(C / block), ...)."""
     rows, columns = sums.shape[:2]
     pads = [(0, -rows % block), (0, -columns % block), *[(0, 0)] * (sums.ndim - 2)]
     padded = np.pad(sums, pads)
     shape = (padded.shape[0] // block, block, padded.shape[1] // block, block, *sums.shape[2:])
-    return padded.reshape(shape).sum(axis=(1, 3))
+    summed: F64Array = padded.reshape(shape).sum(axis=(1, 3))
+    return summed
 
 
 def _direction_colour(degrees: float, agreement: float) -> tuple[int, int, int]:

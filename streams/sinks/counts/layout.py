@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from streams.sinks.counts.bins import Bin, percentile_kmh
+from streams.sinks.counts.bins import Bin, Tally, percentile_kmh
 from streams.sinks.counts.calendar import Calendar
 from streams.sinks.textfile import writing
 
@@ -69,12 +69,9 @@ def rows_of(stream: str, calendar: Calendar, counted: Bin) -> Iterator[Row]:
             end_utc,
         )
     for key, classes in tallies:
-        shown = {name: (one.count, one.speeds) for name, one in sorted(classes.items())}
-        if not shown:
-            if not counted.seen:
-                continue
-            shown = {"": (0, {})}
-        for name, (count, speeds) in shown.items():
+        if not classes and not counted.seen:
+            continue
+        for name, tally in sorted(classes.items()) or [("", Tally())]:
             yield (
                 stream,
                 counted.length_s,
@@ -82,9 +79,9 @@ def rows_of(stream: str, calendar: Calendar, counted: Bin) -> Iterator[Row]:
                 end,
                 *key,
                 name,
-                count,
+                tally.count,
                 *observed,
-                *_speeds(speeds),
+                *_speeds(tally.speeds),
                 start_utc,
                 end_utc,
             )
@@ -138,7 +135,7 @@ def _observed(counted: Bin) -> tuple[str, str, str, str]:
     return complete, f"{observed_s:.2f}", f"{suspended_s:.2f}", f"{missing_s:.2f}"
 
 
-def _speeds(speeds: Any) -> tuple[int, str, str]:
+def _speeds(speeds: Mapping[int, int]) -> tuple[int, str, str]:
     """Return how many speeds are known, their mean, and the one that 85 % do not exceed (v85)."""
     number = sum(speeds.values())
     if not number:
