@@ -29,7 +29,7 @@ def zone_named(name: str) -> tzinfo:
     """Return the time zone of this name in the IANA database.
 
     Raises:
-        ValueError: if there is none, with the nearest names; or if this system has no zones at all.
+        ValueError: if there is none, with the nearest name; or if this system has no zones at all.
     """
     if name.upper() == "UTC":
         return UTC
@@ -47,9 +47,8 @@ def zone_named(name: str) -> tzinfo:
         zone.rpartition("/")[2].lower(): zone for zone in known
     }
     word = name.strip().lower().replace(" ", "_")
-    near = difflib.get_close_matches(word, by_name, n=3, cutoff=0.7)
-    near = list(dict.fromkeys(by_name[one] for one in near))
-    hint = f"did you mean {' or '.join(near)}?" if near else "names look like Europe/Berlin"
+    near = difflib.get_close_matches(word, by_name, n=1, cutoff=0.7)
+    hint = f"did you mean {by_name[near[0]]}?" if near else "names look like Europe/Berlin"
     raise ValueError(f"time zone '{name}' does not exist; {hint}")
 
 
