@@ -9,15 +9,17 @@ from pipeline.event import Event
 
 LOST = "(lost)"
 """Where a route leads whose end was not seen."""
+UNSEEN = "(unseen)"
+"""Where a route comes from whose beginning was not seen."""
 
 
 class Counted(NamedTuple):
     """One object that crossed a line, or took a route.
 
     Attributes:
-        line: its name; empty for a route.
+        line: its name; for a route the name of the set of routes.
         direction: across the line; empty for a route.
-        movement: "origin > destination" of a route; empty for a line.
+        movement: what the route is called, or "north > (lost)"; empty for a line.
         label: its class, empty if it has none.
         speed_kmh: how fast it was, None if that is not known.
     """
@@ -41,10 +43,10 @@ def counted(event: Event) -> Counted | None:
         case "line.crossing":
             return Counted(_named(event, "line"), _named(event, "direction"), "", label, _speed_kmh(data))
         case "route.completed":
-            movement = f"{_named(event, 'origin')} > {_named(event, 'destination')}"
-            return Counted("", "", movement, label, None)
+            return Counted(_named(event, "route"), "", _named(event, "movement"), label, None)
         case "route.partial":
-            return Counted("", "", f"{_named(event, 'origin')} > {LOST}", label, None)
+            movement = f"{data.get('origin') or UNSEEN} > {data.get('destination') or LOST}"
+            return Counted(_named(event, "route"), "", movement, label, None)
     return None
 
 

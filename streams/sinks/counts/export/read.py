@@ -11,6 +11,9 @@ from pathlib import Path
 from pipeline.errors import SourceError
 from streams.sinks.counts.layout import COLUMNS
 
+OF = ": "
+"""Between the name of a set of routes and a movement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -21,7 +24,7 @@ class Entry:
         bin_s: nominal length of the interval, s.
         start: local time, with its offset.
         end: local time, with its offset.
-        way: the movement, or the line and the direction.
+        way: the routes and the movement, or the line and the direction.
         is_movement: which of the two.
         label: class; empty where nothing was counted.
         count: objects.
@@ -128,7 +131,7 @@ def _entry(row: Mapping[str, str], path: Path, line: int) -> Entry:
             int(row["bin_s"]),
             datetime.fromisoformat(row["start"]),
             datetime.fromisoformat(row["end"]),
-            movement or f"{row['line']} {row['direction']}".strip(),
+            f"{row['line']}{OF}{movement}" if movement else f"{row['line']} {row['direction']}".strip(),
             bool(movement),
             row["class"],
             int(row["count"]),

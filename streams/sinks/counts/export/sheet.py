@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from pipeline.errors import ConfigError
 from streams.sinks.counts.calendar import HOUR_S
-from streams.sinks.counts.export.read import Entry
+from streams.sinks.counts.export.read import OF, Entry
 from streams.sinks.counts.layout import COMPLETE
 
 Way = tuple[str, str]
@@ -162,6 +162,10 @@ class _Collected:
         """Return the intervals by time, of movements or of lines; None for movements if there are any."""
         which = self._has_movements if movements is None else movements
         intervals = sorted((pair[which] for pair in self._found.values()), key=lambda one: one.start)
+        routes = {way.partition(OF)[0] for one in intervals for way, _ in one.counts}
+        if which and len(routes) == 1:  # then its name says nothing
+            for one in intervals:
+                one.counts = {(way.partition(OF)[2], label): n for (way, label), n in one.counts.items()}
         if self.bin_s != source_s and self.bin_s <= HOUR_S:
             for one in intervals:  # of what the table lacks nothing was observed
                 one.end = max(one.end, one.start + timedelta(seconds=self.bin_s))

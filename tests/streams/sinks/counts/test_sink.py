@@ -247,22 +247,26 @@ def test_movements_of_routes_have_rows_of_their_own_lost_ones_apart(tmp_path: Pa
 
     def route(pts_s: float, key: str, kind: str, **data: str) -> None:
         producer = Producer("count", "routes")
-        feed(sink, frame(pts_s).event(kind, key, producer, label="car", data={"origin": "north", **data}))
+        ends = {"route": "turns", "origin": "north", "destination": None, **data}
+        feed(sink, frame(pts_s).event(kind, key, producer, label="car", data=ends))
 
     feed(sink, *frames(0, 10))
-    route(10, "1", "route.completed", destination="east")
-    route(10, "2", "route.completed", destination="east")
+    route(10, "1", "route.completed", destination="east", movement="left turn")
+    route(10, "2", "route.completed", destination="east", movement="left turn")
     route(11, "3", "route.partial")
+    route(11, "4", "route.partial", origin="", destination="south")
     feed(sink, *frames(11, 70))
     sink.close()
     rows = [(row["start"][14:16], row["movement"], row["class"], row["count"]) for row in table(tmp_path)]
     assert [row for row in rows if row[1]] == [
+        ("00", "(unseen) > south", "car", "1"),
+        ("00", "left turn", "car", "2"),
         ("00", "north > (lost)", "car", "1"),
-        ("00", "north > east", "car", "2"),
+        ("01", "(unseen) > south", "", "0"),
+        ("01", "left turn", "", "0"),
         ("01", "north > (lost)", "", "0"),
-        ("01", "north > east", "", "0"),
     ]
-    assert {row["line"] for row in table(tmp_path) if row["movement"]} == {""}
+    assert {row["line"] for row in table(tmp_path) if row["movement"]} == {"turns"}
 
 
 def test_speeds_have_their_number_mean_and_85th_percentile(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def recorded(
     for n in range(0, minutes * 60 + 4, 4):
         if n % every_s == 0:
             feed(sink, crossing(n, f"{n}", start_s=EIGHT, label="bus" if n % 100 == 0 else "car"))
-            data = {"origin": "north", "destination": "east" if n % 40 else "south"}
+            data = {"route": "turns", "movement": "north > east" if n % 40 else "north > south"}
             route = frame(n, start_s=EIGHT).event(
                 "route.completed", f"{n}", Producer("count"), label="car", data=data
             )

@@ -1,0 +1,178 @@
+"""An area of the picture: a polygon with holes, how far points are from it, how a path runs through it."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from math import hypot, sqrt
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.count.geometry import F64Array, Point
+from stages.vision.polygon import area
+
+BoolArray = npt.NDArray[np.bool_]
+Ring = tuple[Point, ...]
+Edge = tuple[float, float, float, float]
+"""x and y of one end, x and y of the other."""
+
+
+class Stretch(NamedTuple):
+    """A part of a straight path on which nothing changes.
+
+    Attributes:
+        start: where it begins, as a share of the path, 0..1.
+        end: where it ends.
+        inside: it lies in the region.
+        beyond: it lies outside, further away than the band.
+    """
+
+    start: float
+    end: float
+    inside: bool
+    beyond: bool
+
+
+@dataclass(frozen=True)
+class Region:
+    """A polygon with holes, in px.
+
+    What is inside follows from the even-odd rule over all rings, so of two regions that share an edge a
+    point on it lies in exactly one.
+
+    Args:
+        outer: corners of the polygon.
+        holes: corners of each hole.
+    """
+
+    outer: Ring
+    holes: tuple[Ring, ...] = ()
+    edges: tuple[Edge, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        edges = [(*ring[i - 1], *ring[i]) for ring in (self.outer, *self.holes) for i in range(len(ring))]
+        object.__setattr__(self, "edges", tuple(edges))
+
+    @property
+    def area_px2(self) -> float:
+        """Its area without the holes, px²."""
+        return area(self.outer) - sum(area(hole) for hole in self.holes)
+
+    @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Its bounding box: left, top, right, bottom, px."""
+        x, y = zip(*self.outer, strict=True)
+        return min(x), min(y), max(x), max(y)
+
+    def inside(self, points: F64Array) -> BoolArray:
+        """Return (N,) whether each of the points (N, 2) lies in the region."""
+        return distances(points, np.array(self.edges)[None])[0]
+
+    def distances_px(self, points: F64Array) -> F64Array:
+        """Return (N,) how far each of the points (N, 2) is from the nearest edge, px, inside or outside."""
+        return distances(points, np.array(self.edges)[None])[1]
+
+    def stretches(self, start: Point, end: Point, band_px: float) -> list[Stretch]:
+        """Cut a straight path where it enters or leaves the region, or the band around it.
+
+        Exact: it does not matter how finely a path is sampled. Stretches that do not differ are not joined.
+
+        Args:
+            start: (x, y) px.
+            end: (x, y) px; a path of no length is one stretch.
+            band_px: width of the band outside of the region.
+        """
+        cuts = [0.0, 1.0]
+        x, y, dx, dy = start[0], start[1], end[0] - start[0], end[1] - start[1]
+        left, right = min(x, end[0]) - band_px, max(x, end[0]) + band_px
+        top, bottom = min(y, end[1]) - band_px, max(y, end[1]) + band_px
+        near: list[Edge] = []
+        for edge in self.edges:
+            ax, ay, bx, by = edge
+            if (ax < left and bx < left) or (ax > right and bx > right):
+                continue
+            if (ay < top and by < top) or (ay > bottom and by > bottom):
+                continue
+            near.append(edge)
+            for cut in _cuts(x, y, dx, dy, edge, band_px):
+                if 0.0 < cut < 1.0:
+                    insort(cuts, cut)
+        parts = []
+        for a, b in pairwise(cuts):
+            if a < b:
+                middle = (a + b) / 2
+                px, py = x + dx * middle, y + dy * middle
+                inside = self._holds(px, py)
+                beyond = not inside and all(_distance(px, py, edge) > band_px for edge in near)
+                parts.append(Stretch(a, b, inside, beyond))
+        return parts
+
+    def _holds(self, x: float, y: float) -> bool:
+        within = False
+        for ax, ay, bx, by in self.edges:
+            if (ay > y) != (by > y) and x < ax + (y - ay) * (bx - ax) / (by - ay):
+                within = not within
+        return within
+
+
+def distances(points: F64Array, edges: F64Array) -> tuple[BoolArray, F64Array]:
+    """Return (N,) whether each point lies within its edges, and (N,) its distance from the nearest, px.
+
+    Args:
+        points: (N, 2) px.
+        edges: (N, E, 4) the edges that each point is asked about, or (1, E, 4) the same for all. Where a
+            region has fewer than E, edges of no length at one of its corners change nothing.
+    """
+    x, y = points[:, 0, None], points[:, 1, None]
+    ax, ay, bx, by = np.moveaxis(edges, -1, 0)
+    dx, dy = bx - ax, by - ay
+    px, py = x - ax, y - ay
+    spans = (ay > y) != (by > y)
+    # Where an edge spans y, dy is not 0; elsewhere the result is not used.
+    right = x < ax + py * dx / np.where(dy != 0, dy, 1.0)
+    within = (np.count_nonzero(spans & right, axis=1) & 1).astype(np.bool_)
+    length2 = dx * dx + dy * dy
+    along = np.clip((px * dx + py * dy) / np.where(length2 > 0, length2, 1.0), 0.0, 1.0)
+    far2 = np.square(px - along * dx) + np.square(py - along * dy)
+    return within, np.sqrt(far2.min(axis=1))
+
+
+def _cuts(x: float, y: float, dx: float, dy: float, edge: Edge, band_px: float) -> Sequence[float]:
+    """Return where the line (x, y) + t (dx, dy) meets the edge's own line and those `band_px` beside it.
+
+    Together with where it meets the circles about the edge's ends. There may be more cuts than needed:
+    the stretches between them are looked at one by one.
+    """
+    ax, ay, bx, by = edge
+    ex, ey = bx - ax, by - ay
+    length = hypot(ex, ey)
+    cuts: list[float] = []
+    if length == 0:
+        return cuts
+    speed = (ex * dy - ey * dx) / length  # towards the edge's right, per whole path
+    apart = (ex * (y - ay) - ey * (x - ax)) / length
+    if speed != 0:
+        cuts += [-apart / speed, (band_px - apart) / speed, (-band_px - apart) / speed]
+    a = dx * dx + dy * dy
+    if a == 0:
+        return cuts
+    for cx, cy in ((ax, ay), (bx, by)):
+        b, c = (x - cx) * dx + (y - cy) * dy, (x - cx) ** 2 + (y - cy) ** 2 - band_px**2
+        root2 = b * b - a * c
+        if root2 > 0:
+            root = sqrt(root2)
+            cuts += [(-b - root) / a, (-b + root) / a]
+    return cuts
+
+
+def _distance(x: float, y: float, edge: Edge) -> float:
+    ax, ay, bx, by = edge
+    ex, ey = bx - ax, by - ay
+    length2 = ex * ex + ey * ey
+    along = 0.0 if length2 == 0 else min(1.0, max(0.0, ((x - ax) * ex + (y - ay) * ey) / length2))
+    return hypot(x - ax - along * ex, y - ay - along * ey)
