@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from pipeline.plugin import Options
 from stages.count.fields import Name, Seconds
+from stages.count.history.options import TrajectoryOptions
 from stages.count.lines.options import LineOptions
 
 
@@ -16,6 +17,7 @@ class CountOptions(Options):
 
     Attributes:
         lines: by name.
+        trajectories: keep where every object went, to count the past later; nothing is kept when left out.
         vanished_s: an object unseen for so long has left the picture; if it was last seen beyond a line's
             band, its crossing counts although `hold_s` has not passed.
         forget_s: an object unseen for longer is forgotten; set it to at least the time for which the
@@ -23,13 +25,14 @@ class CountOptions(Options):
     """
 
     lines: dict[Name, LineOptions] = Field(default_factory=dict)
+    trajectories: TrajectoryOptions | None = None
     vanished_s: Seconds = 1.0
     forget_s: Seconds = 10.0
 
     @model_validator(mode="after")
     def _something_to_count(self) -> Self:
-        if not self.lines:
-            raise ValueError("there is nothing to count; give it lines")
+        if not self.lines and self.trajectories is None:
+            raise ValueError("there is nothing to count; give it lines or trajectories")
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.count.gather import Gatherer
+from stages.count.history.recorder import recorder_of
 from stages.count.lines.part import Lines
 from stages.count.options import CountOptions
 from stages.count.part import Part
@@ -89,4 +90,6 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     """
     parts: dict[str, Part] = {}
     parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    if options.trajectories is not None:
+        parts["trajectories"] = recorder_of(options.trajectories, options.lines, options.vanished_s, context)
     return parts
