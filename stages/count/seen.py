@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipeline.frame import Frame
 from stages.count.geometry import Anchor, F64Array, anchor_points
-from stages.count.line_counter import Crossing
+from stages.count.lines.crossing import Crossing
 
 
 @dataclass(frozen=True, slots=True)
