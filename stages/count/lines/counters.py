@@ -51,6 +51,9 @@ class LineCounters:
     Args:
         watches: the lines.
         forget_s: an object unobserved for longer is forgotten; should its id return, it is new here.
+
+    Attributes:
+        met: which lines were met at the latest update, whether that counts or not.
     """
 
     def __init__(self, watches: Sequence[LineWatch], forget_s: float) -> None:
@@ -58,6 +61,7 @@ class LineCounters:
         self._near = Near([watch.line for watch in watches], [watch.band_px for watch in watches])
         self._forget_s = forget_s
         self._paths: dict[int, _Path] = {}  # in the order of their latest observation
+        self.met: list[Met] = []
 
     def __len__(self) -> int:
         """Return the number of objects that are remembered."""
@@ -83,6 +87,7 @@ class LineCounters:
         Returns:
             The crossings that became final: line by line, in the order of `ids`, then of vanished objects.
         """
+        self.met = []
         final = self._advance(time_s, ids, points, labels, attributes) if ids and self._watches else []
         for number, watch in enumerate(self._watches):
             final += [Counted(number, crossing) for crossing in watch.retire(time_s)]
@@ -142,8 +147,10 @@ class LineCounters:
                 _NO_ATTRIBUTES if attributes is None else attributes[row],
             )
             if recent:
-                crossings = self._watches[number].step(recent[-1], sight, recent)
-                final += [Counted(number, crossing) for crossing in crossings]
+                outcome = self._watches[number].step(recent[-1], sight, recent)
+                final += [Counted(number, crossing) for crossing in outcome.final]
+                if outcome.met:
+                    self.met.append(Met(number, row))
             else:
                 self._watches[number].begin(sight)
         for path, (x, y) in zip(paths, places, strict=True):

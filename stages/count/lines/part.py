@@ -14,9 +14,10 @@ from pipeline.plugin import StageContext, StreamInfo
 from stages.count.fields import band_px
 from stages.count.geometry import Anchor, Polyline
 from stages.count.lines.counters import Counted, LineCounters
+from stages.count.lines.crossing import Crossing
 from stages.count.lines.options import LineOptions
 from stages.count.lines.watch import LineWatch
-from stages.count.seen import LineCrossing, Seen
+from stages.count.seen import LineCrossing, Passage, Seen
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,11 @@ class Lines:
         if seen.suspended is None:
             for group in self._groups:
                 points = seen.anchors(group.anchor)
-                counted = group.counters.update(seen.time_s, seen.ids, points, seen.labels)
+                counters = group.counters
+                counted = counters.update(seen.time_s, seen.ids, points, seen.labels, seen.attributes)
+                seen.passages += [
+                    Passage(group.lines[number].name, seen.ids[row], row) for number, row in counters.met
+                ]
                 events += self._counted(group, counted, seen)
         elif not self._suspended:
             for group in self._groups:
@@ -200,10 +205,9 @@ class Lines:
                     track_id=crossing.track_id,
                     label=crossing.label,
                     position=crossing.position,
-                    data={"line": line.name, "direction": direction, "label": crossing.label},
-                    evidence={
-                        "trail": [[round(t, 6), round(x, 2), round(y, 2)] for t, x, y in crossing.trail]
-                    },
+                    data={"line": line.name, "direction": direction, "label": crossing.label}
+                    | _known(crossing, seen),
+                    evidence=_evidence(crossing, seen),
                 )
             )
         return events
@@ -211,6 +215,30 @@ class Lines:
     def _snapshot(self) -> Counts:
         """Return the totals as they are now, in mappings that nobody can change."""
         return MappingProxyType({line.name: _frozen(line.totals) for line in self._lines})
+
+
+def _known(crossing: Crossing, seen: Seen) -> dict[str, Any]:
+    """Return what else is known of the object that crossed."""
+    known: dict[str, Any] = {}
+    if crossing.attributes:
+        known["attributes"] = dict(crossing.attributes)
+    speed = seen.speeds.get(crossing.track_id)
+    if speed is not None:
+        known["speed_kmh"] = round(speed.kmh, 1)
+        known["speed_error_kmh"] = round(speed.error_kmh, 1)
+    return known
+
+
+def _evidence(crossing: Crossing, seen: Seen) -> dict[str, Any]:
+    """Return what proves a crossing: the positions around it, what its detections said, whom it continues."""
+    proof: dict[str, Any] = {"trail": [[round(t, 6), round(x, 2), round(y, 2)] for t, x, y in crossing.trail]}
+    votes = seen.votes.get(crossing.track_id)
+    if votes is not None:
+        proof["votes"] = votes.labels
+    continued = seen.continued.get(crossing.track_id)
+    if continued:
+        proof["continued"] = list(continued)
+    return proof
 
 
 def _frozen(totals: dict[str, dict[str, int]]) -> Mapping[str, Mapping[str, int]]:

@@ -61,6 +61,13 @@ class _Stay:
     passage: _Passage | None = None
 
 
+class Outcome(NamedTuple):
+    """What a step led to: crossings that became final, and whether the step itself met the line."""
+
+    final: list[Crossing]
+    met: bool
+
+
 class LineWatch:
     """Follows the objects in the band of one line, each from its coming until it counts or does not.
 
@@ -107,8 +114,8 @@ class LineWatch:
         if self.line.within((x, y), (x, y), self.band_px):
             self._stays[sight.track_id] = _Stay(sight, 0, time_s, time_s)
 
-    def step(self, last: TimedPoint, sight: Sight, recent: Sequence[TimedPoint]) -> list[Crossing]:
-        """Take an object's straight path from `last` to where it is seen now; return what became final.
+    def step(self, last: TimedPoint, sight: Sight, recent: Sequence[TimedPoint]) -> Outcome:
+        """Take an object's straight path from `last` to where it is seen now.
 
         Args:
             last: the observation before.
@@ -123,6 +130,7 @@ class LineWatch:
         origin, target = last[1:], sight.at[1:]
         spans = self.line.within(origin, target, self.band_px)
         met = self.line.crossings(origin, target) if spans else []
+        meets = bool(met)
         for number, (start, end) in enumerate(spans, 1):
             if stay is None or not stay.inside:
                 came = _at(last, sight.at, start)
@@ -137,7 +145,7 @@ class LineWatch:
                 left = _at(last, sight.at, end)
                 stay = self._left(stay, left)
         if stay is None:
-            return final
+            return Outcome(final, meets)
         stay.sight = sight
         if stay.inside:
             stay.until_s = sight.at[0]
@@ -145,7 +153,7 @@ class LineWatch:
             stay.passage.trail.append(sight.at)
         if not stay.inside and sight.at[0] - stay.until_s >= self._hold_s:
             final += self._finalise(stay)
-        return final
+        return Outcome(final, meets)
 
     def retire(self, time_s: float) -> list[Crossing]:
         """Return the crossings of objects that have vanished beyond the band."""
