@@ -11,6 +11,7 @@ from pipeline.frame import Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.count.gather import Gatherer
 from stages.count.ground.part import Ground
+from stages.count.history.recorder import recorder_of
 from stages.count.lines.part import Lines
 from stages.count.maps.part import Maps
 from stages.count.options import CountOptions
@@ -102,6 +103,8 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
         parts["zones"] = Zones(options.zones, options.vanished_s, options.forget_s, options.ground, context)
     if options.routes:
         parts["routes"] = Routes(options.routes, context)
+    if options.trajectories is not None:
+        parts["trajectories"] = recorder_of(options.trajectories, options.lines, options.vanished_s, context)
     if options.maps:
         parts["maps"] = Maps(options.maps, options.vanished_s, context)
     return parts
