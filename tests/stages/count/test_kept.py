@@ -155,7 +155,7 @@ names = st.text(min_size=1, max_size=8)
 counted = st.dictionaries(names, st.dictionaries(names, st.integers(0, 10**12), max_size=3), max_size=3)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(totals=st.dictionaries(names, counted, max_size=4), stay=st.sets(names))
 def test_what_comes_back_is_what_was_counted_of_those_that_stay(
     tmp_path: Path, totals: dict[str, dict[str, dict[str, int]]], stay: set[str]

@@ -96,7 +96,7 @@ def test_a_long_silence_is_not_filled(gap_s: float, dwell_s: float) -> None:
 
 def test_memory_ends_with_the_objects() -> None:
     grid = PathGrid(640, 360, 64)
-    for n in range(2000):
+    for n in range(500):
         ids = [n, n + 1]
         grid.add(n * 0.1, ids, np.array([[n % 640, 100.0], [300.0, n % 360]], np.float64))
         grid.forget([n - 1])
@@ -104,7 +104,7 @@ def test_memory_ends_with_the_objects() -> None:
         assert len(grid._visited) <= 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     points=st.lists(st.tuples(st.floats(-50, 700), st.floats(-50, 400)), min_size=2, max_size=20),
     columns=st.integers(1, 100),

@@ -160,7 +160,7 @@ def test_only_the_classes_that_are_wanted(tmp_path: Path) -> None:
 
 def test_objects_that_have_ended_are_forgotten(tmp_path: Path) -> None:
     part = made(tmp_path)
-    for n in range(3000):
+    for n in range(600):
         seen = seen_at(n * 0.1, (n, 100, 100))
         seen.ended = [n - 5]
         part.update(seen)

@@ -136,7 +136,7 @@ def test_a_clock_that_goes_back_over_midnight_makes_the_new_day_longer() -> None
     assert again == day
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     zone=st.sampled_from(ZONES),
     length_s=st.sampled_from(LENGTHS),

@@ -141,7 +141,7 @@ def test_a_new_run_with_its_media_clock_at_zero_keeps_the_counts(tmp_path: Path)
     sink.close()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     crossings=st.lists(
         st.tuples(st.floats(0, 600), st.floats(0, 60), st.sampled_from(["car", "bus"])), max_size=40

@@ -128,7 +128,7 @@ def test_the_csv_has_a_column_for_each_way_and_class(tmp_path: Path) -> None:
 ZONES = ["Europe/Berlin", "UTC", "Asia/Kathmandu", "America/New_York"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     zone=st.sampled_from(ZONES),
     start=st.integers(1_790_000_000, 1_799_000_000),  # September 2026 to January 2027: the clocks go back
