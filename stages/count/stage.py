@@ -35,7 +35,7 @@ class CountStage(Stage):
     def __init__(self, options: CountOptions, context: StageContext) -> None:
         super().__init__(options, context)
         self._masks = Masks(options.masks)
-        self._gatherer = Gatherer(options.forget_s, self._masks)
+        self._gatherer = Gatherer(options.forget_s, self._masks, options.handover_s)
         self._parts = parts_of(options, context)
         self._latest: Frame | None = None
 
@@ -46,7 +46,7 @@ class CountStage(Stage):
             ConfigError: if something does not fit the picture.
         """
         self._latest = None
-        self._gatherer.forget()
+        self._gatherer.open(info.width, info.height)
         self._masks.open(info)
         for part in self._parts.values():
             part.open(info)
@@ -98,7 +98,9 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     parts: dict[str, Part] = {}
     if options.ground is not None:
         parts["ground"] = Ground(options.ground, options.vanished_s, context)
-    parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    parts["lines"] = Lines(
+        options.lines, options.vanished_s, options.forget_s, context, explain=options.explain
+    )
     if options.zones:
         parts["zones"] = Zones(options.zones, options.vanished_s, options.forget_s, options.ground, context)
     if options.routes:
