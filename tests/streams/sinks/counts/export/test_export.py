@@ -84,6 +84,17 @@ def test_movements_come_first_lines_on_demand(tmp_path: Path) -> None:
     assert lines.ways == [("main in", "bus"), ("main in", "car"), ("main out", "")]
 
 
+def test_the_same_movement_of_two_sets_of_routes_is_told_apart(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path, bin_s=60)
+    for n, routes in enumerate(("cars", "cars", "bicycles")):
+        data = {"route": routes, "movement": "north > east"}
+        feed(sink, frame(n).event("route.completed", f"{n}", Producer("count"), label="car", data=data))
+        feed(sink, frame(n))
+    sink.close()
+    (interval,) = made(tmp_path, 60).intervals
+    assert interval.counts == {("cars: north > east", "car"): 2, ("bicycles: north > east", "car"): 1}
+
+
 def test_the_busiest_hour_and_its_factor(tmp_path: Path) -> None:
     """HCM: volume of the hour over four times that of its busiest quarter."""
     sink = open_sink(tmp_path, bin_s=900, time_zone="Europe/Berlin")
