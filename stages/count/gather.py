@@ -19,11 +19,11 @@ class Gatherer:
 
     Args:
         forget_s: an object unobserved for longer has ended.
+        masks: what lies in them is not observed.
         handover_s: see `Handover`; 0 takes each track for an object of its own.
-        masks: what lies in them is not observed; None for no masks.
     """
 
-    def __init__(self, forget_s: float, handover_s: float = 0.0, masks: Masks | None = None) -> None:
+    def __init__(self, forget_s: float, masks: Masks, handover_s: float = 0.0) -> None:
         self._masks = masks
         self._forget_s = forget_s
         self._handover_s = handover_s
@@ -44,10 +44,7 @@ class Gatherer:
     def seen(self, frame: Frame, tracks: Tracks) -> Seen:
         """Return what is observed at this frame; rows that are merely predicted or masked are passed over."""
         time_s = frame.moment.pts_s
-        there = tracks.detection >= 0
-        if self._masks:
-            there &= ~self._masks.hide(tracks.xyxy.astype(np.float64))
-        rows = np.flatnonzero(there)
+        rows = np.flatnonzero((tracks.detection >= 0) & ~self._masks.hide(tracks.xyxy.astype(np.float64)))
         observed = tracks[rows] if len(rows) < len(tracks) else tracks
         tracks_seen: list[int] = observed.id.tolist()
         xyxy, labels = observed.xyxy.astype(np.float64), observed.label.tolist()

@@ -11,7 +11,9 @@ from pipeline.frame import Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.count.gather import Gatherer
 from stages.count.ground.part import Ground
+from stages.count.history.recorder import recorder_of
 from stages.count.lines.part import Lines
+from stages.count.maps.part import Maps
 from stages.count.options import CountOptions
 from stages.count.part import Part
 from stages.count.routes.part import Routes
@@ -33,7 +35,7 @@ class CountStage(Stage):
     def __init__(self, options: CountOptions, context: StageContext) -> None:
         super().__init__(options, context)
         self._masks = Masks(options.masks)
-        self._gatherer = Gatherer(options.forget_s, options.handover_s, self._masks)
+        self._gatherer = Gatherer(options.forget_s, self._masks, options.handover_s)
         self._parts = parts_of(options, context)
         self._latest: Frame | None = None
 
@@ -103,4 +105,8 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
         parts["zones"] = Zones(options.zones, options.vanished_s, options.forget_s, options.ground, context)
     if options.routes:
         parts["routes"] = Routes(options.routes, context)
+    if options.trajectories is not None:
+        parts["trajectories"] = recorder_of(options.trajectories, options.lines, options.vanished_s, context)
+    if options.maps:
+        parts["maps"] = Maps(options.maps, options.vanished_s, context)
     return parts
