@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,14 @@ class CountOptions(Options):
     forget_s: Seconds = 10.0
     handover_s: Annotated[float, Field(ge=0, le=5)] = 1.0
     explain: bool = False
+
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Return what makes each line and zone what it is, by name; hysteresis plays no part."""
+        lines = {
+            name: line.model_dump(exclude={"band", "hold_s"}, exclude_defaults=True)
+            for name, line in self.lines.items()
+        }
+        return lines | {name: zone.place() for name, zone in self.zones.items()}
 
     @model_validator(mode="after")
     def _something_to_count(self) -> Self:

@@ -104,7 +104,7 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     if options.zones:
         parts["zones"] = Zones(options.zones, options.vanished_s, options.forget_s, options.ground, context)
     if options.routes:
-        parts["routes"] = Routes(options.routes, context)
+        parts["routes"] = Routes(options.routes, options.places(), context)
     if options.trajectories is not None:
         parts["trajectories"] = recorder_of(options.trajectories, options.lines, options.vanished_s, context)
     if options.maps:

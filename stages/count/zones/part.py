@@ -16,12 +16,13 @@ from pipeline.plugin import StageContext, StreamInfo
 from stages.count.fields import band_px
 from stages.count.geometry import Anchor
 from stages.count.ground.options import GroundOptions
+from stages.count.kept import KeptTotals, Totals, place_key
 from stages.count.seen import Seen, Visit
 from stages.count.zones.asked import Place
 from stages.count.zones.options import ZoneOptions
 from stages.count.zones.presence import Change, Presence, Way, Zone
 from stages.count.zones.scene import Report, Visitor
-from stages.count.zones.zone import Tracked
+from stages.count.zones.zone import Tracked, VisitTotals
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ class Zones:
         self._visits = 0
         self._latest: Frame | None = None
         self._now_s = 0.0
+        self._kept: KeptTotals | None = None
+        self._snapshot: Mapping[str, Totals] = {}
         self._late: list[Event] = []  # made while no frame was there to take them
         self._suspended = False
         self._unmatched: list[Tracked] = []  # those whose labels no object has had yet
@@ -88,6 +91,12 @@ class Zones:
         before = {zone.name: zone for zone in self._zones}
         self._anchors = list(dict.fromkeys(zone.anchor for zone in self._options.values()))
         plane = None if self._ground is None else self._ground.plane(info.width, info.height)
+        kept: Mapping[str, Totals] = {}
+        if self._kept is None:
+            folder = self._context.folder if info.live else None
+            self._kept = KeptTotals.of(folder, self._context.stream, "zones")
+            keys = {name: place_key(**options.place()) for name, options in self._options.items()}
+            kept = self._kept.restored(keys)
         zones: list[Tracked] = []
         laid: list[Zone] = []
         for name, options in self._options.items():
@@ -96,6 +105,8 @@ class Zones:
             zone = Tracked(name, Place(where, options, region, plane, info), self._vanished_s)
             if name in before:
                 zone.totals, zone.course = before[name].totals, before[name].course
+            elif name in kept:
+                zone.totals = VisitTotals.restored(kept[name])
             zones.append(zone)
             band = band_px(options.band, options.units, info)
             laid.append(Zone(region, band, options.hold_s, self._anchors.index(options.anchor)))
@@ -115,6 +126,7 @@ class Zones:
             events += self._closed(seen, "suspended")
         self._suspended = seen.suspended is not None
         self._show(seen)
+        self._keep(seen.frame, changed=bool(seen.visits))
         return events
 
     def finish(self, seen: Seen) -> list[Event]:
@@ -125,15 +137,31 @@ class Zones:
         self._warn_of_unmatched()
         events, self._late = [*self._late, *self._closed(seen, "end")], []
         self._latest = None
+        self._keep(seen.frame, changed=True)
         return events
 
     def statistics(self) -> Mapping[str, Any]:
-        """Return the totals of each zone."""
-        return {zone.name: zone.figures(self._now_s) for zone in self._zones}
+        """Return the totals of each zone, of a live stream with since when they count."""
+        since = {} if self._kept is None else self._kept.since
+        return {
+            zone.name: {
+                **({"since": since[zone.name]} if zone.name in since else {}),
+                **zone.figures(self._now_s),
+            }
+            for zone in self._zones
+        }
 
     def close(self) -> None:
-        """Forget all objects."""
+        """Forget all objects; write the totals that are kept."""
         self._presence.forget()
+        if self._kept is not None:
+            self._kept.save()
+
+    def _keep(self, frame: Frame, *, changed: bool) -> None:
+        if changed or not self._snapshot:
+            self._snapshot = {zone.name: zone.totals.snapshot() for zone in self._zones}
+        if self._kept is not None:
+            self._kept.note(frame.moment, self._snapshot)
 
     def _told(self, seen: Seen) -> list[Event]:
         row_of = {object_id: row for row, object_id in enumerate(seen.ids)}
