@@ -34,11 +34,12 @@ class CountStage(Stage):
 
     @classmethod
     def asked_labels(cls, options: CountOptions) -> Mapping[tuple[str, ...], frozenset[str]]:
-        """Return the classes that lines ask for."""
+        """Return the classes that lines and zones ask for."""
         return {
-            ("lines", name, "labels"): line.labels
-            for name, line in options.lines.items()
-            if line.labels is not None
+            (kind, name, "labels"): asked.labels
+            for kind, drawn in (("lines", options.lines), ("zones", options.zones))
+            for name, asked in drawn.items()
+            if asked.labels is not None
         }
 
     def __init__(self, options: CountOptions, context: StageContext) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -18,16 +17,12 @@ from stages.count.geometry import Anchor
 from stages.count.ground.options import GroundOptions
 from stages.count.kept import KeptTotals, Totals, place_key
 from stages.count.seen import Seen, Visit
+from stages.count.unmatched import Unmatched
 from stages.count.zones.asked import Place
 from stages.count.zones.options import ZoneOptions
 from stages.count.zones.presence import Change, Presence, Way, Zone
 from stages.count.zones.scene import Report, Visitor
 from stages.count.zones.zone import Tracked, VisitTotals
-
-logger = logging.getLogger(__name__)
-
-MAX_LABELS_NAMED = 10
-"""Most labels that a warning names."""
 
 
 @dataclass(slots=True)
@@ -77,8 +72,7 @@ class Zones:
         self._snapshot: Mapping[str, Totals] = {}
         self._late: list[Event] = []  # made while no frame was there to take them
         self._suspended = False
-        self._unmatched: list[Tracked] = []  # those whose labels no object has had yet
-        self._seen_labels: set[str] = set()
+        self._unmatched = Unmatched("zone", context.stream, {})
 
     def open(self, info: StreamInfo) -> None:
         """Lay the zones into the picture. Totals of pictures of another size are kept, visits end.
@@ -112,14 +106,13 @@ class Zones:
             laid.append(Zone(region, band, options.hold_s, self._anchors.index(options.anchor)))
         self._zones, self._presence = zones, Presence(laid, self._forget_s)
         self._areas = MappingProxyType({zone.name: zone.outline for zone in zones})
-        self._unmatched = [zone for zone in zones if zone.options.labels is not None]
-        self._seen_labels = set()
+        self._unmatched = Unmatched("zone", self._context.stream, self._options)
 
     def update(self, seen: Seen) -> list[Event]:
         """Find out who came, who is gone, and what there is to tell of the others."""
         self._latest, self._now_s = seen.frame, seen.time_s
         events, self._late = self._late, []
-        self._note(seen.labels)
+        self._unmatched.note(seen.labels)
         if seen.suspended is None:
             events += self._told(seen)
         elif not self._suspended:
@@ -134,7 +127,7 @@ class Zones:
 
         Warns of each zone whose `labels` none of the objects had.
         """
-        self._warn_of_unmatched()
+        self._unmatched.warn()
         events, self._late = [*self._late, *self._closed(seen, "end")], []
         self._latest = None
         self._keep(seen.frame, changed=True)
@@ -290,28 +283,3 @@ class Zones:
         else:
             notes = {zone.name: zone.note for zone in self._zones}
         frame.notes = MappingProxyType({**frame.notes, **notes} if frame.notes else notes)
-
-    def _note(self, labels: Sequence[str]) -> None:
-        """Note which labels there are, as long as a zone still waits for one of its own."""
-        if not self._unmatched:
-            return
-        self._unmatched = [zone for zone in self._unmatched if not zone.options.names_one_of(labels)]
-        for label in labels:
-            if len(self._seen_labels) <= MAX_LABELS_NAMED:  # one more, to know that there are more
-                self._seen_labels.add(label)
-
-    def _warn_of_unmatched(self) -> None:
-        seen, self._seen_labels = sorted(self._seen_labels), set()
-        unmatched, self._unmatched = self._unmatched, []
-        if not seen:
-            return
-        if len(seen) > MAX_LABELS_NAMED:
-            seen[MAX_LABELS_NAMED:] = ["others"]
-        for zone in unmatched:
-            logger.warning(
-                "zone '%s' of stream '%s' is only for %s; the tracks seen were %s",
-                zone.name,
-                self._context.stream,
-                ", ".join(sorted(zone.options.labels or ())),
-                ", ".join(seen),
-            )
