@@ -102,6 +102,18 @@ class Tracked:
             self.totals.dwell_s += dwell_s
             self.totals.longest_s = max(self.totals.longest_s, dwell_s)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to look at: nobody is there, and no question waits for time to pass."""
+        return not (
+            self.visitors
+            or self.present
+            or self.changed
+            or self.questions
+            or self._waiting
+            or not self.course
+        )
+
     def look(self, seen: Seen, row_of: Mapping[int, int]) -> list[tuple[str, list[Report]]]:
         """Return what there is to tell at this frame, by kind."""
         if self._waiting:
