@@ -38,7 +38,7 @@ def counts(truth: Truth, handover_s: float, cut_at: dict[int, float]) -> list[tu
 
 
 def test_real_people_whose_ids_change_on_the_line():
-    """Measured: of 91 counts of paths that are cut on a line 81 stay with hand-over, 33 without; none is new."""
+    """Measured: of 91 counts of paths that are cut on a line 81 stay, 33 without hand-over; none is new."""
     whole_n = kept_n = kept_without_n = 0
     for name in NAMES:
         truth = truth_of(name)
