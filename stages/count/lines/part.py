@@ -15,6 +15,7 @@ from pipeline.frame import Counts, Frame, Line
 from pipeline.plugin import StageContext, StreamInfo
 from stages.count.fields import band_px
 from stages.count.geometry import Anchor, Polyline
+from stages.count.kept import KeptTotals, place_key
 from stages.count.lines.counters import Counted, LineCounters
 from stages.count.lines.crossing import Crossing
 from stages.count.lines.explain import Explainer, WatchedLine
@@ -88,6 +89,7 @@ class Lines:
         self._groups: list[_Group] = []
         self._shown: MappingProxyType[str, Line] = MappingProxyType({})
         self._counts: Counts = MappingProxyType({})
+        self._kept: KeptTotals | None = None
         self._suspended = False
         self._unmatched: list[_CountedLine] = []  # those whose labels no track has had yet
         self._seen_labels: set[str] = set()
@@ -95,10 +97,16 @@ class Lines:
     def open(self, info: StreamInfo) -> None:
         """Lay the lines into the picture. What was counted in pictures of another size stays counted.
 
+        So does, of a live stream, what was counted before a restart, unless the line was edited.
+
         Raises:
             ConfigError: if a line lies outside the picture or is too short.
         """
         totals = {line.name: line.totals for line in self._lines}
+        if self._kept is None:
+            folder = self._context.folder if info.live else None
+            self._kept = KeptTotals.of(folder, self._context.stream, "lines")
+            totals = self._kept.restored({name: _key(line) for name, line in self._options.items()})
         self._lines = [self._laid(name, line, info) for name, line in self._options.items()]
         for line in self._lines:
             line.totals.update(totals.get(line.name, {}))
@@ -151,20 +159,27 @@ class Lines:
             self._explainer.finish()
         if events:
             self._counts = self._snapshot()
+        if self._kept is not None:
+            self._kept.note(seen.frame.moment, self._counts)
         return events
 
     def statistics(self) -> Mapping[str, Any]:
-        """Return nothing: the totals are on the frames and in the events."""
-        return {}
+        """Return since when the totals of a live stream count; themselves they are on the frames."""
+        since = {} if self._kept is None else self._kept.since
+        return {"since": dict(since)} if since else {}
 
     def close(self) -> None:
-        """Do nothing: it holds nothing."""
+        """Write the totals that are kept."""
+        if self._kept is not None:
+            self._kept.save()
 
     def _show(self, frame: Frame, changed: bool) -> None:
         if changed:
             self._counts = self._snapshot()
         frame.counts = self._counts
         frame.lines = self._shown
+        if self._kept is not None:
+            self._kept.note(frame.moment, self._counts)
 
     def _note(self, labels: Sequence[str]) -> None:
         """Note which labels there are, as long as a line still waits for one of its own."""
@@ -258,6 +273,11 @@ class Lines:
     def _snapshot(self) -> Counts:
         """Return the totals as they are now, in mappings that nobody can change."""
         return MappingProxyType({line.name: _frozen(line.totals) for line in self._lines})
+
+
+def _key(line: LineOptions) -> str:
+    """Return what makes a line's total mean what it means; hysteresis does not."""
+    return place_key(**line.model_dump(exclude={"band", "hold_s"}, exclude_defaults=True))
 
 
 def _known(crossing: Crossing, seen: Seen) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+import logging
+
+import pytest
+
+from stages.count.filters import FilterOptions
+from stages.count.unmatched import Unmatched
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen", "warning"),
+    [
+        (["car"], ["car", "bus"], None),
+        (None, ["car"], None),
+        (["cra"], [], None),
+        (["cra"], ["car", "bus"], "is only for cra; the tracks seen were bus, car; did you mean 'car'?"),
+        (["dog"], ["car", "bus"], "is only for dog; the tracks seen were bus, car"),
+        (["dog"], list("abcdefghijkl"), "the tracks seen were a, b, c, d, e, f, g, h, i, j, others"),
+        (["l"], list("abcdefghijkl"), None),
+    ],
+)
+def test_it_warns_once_of_classes_that_nobody_had(
+    asked: list[str] | None, seen: list[str], warning: str | None, caplog: pytest.LogCaptureFixture
+):
+    unmatched = Unmatched("zone", "cam", {"till": FilterOptions(labels=asked)})
+    with caplog.at_level(logging.WARNING):
+        for label in seen:
+            unmatched.note([label])
+        unmatched.warn()
+        unmatched.warn()
+    if warning is None:
+        assert caplog.messages == []
+    else:
+        (message,) = caplog.messages
+        assert message.startswith("zone 'till' of stream 'cam'")
+        assert message.endswith(warning)
