@@ -38,10 +38,12 @@ class _Path:
 
     Attributes:
         last_s: when it was observed last.
-        recent: its latest positions; empty when they are not to be trusted any more.
+        at: where that was, (x, y) px; None when places are not to be trusted any more.
+        recent: its latest positions, since they are to be trusted.
     """
 
     last_s: float
+    at: list[float] | None = None
     recent: deque[TimedPoint] = field(default_factory=lambda: deque(maxlen=TRAIL_POINTS // 2))
 
 
@@ -114,6 +116,7 @@ class LineCounters:
     def suspend(self) -> None:
         """Forget where all objects are, as places cannot be trusted, but not how often each was counted."""
         for path in self._paths.values():
+            path.at = None
             path.recent.clear()
         for watch in self._watches:
             watch.suspend()
@@ -128,9 +131,7 @@ class LineCounters:
     ) -> list[Counted]:
         places = points.tolist()
         paths = [self._path(track_id, time_s) for track_id in ids]
-        origins = [
-            path.recent[-1][1:] if path.recent else place for path, place in zip(paths, places, strict=True)
-        ]
+        origins = [path.at or place for path, place in zip(paths, places, strict=True)]
         rows, lines = self._near.pairs(np.array(origins), points).nonzero()
         told = set(zip(lines.tolist(), rows.tolist(), strict=True))
         row_of: dict[int, int] | None = None
@@ -154,8 +155,9 @@ class LineCounters:
                     self.met.append(Met(number, row))
             else:
                 self._watches[number].begin(sight)
-        for path, (x, y) in zip(paths, places, strict=True):
-            path.recent.append((time_s, x, y))
+        for path, place in zip(paths, places, strict=True):
+            path.at = place
+            path.recent.append((time_s, place[0], place[1]))
         return final
 
     def _path(self, track_id: int, time_s: float) -> _Path:
