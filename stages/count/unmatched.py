@@ -1,4 +1,4 @@
-"""Warns of what asks for classes that no object had: it counted nothing, and the name may be wrong."""
+"""Warns of what asks for classes or attributes that no object had: it counted nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MAX_LABELS_NAMED = 10
 
 
 class Unmatched:
-    """Remembers whose classes have not been seen yet.
+    """Remembers whose classes, and whose attributes, have not been seen yet.
 
     Args:
-        what: "zone".
+        what: "zone" or "line".
         stream: name of the stream.
         asked: the filters, by name.
     """
@@ -26,11 +26,16 @@ class Unmatched:
     def __init__(self, what: str, stream: str, asked: Mapping[str, FilterOptions]) -> None:
         self._what, self._stream = what, stream
         self._waiting = {name: options for name, options in asked.items() if options.labels is not None}
+        self._unknown = {attribute: name for name, options in asked.items() for attribute in options.where}
         self._seen: set[str] = set()
 
-    def note(self, labels: Sequence[str]) -> None:
-        """Note which classes there are, as long as somebody still waits for one of its own."""
-        if not self._waiting:
+    def note(self, labels: Sequence[str], attributes: Sequence[Mapping[str, str]] | None = None) -> None:
+        """Note which classes and attributes there are, as long as somebody still waits for one of its own."""
+        if self._unknown and attributes is not None:
+            for known in attributes:
+                for attribute in known:
+                    self._unknown.pop(attribute, None)
+        if not self._waiting and not self._unknown:
             return
         found = [name for name, options in self._waiting.items() if options.names_one_of(labels)]
         for name in found:
@@ -42,6 +47,7 @@ class Unmatched:
     def warn(self) -> None:
         """Warn of those who still wait, once; not when no object was seen at all."""
         waiting, self._waiting = self._waiting, {}
+        unknown, self._unknown = self._unknown, {}
         seen = sorted(self._seen)
         if not seen:
             return
@@ -51,11 +57,20 @@ class Unmatched:
             asked = sorted(options.labels or ())
             near = [match for label in asked for match in get_close_matches(label, seen, 1)]
             logger.warning(
-                "%s '%s' of stream '%s' is only for %s; the tracks seen were %s%s",
+                "%s '%s' of stream '%s' counts only %s; the tracks seen were %s%s",
                 self._what,
                 name,
                 self._stream,
                 ", ".join(asked),
                 ", ".join(seen),
                 f"; did you mean '{near[0]}'?" if near else "",
+            )
+        for attribute, name in unknown.items():
+            logger.warning(
+                "%s '%s' of stream '%s' asks for '%s', but no object had one; a stage that gives it (such as "
+                "'colours' for 'colour') must come before 'count'",
+                self._what,
+                name,
+                self._stream,
+                attribute,
             )

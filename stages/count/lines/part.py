@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -23,11 +21,7 @@ from stages.count.lines.options import LineOptions
 from stages.count.lines.stories import LineFacts, StoryFile
 from stages.count.lines.watch import LineWatch
 from stages.count.seen import LineCrossing, Passage, Seen
-
-logger = logging.getLogger(__name__)
-
-MAX_LABELS_NAMED = 10
-"""Most labels that a warning names."""
+from stages.count.unmatched import Unmatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +85,7 @@ class Lines:
         self._counts: Counts = MappingProxyType({})
         self._kept: KeptTotals | None = None
         self._suspended = False
-        self._unmatched: list[_CountedLine] = []  # those whose labels no track has had yet
-        self._seen_labels: set[str] = set()
+        self._unmatched = Unmatched("line", context.stream, {})
 
     def open(self, info: StreamInfo) -> None:
         """Lay the lines into the picture. What was counted in pictures of another size stays counted.
@@ -121,12 +114,11 @@ class Lines:
             }
         )
         self._counts = self._snapshot()
-        self._unmatched = [line for line in self._lines if line.options.labels is not None]
-        self._seen_labels = set()
+        self._unmatched = Unmatched("line", self._context.stream, self._options)
 
     def update(self, seen: Seen) -> list[Event]:
         """Count the frame's objects."""
-        self._note(seen.labels)
+        self._unmatched.note(seen.labels, seen.attributes)
         events: list[Event] = []
         if seen.suspended is None:
             for group in self._groups:
@@ -149,9 +141,9 @@ class Lines:
     def finish(self, seen: Seen) -> list[Event]:
         """Return the crossings of objects that were last seen beyond a line's band.
 
-        Warns of each line whose `labels` none of the objects had.
+        Warns of each line whose `labels` or attributes none of the objects had.
         """
-        self._warn_of_unmatched()
+        self._unmatched.warn()
         events = [
             event for group in self._groups for event in self._counted(group, group.counters.finish(), seen)
         ]
@@ -180,34 +172,6 @@ class Lines:
         frame.lines = self._shown
         if self._kept is not None:
             self._kept.note(frame.moment, self._counts)
-
-    def _note(self, labels: Sequence[str]) -> None:
-        """Note which labels there are, as long as a line still waits for one of its own."""
-        if not self._unmatched:
-            return
-        self._unmatched = [line for line in self._unmatched if not line.options.names_one_of(labels)]
-        for label in labels:
-            if len(self._seen_labels) <= MAX_LABELS_NAMED:  # one more, to know that there are more
-                self._seen_labels.add(label)
-
-    def _warn_of_unmatched(self) -> None:
-        unmatched, self._unmatched = self._unmatched, []
-        if not self._seen_labels:
-            return
-        seen = sorted(self._seen_labels)
-        if len(seen) > MAX_LABELS_NAMED:
-            seen[MAX_LABELS_NAMED:] = ["others"]
-        for line in unmatched:
-            asked = sorted(line.options.labels or ())
-            near = [match for label in asked for match in get_close_matches(label, seen, 1)]
-            logger.warning(
-                "line '%s' of stream '%s' counts only %s; the tracks seen were %s%s",
-                line.name,
-                self._context.stream,
-                ", ".join(asked),
-                ", ".join(seen),
-                f"; did you mean '{near[0]}'?" if near else "",
-            )
 
     def _laid(self, name: str, line: LineOptions, info: StreamInfo) -> _CountedLine:
         names = line.directions

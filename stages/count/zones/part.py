@@ -112,7 +112,7 @@ class Zones:
         """Find out who came, who is gone, and what there is to tell of the others."""
         self._latest, self._now_s = seen.frame, seen.time_s
         events, self._late = self._late, []
-        self._unmatched.note(seen.labels)
+        self._unmatched.note(seen.labels, seen.attributes)
         if seen.suspended is None:
             events += self._told(seen)
         elif not self._suspended:

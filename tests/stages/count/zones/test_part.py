@@ -211,7 +211,7 @@ def test_it_warns_of_a_class_that_nobody_had(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         drive(zones(till={"labels": ["persn"]}), {7: THROUGH}, 2, finish=True)
     assert caplog.messages == [
-        "zone 'till' of stream 'cam' is only for persn; the tracks seen were person; did you mean 'person'?"
+        "zone 'till' of stream 'cam' counts only persn; the tracks seen were person; did you mean 'person'?"
     ]
 
 
