@@ -41,11 +41,13 @@ class DrawOptions(Options):
         ids: write the tracks' ids.
         labels: write the classes.
         scores: write the detector's confidence.
+        remarks: write what a stage before has to say of a track, such as its speed.
         trails_s: show where the bottom centre of each track was in the last so many seconds; 0 for no trails.
         lines: show the counting lines, with the names of their directions.
         counts: show the totals in the top left corner.
         motion: show the optical flow, if a stage before measured it.
-        areas: outline zones, and places that a stage before found worth a look.
+        areas: outline zones, and places that a stage before found worth a look, with what there is to say of
+            them.
     """
 
     boxes: bool = True
@@ -54,6 +56,7 @@ class DrawOptions(Options):
     ids: bool = True
     labels: bool = True
     scores: bool = False
+    remarks: bool = True
     trails_s: Annotated[float, Field(ge=0, le=60)] = 2.0
     lines: bool = True
     counts: bool = True
@@ -74,6 +77,8 @@ class FrameOverlay:
         counts: the totals.
         motion: the optical flow.
         areas: zones and the like.
+        notes: what to write beside them.
+        remarks: what to write at tracks, by their ids.
         lay_out: finds places for the lines' tags; remembers them, as lines seldom change.
     """
 
@@ -85,6 +90,8 @@ class FrameOverlay:
     counts: Counts
     motion: MotionField | None
     areas: Mapping[str, Area]
+    notes: Mapping[str, str]
+    remarks: Mapping[int, str]
     lay_out: Callable[[tuple[CountingLine, ...], tuple[int, int], Style, tuple[Rect, ...]], Layout]
 
     def paint(self, canvas: U8Array) -> None:
@@ -93,7 +100,7 @@ class FrameOverlay:
         if self.options.motion and self.motion is not None:
             draw_motion(canvas, self.motion, style)
         if self.options.areas:
-            draw_areas(canvas, self.areas, style)
+            draw_areas(canvas, self.areas, self.notes, style)
         for track_id, trail in self.trails.items():
             draw_trail(canvas, [(x, y) for _, x, y in trail], colour_of(track_id), style)
         if self.objects is not None:
@@ -127,8 +134,8 @@ class FrameOverlay:
     def _paint_lines(self, canvas: U8Array, style: Style) -> None:
         height, width = canvas.shape[:2]
         lines = tuple(
-            CountingLine(name, start, end, tuple(self.counts.get(name, ())))
-            for name, (start, end) in self.lines.items()
+            CountingLine(name, points, tuple(self.counts.get(name, ())))
+            for name, points in self.lines.items()
         )
         # Room for four digits from the start: a tag beside the panel does not move when numbers grow.
         rows = [(line, direction, 9999) for line, direction, _ in self._rows()]
@@ -143,7 +150,13 @@ class FrameOverlay:
             parts.append(objects.label.tolist())
         if self.options.scores:
             parts.append([f"{score:.2f}" for score in objects.score.tolist()])
-        return [" ".join(words) for words in zip(*parts, strict=True)] if parts else [""] * len(objects)
+        if self.options.remarks and self.remarks and isinstance(objects, Tracks):
+            parts.append([self.remarks.get(track_id, "") for track_id in objects.id.tolist()])
+        return (
+            [" ".join(filter(None, words)) for words in zip(*parts, strict=True)]
+            if parts
+            else [""] * len(objects)
+        )
 
     def _rows(self) -> list[tuple[str, str, int]]:
         return [
@@ -179,6 +192,8 @@ class DrawStage(Stage):
             counts=frame.counts or {},
             motion=frame.motion,
             areas=frame.areas or {},
+            notes=frame.notes or {},
+            remarks=frame.remarks or {},
             lay_out=self._lay_out,
         )
 
