@@ -162,7 +162,7 @@ class GroundOptions(PlaneOptions):
     """The ground plane, and how speeds are told from it.
 
     Attributes:
-        anchor: the point of the box that stands on the ground: its name, or its fractions of width and height.
+        anchor: the point of the box that stands on the ground: its name, or fractions of its sides.
         window_s: a speed is the mean over so many seconds of media time.
         localisation: how exactly a box's anchor is known, as a share of the box's size (the root of its
             area); standard deviation. Half a pixel is added.

@@ -164,7 +164,7 @@ class Ground:
         return points, fresh
 
     def _cut(self, boxes: F64Array) -> npt.NDArray[np.bool_]:
-        """Return (N,) whether the border may cut a side that the anchor hangs on: its place is not known then."""
+        """Return (N,) whether the border may cut a side that the anchor hangs on: its place is unknown."""
         width, height = self._size
         near = max(2.0, _BORDER * max(width, height))
         across, down = anchor_points(np.array([[0.0, 0.0, 1.0, 1.0]]), self._options.anchor)[0]
