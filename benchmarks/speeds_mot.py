@@ -2,9 +2,10 @@
 
     python -m benchmarks.speeds_mot ../shared/data/mot15
 
-How these cameras stood is not known, so one plane is assumed for all of them (3 m up, the horizon at a quarter
-of the picture), for both: the speed of the detections' boxes should differ from the speed of the true boxes by
-no more than the error bar says. Only the boxes' part of the error is tested, as both have the same plane.
+How these cameras stood is not known, so one plane is assumed for all of them (3 m up, the horizon at a
+quarter of the picture), for both: the speed of the detections' boxes should differ from the speed of the true
+boxes by no more than the error bar says. Only the boxes' part of the error is tested, as both have the same
+plane.
 """
 
 from __future__ import annotations

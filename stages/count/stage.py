@@ -27,9 +27,18 @@ class CountStage(Stage):
     gives = frozenset({"counts", "lines"})
     options: CountOptions
 
+    @classmethod
+    def asked_labels(cls, options: CountOptions) -> Mapping[tuple[str, ...], frozenset[str]]:
+        """Return the classes that lines ask for."""
+        return {
+            ("lines", name, "labels"): line.labels
+            for name, line in options.lines.items()
+            if line.labels is not None
+        }
+
     def __init__(self, options: CountOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        self._gatherer = Gatherer(options.forget_s)
+        self._gatherer = Gatherer(options.forget_s, options.handover_s)
         self._parts = parts_of(options, context)
         self._latest: Frame | None = None
 
@@ -40,7 +49,7 @@ class CountStage(Stage):
             ConfigError: if something does not fit the picture.
         """
         self._latest = None
-        self._gatherer.forget()
+        self._gatherer.open(info.width, info.height)
         for part in self._parts.values():
             part.open(info)
 
@@ -91,5 +100,7 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     parts: dict[str, Part] = {}
     if options.ground is not None:
         parts["ground"] = Ground(options.ground, options.vanished_s, context)
-    parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    parts["lines"] = Lines(
+        options.lines, options.vanished_s, options.forget_s, context, explain=options.explain
+    )
     return parts
