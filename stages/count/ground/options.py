@@ -135,7 +135,7 @@ class PlaneOptions(Options):
             metres = rectangle_metres(corners, self.rectangle.sides_m)
         else:
             metres = np.array([point.metres for point in self.points or ()], np.float64)
-        return fit_plane(
+        plane = fit_plane(
             picture,
             metres,
             error_px=self.error_px,
@@ -143,6 +143,14 @@ class PlaneOptions(Options):
             lens=self._lens(width, height),
             method=self.fit,
         )
+        error = plane.scale_error()
+        if not error < 1.0:
+            raise ValueError(
+                f"distances between the points are known to {100 * error:.0f} % only, so nothing can be "
+                "measured; take points farther apart, in metres (not degrees), or say how exactly they are "
+                "known (error_m, error_px)"
+            )
+        return plane
 
     def _lens(self, width: int, height: int) -> Lens | None:
         lens = self.lens

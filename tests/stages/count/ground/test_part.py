@@ -257,6 +257,10 @@ def test_ground_alone_is_enough_for_the_stage() -> None:
         ({"units": "px", "points": POINTS, "fit": "ransac"}, "needs 6 pairs"),
         ({"units": "px", "points": POINTS, "labels": ["car"]}, "give limit_kmh too"),
         ({"points": SHARES, "lens": {"k1": -9}}, "turn the picture back"),
+        (
+            {"points": [{**p, "metres": [v * 1e-5 for v in p["metres"]]} for p in SHARES]},
+            r"in metres \(not degrees\)",
+        ),
     ],
 )
 def test_wrong_options_are_refused_before_anything_runs(options: dict, message: str) -> None:
