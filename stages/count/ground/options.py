@@ -145,6 +145,12 @@ class PlaneOptions(Options):
         )
         error = plane.scale_error()
         if not error < 1.0:
+            worst, missed_px = plane.contradiction(self.error_px)
+            if worst is not None:
+                raise ValueError(
+                    f"the points contradict each other, point {worst + 1} by {missed_px:.0f} px, so that "
+                    "nothing can be measured; check its place and its metres"
+                )
             raise ValueError(
                 f"distances between the points are known to {100 * error:.0f} % only, so nothing can be "
                 "measured; take points farther apart, in metres (not degrees), or say how exactly they are "

@@ -21,6 +21,7 @@ _TRUSTED_DEPTH = 0.25
 """Largest relative error of a point's depth for which first-order propagation still holds (about 5 % off)."""
 
 _Z95 = 1.960
+_CONTRADICTION = 3.0
 
 
 class Homography(NamedTuple):
@@ -99,6 +100,19 @@ class Plane:
     def residuals_m(self) -> F64Array:
         """Return (M, 2) m, by how much each misses on the ground."""
         return self.read(self.picture).metres - self.metres
+
+    def contradiction(self, error_px: float) -> tuple[int | None, float]:
+        """Return which point misses most, and by how many px, where points contradict each other.
+
+        None where they do not: they miss by no more than chance would have it.
+
+        Args:
+            error_px: the standard deviation that was stated.
+        """
+        missed_px = np.hypot(*self.residuals_px().T)
+        worst = int(missed_px.argmax())
+        is_one = len(missed_px) > 4 and self.error_px > _CONTRADICTION * error_px
+        return (worst if is_one else None), float(missed_px[worst])
 
     def to_pixels(self, metres: F64Array) -> F64Array:
         """Return where the points (N, 2) m of the ground are seen, (N, 2) px; NaN behind the camera."""
