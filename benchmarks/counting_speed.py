@@ -81,7 +81,7 @@ def options(lines: int, zones: int, seed: int = 2) -> CountOptions:
     for number in range(zones):
         left, top = random.uniform(0, [WIDTH - size, HEIGHT - size]).tolist()
         corners = [(left, top), (left + size, top + size / 4), (left + size, top + size), (left, top + size)]
-        drawn["zones"][f"zone {number}"] = {"points": corners, "units": "px"}
+        drawn["zones"][f"zone {number}"] = {"polygon": corners, "units": "px"}
     return CountOptions.model_validate({name: value for name, value in drawn.items() if value})
 
 
