@@ -56,6 +56,13 @@ class MapFiles:
         Raises:
             OSError: if they cannot be written.
         """
+        stem = self.write_arrays(start_ns, seconds, sums, width=width, height=height)
+        for name, paint in (("heat", heat_picture), ("flow", flow_picture)):
+            _save_png(self._folder / f"{stem}.{name}.png", paint(sums, scene, width, height))
+        self._drop_old()
+
+    def write_arrays(self, start_ns: int, seconds: int, sums: Sums, *, width: int, height: int) -> str:
+        """Write the arrays alone, see `write`, and return the interval's name."""
         self._folder.mkdir(parents=True, exist_ok=True)
         stem = self._stem(start_ns, sums, width)
         arrays = {name: getattr(sums, name) for name in _SUMS}
@@ -70,9 +77,7 @@ class MapFiles:
             "height_px": height,
         }
         _save(self._folder / f"{stem}.npz", {**arrays, **told})
-        for name, paint in (("heat", heat_picture), ("flow", flow_picture)):
-            _save_png(self._folder / f"{stem}.{name}.png", paint(sums, scene, width, height))
-        self._drop_old()
+        return stem
 
     def read(self, start_ns: int, like: Sums, *, width: int) -> Sums | None:
         """Return the sums of an interval that was begun before, if there are any on the same cells."""

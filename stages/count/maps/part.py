@@ -19,6 +19,9 @@ from stages.count.seen import Seen
 
 logger = logging.getLogger(__name__)
 
+SAVE_S = 300.0
+"""Media time between two notes of a live stream's open interval; a crash loses what came since."""
+
 
 class MapsOptions(Options):
     """Options of the maps.
@@ -67,6 +70,7 @@ class Maps:
         self._is_cleared = False
         self._is_live = False
         self._written = 0
+        self._saved_s = 0.0
 
     def open(self, info: StreamInfo) -> None:
         """Prepare for pictures of this size; a map of another size is written first (by `finish`)."""
@@ -83,6 +87,10 @@ class Maps:
             self._write(seen.frame)
             self._grid.restart()
             self._begin(number)
+            self._saved_s = seen.time_s
+        elif self._is_live and abs(seen.time_s - self._saved_s) >= SAVE_S:
+            self._saved_s = seen.time_s
+            self._note()
         if seen.suspended is not None:
             self._grid.forget()
             return []
@@ -143,6 +151,18 @@ class Maps:
                 height=height,
             )
             self._written += 1
+        except OSError as error:
+            self._warn(error)
+
+    def _note(self) -> None:
+        """Write the arrays of the open interval, so that a crash does not lose an hour."""
+        sums = self._grid.sums
+        if self._files is None or self._number is None or not sums.visitors.any():
+            return
+        start_ns, seconds = self._number * self._interval_ns, self._options.every_min * 60
+        width, height = self._size
+        try:
+            self._files.write_arrays(start_ns, seconds, sums, width=width, height=height)
         except OSError as error:
             self._warn(error)
 

@@ -110,6 +110,16 @@ def test_a_live_stream_goes_on_a_recording_begins_anew(tmp_path: Path) -> None:
         assert load(folder, "1970-01-01T000000Z")["dwell_s"].sum() == pytest.approx(dwell_s)
 
 
+def test_a_kill_loses_the_last_minutes_of_a_camera_not_the_interval(tmp_path: Path) -> None:
+    drive(made(tmp_path, LIVE, every_min=60), 0, 650, step_s=1)  # and no end
+    assert load(tmp_path, "1970-01-01T000000Z")["dwell_s"].sum() == pytest.approx(599), (
+        "noted before the frame at 600 s"
+    )
+    after = made(tmp_path, LIVE, every_min=60)
+    after.finish(drive(after, 700, 710, step_s=1))
+    assert load(tmp_path, "1970-01-01T000000Z")["dwell_s"].sum() == pytest.approx(609)
+
+
 def test_a_recording_removes_what_an_earlier_run_left(tmp_path: Path) -> None:
     first = made(tmp_path)
     first.finish(drive(first, 0, 130))
