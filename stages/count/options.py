@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from pipeline.plugin import Options
+from stages.count.evidence.options import EvidenceOptions
 from stages.count.fields import Name, Seconds
 from stages.count.lines.options import LineOptions
 
@@ -20,11 +21,13 @@ class CountOptions(Options):
             band, its crossing counts although `hold_s` has not passed.
         forget_s: an object unseen for longer is forgotten; set it to at least the time for which the
             tracker may give a lost object its id back.
+        evidence: what is kept as proof of each count, where results are written at all.
     """
 
     lines: dict[Name, LineOptions] = Field(default_factory=dict)
     vanished_s: Seconds = 1.0
     forget_s: Seconds = 10.0
+    evidence: EvidenceOptions = EvidenceOptions()
 
     @model_validator(mode="after")
     def _something_to_count(self) -> Self:

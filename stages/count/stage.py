@@ -9,6 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
+from stages.count.evidence.part import EvidencePart
 from stages.count.gather import Gatherer
 from stages.count.lines.part import Lines
 from stages.count.options import CountOptions
@@ -31,6 +32,8 @@ class CountStage(Stage):
         super().__init__(options, context)
         self._gatherer = Gatherer(options.forget_s)
         self._parts = parts_of(options, context)
+        evidence = self._parts.get("evidence")
+        self._evidence = evidence if isinstance(evidence, EvidencePart) else None
         self._latest: Frame | None = None
 
     def open(self, info: StreamInfo) -> None:
@@ -56,8 +59,8 @@ class CountStage(Stage):
             frame.events.extend(self._settled(self._latest))  # ids and media time begin anew
         self._latest = frame
         seen = self._gatherer.seen(frame, frame.tracks)
-        for part in self._parts.values():
-            frame.events.extend(part.update(seen))
+        events = [event for part in self._parts.values() for event in part.update(seen)]
+        frame.events.extend(self._dressed(events))
 
     def statistics(self) -> Mapping[str, Any]:
         """Return what the parts have to tell, by their names."""
@@ -78,7 +81,10 @@ class CountStage(Stage):
         """Return what is certain because nothing more will be seen of these objects; forget them."""
         self._gatherer.forget()
         seen = Seen.of_nobody(frame)
-        return [event for part in self._parts.values() for event in part.finish(seen)]
+        return self._dressed([event for part in self._parts.values() for event in part.finish(seen)])
+
+    def _dressed(self, events: list[Event]) -> list[Event]:
+        return events if self._evidence is None else self._evidence.dress(events)
 
 
 def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
@@ -88,5 +94,6 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     stages and sinks take counts for granted.
     """
     parts: dict[str, Part] = {}
-    parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    lines = parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    parts["evidence"] = EvidencePart(options.evidence, context, lines.places)
     return parts

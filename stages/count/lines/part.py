@@ -15,6 +15,7 @@ from stages.count.fields import band_px
 from stages.count.geometry import Segment
 from stages.count.line_counter import Crossing, LineCounter
 from stages.count.lines.options import LineOptions
+from stages.count.place import LinePlace
 from stages.count.seen import LineCrossing, Seen
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,16 @@ class Lines:
         if events:
             self._counts = self._snapshot()
         return events
+
+    def places(self) -> Mapping[str, LinePlace]:
+        """Return where the lines lie, by name; after `open`."""
+        return {
+            line.name: LinePlace(
+                ((line.segment.start, line.segment.end),),
+                (line.options.directions.to_right, line.options.directions.to_left),
+            )
+            for line in self._lines
+        }
 
     def statistics(self) -> Mapping[str, Any]:
         """Return nothing: the totals are on the frames and in the events."""
