@@ -92,7 +92,7 @@ class Accuracy:
         if self.true:
             error = (superfluous - self.missed) / self.true
             low, high = difference(superfluous, self.missed)
-            error_interval = (low / self.true, high / self.true)
+            error_interval = (max(low / self.true, -1.0), high / self.true)  # nobody counts less than nothing
         return {
             "counts": self.counts,
             "right": self.right,

@@ -16,19 +16,20 @@ MOST_S = 30.0
 _TICKS_PER_S = 90_000
 _TIME_BASE = Fraction(1, _TICKS_PER_S)
 _EARLY_S = 0.001
+_REFUSALS = (av.FFmpegError, OSError)
 
 
-def films_of(folder: Path, stream: str, source: str | None) -> list[Path]:
+def films_of(folder: Path, stream: str, source: str | None) -> list[tuple[Path, bool]]:
     """Return the files that may show a stream, the best first: annotated videos of the run, the recording.
 
-    The media clock of an annotated video is that of the run. That of a recording is the file's own, from its
-    first picture on.
+    Each comes with whether it has its own clock: media time 0 of a recording is its first picture, an
+    annotated video has the run's media time.
     """
     parts = sorted(folder.glob(f"{stream}.*.mp4"), key=lambda path: (len(path.name), path.name))
-    candidates = [folder / f"{stream}.mp4", *parts]
+    candidates = [(path, False) for path in (folder / f"{stream}.mp4", *parts)]
     if source is not None and "://" not in source:
-        candidates.append(Path(source))
-    return [path for path in candidates if path.is_file()]
+        candidates.append((Path(source), True))
+    return [(path, own_clock) for path, own_clock in candidates if path.is_file()]
 
 
 class Film:
@@ -39,7 +40,7 @@ class Film:
         own_clock: True for a recording, whose first picture is media time 0; False for an annotated video.
 
     Raises:
-        OSError: if it cannot be opened as a video.
+        av.FFmpegError, OSError: if it cannot be opened as a video.
     """
 
     def __init__(self, path: Path, *, own_clock: bool) -> None:
@@ -63,7 +64,7 @@ class Film:
         """Return the pictures between two media times as MP4 (H.264, 320 px wide); None where there are none.
 
         Raises:
-            OSError: if the file is damaged there.
+            av.FFmpegError: if the file is damaged there.
         """
         to_s = min(to_s, from_s + MOST_S)
         target = io.BytesIO()
@@ -142,7 +143,7 @@ class ClipCutter:
         for film in self._films[stream]:
             try:
                 clip = film.cut(from_s, to_s)
-            except OSError:  # PyAV's errors are OSErrors, too
+            except _REFUSALS:
                 continue
             if clip is not None:
                 return clip
@@ -157,10 +158,9 @@ class ClipCutter:
 
     def _opened(self, stream: str) -> list[Film]:
         films = []
-        for path in films_of(self._folder, stream, self._sources.get(stream)):
-            own_clock = path.parent.resolve() != self._folder.resolve()
+        for path, own_clock in films_of(self._folder, stream, self._sources.get(stream)):
             try:
                 films.append(Film(path, own_clock=own_clock))
-            except OSError:
+            except _REFUSALS:
                 continue
         return films

@@ -56,7 +56,7 @@ function figures(one) {
     recall: share(one.reviewedRight, truth),
     recall_interval: wilson(one.reviewedRight, truth),
     count_error: truth ? (superfluous - one.missed) / truth : null,
-    count_error_interval: truth ? difference(superfluous, one.missed).map(side => side / truth) : null,
+    count_error_interval: truth ? difference(superfluous, one.missed).map(side => Math.max(side / truth, -1)) : null,
   };
 }
 
