@@ -50,6 +50,10 @@ def audit(
         bool, typer.Option("--report", help="Make no page; print the accuracy of what is marked so far.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="Write what was judged, for `sightline evaluate counts`."),
+    ] = None,
 ) -> None:
     """Judge a run's counts on a page, and learn their accuracy with its confidence interval.
 
@@ -81,7 +85,11 @@ def audit(
         else:
             typer.echo(accuracy_text(made))
 
-    if report or as_json:
+    if truth is not None:
+        from stages.count.audit.truth import truth_lines
+
+        _write_truth(truth, truth_lines(every, file.marks), run)
+    if report or as_json or truth is not None:
         tell()
         return
     from stages.count.audit.page import Scope, make_page
@@ -228,12 +236,22 @@ def _clips(
         )
 
 
-def _write(path: Path, page: str) -> None:
+def _write_truth(path: Path, text: str, run: Path) -> None:
+    from pipeline.errors import ConfigError
+
+    if path.suffix != ".jsonl":
+        raise ConfigError(f"--truth {path} must end in .jsonl")
+    if path.resolve().is_relative_to((run / "evidence").resolve()) or path.name == "events.jsonl":
+        raise ConfigError(f"--truth {path} would lie among the run's own results; choose another name")
+    _write(path, text)
+
+
+def _write(path: Path, text: str) -> None:
     from pipeline.errors import SinkError
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from error
 

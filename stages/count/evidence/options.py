@@ -29,7 +29,7 @@ class EvidenceOptions(Options):
     strips: bool = True
     strip_hz: Annotated[float, Field(ge=1, le=120, allow_inf_nan=False)] = 15.0
     slit_px: Annotated[int, Field(ge=1, le=16)] = 4
-    reach: Annotated[float, Field(ge=0, le=0.1, allow_inf_nan=False)] = 0.01
+    reach: Annotated[float, Field(ge=0, le=0.1, allow_inf_nan=False)] = 0.005
     rows: Annotated[int, Field(ge=16, le=1024)] = 192
     quality: Annotated[int, Field(ge=1, le=100)] = 80
     clip_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 2.0
