@@ -27,9 +27,18 @@ class CountStage(Stage):
     gives = frozenset({"counts", "lines"})
     options: CountOptions
 
+    @classmethod
+    def asked_labels(cls, options: CountOptions) -> Mapping[tuple[str, ...], frozenset[str]]:
+        """Return the classes that lines ask for."""
+        return {
+            ("lines", name, "labels"): line.labels
+            for name, line in options.lines.items()
+            if line.labels is not None
+        }
+
     def __init__(self, options: CountOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        self._gatherer = Gatherer(options.forget_s)
+        self._gatherer = Gatherer(options.forget_s, options.handover_s)
         self._parts = parts_of(options, context)
         evidence = self._parts.get("evidence")
         self._evidence = evidence if isinstance(evidence, EvidencePart) else None
@@ -42,7 +51,7 @@ class CountStage(Stage):
             ConfigError: if something does not fit the picture.
         """
         self._latest = None
-        self._gatherer.forget()
+        self._gatherer.open(info.width, info.height)
         for part in self._parts.values():
             part.open(info)
 
@@ -94,6 +103,8 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     stages and sinks take counts for granted.
     """
     parts: dict[str, Part] = {}
-    lines = parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    lines = parts["lines"] = Lines(
+        options.lines, options.vanished_s, options.forget_s, context, explain=options.explain
+    )
     parts["evidence"] = EvidencePart(options.evidence, context, lines.places)
     return parts
