@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -104,16 +104,16 @@ class Strips:
         )
 
     def _take(self, frame: Frame) -> list[StripFile]:
-        across, done = self._reader.across, []
-        for _ in range(2):  # again where the first slit of other colours ends the strip
-            at = 0 if self._open is None else len(self._open.times_ms) * across
-            matrix = self._reader.read(frame.picture, self._slits[:, at : at + across])
-            strip = self._open
-            if strip is None:
-                self._open = strip = _Open(frame.run, matrix, frame.moment)
-            if _same(strip.matrix, matrix):
-                break
+        across, strip = self._reader.across, self._open
+        done: list[StripFile] = []
+        at = 0 if strip is None else len(strip.times_ms) * across
+        matrix = self._reader.read(frame.picture, self._slits[:, at : at + across])
+        if strip is not None and not _same(strip.matrix, matrix):  # other colours begin another strip
             done = self.close(frame.stream)
+            self._slits[:, :across] = self._slits[:, at : at + across]
+            strip = None
+        if strip is None:
+            strip = self._open = _Open(frame.run, matrix, frame.moment)
         strip.times_ms.append(round((frame.moment.pts_s - strip.first.pts_s) * 1000))
         strip.last = frame.moment
         self._note_suspension(strip, frame)
@@ -169,7 +169,7 @@ def file_name(name: str) -> str:
     return plain if plain == name else f"{plain}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
 
 
-def _same(one: Sequence[Any] | F32Array | None, other: Sequence[Any] | F32Array | None) -> bool:
+def _same(one: F32Array | None, other: F32Array | None) -> bool:
     if one is None or other is None:
         return one is other
     return np.array_equal(one, other)

@@ -9,7 +9,7 @@ import pytest
 from pipeline.event import Event, Producer
 from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
-from pipeline.picture import BgrPicture
+from pipeline.picture import BgrPicture, YuvPicture
 from pipeline.plugin import StageContext, StreamInfo
 from stages.count.evidence.options import EvidenceOptions
 from stages.count.evidence.part import EvidencePart
@@ -177,6 +177,21 @@ def test_times_when_places_cannot_be_trusted_are_marked(tmp_path: Path) -> None:
         [400, 400, "moved"],
         [500, 600, "dark"],
     ]
+
+
+def test_other_colours_begin_another_strip(tmp_path: Path) -> None:
+    part = part_in(tmp_path)
+    y, chroma = np.full((HEIGHT, WIDTH), 120, np.uint8), np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)
+    frames = [frame_at(tick / 10) for tick in range(4)]
+    for frame in frames[1:3]:
+        frame.picture = YuvPicture(y, chroma, chroma, full_range=True)
+    for frame in frames:
+        part.update(seen(frame))
+    part.close()
+    strips = strips_of(tmp_path, "gate")
+    assert [len(strip["times_ms"]) for strip in strips] == [1, 2, 1]
+    levels = [cv2.imread(str(next(tmp_path.rglob(strip["picture"])))).mean() for strip in strips]
+    assert levels == pytest.approx([60, 120, 60], abs=1)
 
 
 def test_a_recording_begins_anew_and_a_camera_goes_on(tmp_path: Path) -> None:
