@@ -14,7 +14,7 @@ from typing import Any
 from stages.count.audit.marks import Marks
 from stages.count.audit.windows import Count, Window
 
-_PAGE = Path(__file__).parent / "page"
+_PAGE = Path(__file__).parent / "assets"
 _NS_PER_MS = 1_000_000
 CutClip = Callable[[Count], bytes | None]
 
