@@ -79,6 +79,11 @@ class ByObject(ABC):
     def _forget_all(self) -> None:
         """Drop what is kept of all objects."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is so of anybody."""
+        return len(self._spells) > 0
+
     def note(self, time_s: float) -> str:  # noqa: ARG002
         """Return how many it is so of."""
         return f"{len(self._spells)} {self.word}" if self._spells else ""

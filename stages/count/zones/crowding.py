@@ -34,6 +34,11 @@ class Occupancy:
         self._now_s = time_s
         return self._level.end(time_s, reason, self._data)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is going on, or about to begin."""
+        return self._level.is_open
+
     def note(self, time_s: float) -> str:  # noqa: ARG002
         """Return nothing: the zone's own note says how many are inside."""
         return ""
@@ -71,6 +76,11 @@ class Crowd:
         """Return the end of what is going on."""
         self._now_s = time_s
         return self._level.end(time_s, reason, self._data)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is going on, or about to begin."""
+        return self._level.is_open
 
     def note(self, time_s: float) -> str:  # noqa: ARG002
         """Return the density while it is crowded."""

@@ -55,6 +55,11 @@ class Threshold:
         """Whether it is going on."""
         return len(self._spells) > 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is going on, or about to begin."""
+        return self.course is not None
+
     def look(self, time_s: float, value: float, data: Callable[[], Data]) -> list[Report]:
         """Take the number at this moment; `data` gives the particulars of a report, if one is due."""
         if self.course is None:

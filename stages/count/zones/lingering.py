@@ -167,6 +167,11 @@ class Loitering:
         self._here.clear()
         return reports
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody loiters, or may come back."""
+        return len(self) > 0
+
     def note(self, time_s: float) -> str:  # noqa: ARG002
         """Return how many loiter."""
         return f"{len(self._spells)} loitering" if self._spells else ""

@@ -168,6 +168,8 @@ class Zones:
             self._zones[change.zone].take(change, seen, row_of.get(change.object_id))
         events: list[Event] = []
         for zone in self._zones:
+            if zone.is_idle:
+                continue
             reports = zone.look(seen, row_of)
             if zone.changed:
                 events += self._moved(zone, seen, {})

@@ -96,6 +96,9 @@ class Presence:
         self._last_s = np.full(_FIRST_SLOTS, np.inf)
         columns = 1 + max((zone.anchor for zone in zones), default=0)
         self._last = np.zeros((_FIRST_SLOTS, columns, 2))
+        # How far each object was last from each region's edge, and from its band's rim; 0 is unknown.
+        self._edge_px = np.zeros((_FIRST_SLOTS, len(zones)))
+        self._rim_px = np.zeros((_FIRST_SLOTS, len(zones)))
         self._oldest_s = -np.inf  # nobody was seen last before that, as far as was looked
         self._stays: dict[int, dict[int, Stay]] = {}
         self._leaving: set[tuple[int, int]] = set()  # (object, zone): outside of it, not yet for certain
@@ -132,7 +135,9 @@ class Presence:
         if len(rows):
             columns = self._anchor[zones]
             pairs = _Pairs(rows, zones, before[rows, columns], points[rows, columns])
-            changes += self._follow(time_s, ids, pairs, before_s)
+            changes += self._follow(time_s, ids, slots, pairs, before_s)
+        else:
+            self._edge_px[slots] = self._rim_px[slots] = 0.0
         self._last[slots], self._last_s[slots] = points, time_s
         return changes
 
@@ -166,47 +171,54 @@ class Presence:
         rows, zones = near.nonzero()
         return rows, zones
 
-    def _look(
-        self, zones: I64Array, starts: F64Array, ends: F64Array
-    ) -> tuple[BoolArray, BoolArray, BoolArray]:
-        """Return (P,) whether each path ends inside, ends beyond the band, and changed neither on its way.
+    def _look(self, slots: I64Array, pairs: _Pairs) -> tuple[BoolArray, BoolArray, BoolArray, BoolArray]:
+        """Look at the paths all at once.
 
         Around a point that is d px from the nearest edge lies a disc of that radius without an edge. If the
         discs of both ends cover the path, it meets no edge. The same holds for the band's rim.
+
+        Returns:
+            (P,) whether each path ends inside; ends beyond the band; can have met no edge; nor the rim.
         """
-        (was_inside, inside), (from_px, to_px) = distances(np.stack([starts, ends]), self._edges[:, :, zones])
-        step = ends - starts
+        zones = pairs.zones
+        inside, edge_px = distances(pairs.ends, self._edges[:, :, zones])
+        outside_px = edge_px - self._band_px[zones]
+        rim_px = np.abs(outside_px)
+        step = pairs.ends - pairs.starts
         step_px = np.hypot(step[:, 0], step[:, 1])
         stands = step_px == 0
-        no_edge = (was_inside == inside) & (stands | (from_px + to_px > step_px))
-        band_px = self._band_px[zones]
-        from_rim, to_rim = from_px - band_px, to_px - band_px
-        beyond = to_rim > 0
-        no_rim = stands | (((from_rim > 0) == beyond) & (np.abs(from_rim) + np.abs(to_rim) > step_px))
-        return inside, ~inside & beyond, no_edge & (inside | no_rim)
+        where = (slots[pairs.rows], zones)
+        no_edge = stands | (self._edge_px[where] + edge_px > step_px)
+        no_rim = stands | (self._rim_px[where] + rim_px > step_px)
+        self._edge_px[slots] = self._rim_px[slots] = 0.0  # nothing is known of those that are not near
+        self._edge_px[where], self._rim_px[where] = edge_px, rim_px
+        return inside, ~inside & (outside_px > 0), no_edge, no_rim
 
-    def _follow(self, time_s: float, ids: Sequence[int], pairs: _Pairs, before_s: F64Array) -> list[Change]:
+    def _follow(
+        self, time_s: float, ids: Sequence[int], slots: I64Array, pairs: _Pairs, before_s: F64Array
+    ) -> list[Change]:
         """Move the pairs on; return what became certain."""
         changes: list[Change] = []
         nobody: dict[int, Stay] = {}
-        inside, beyond, quiet = self._look(pairs.zones, pairs.starts, pairs.ends)
+        inside, beyond, no_edge, no_rim = self._look(slots, pairs)
+        quiet = no_edge & (inside | no_rim)
         chosen = np.arange(len(quiet)) if self._leaving else np.flatnonzero(inside | ~quiet)
-        flags = zip(inside[chosen].tolist(), beyond[chosen].tolist(), quiet[chosen].tolist(), strict=True)
-        times_s: list[float] = before_s.tolist()
-        places = zip(
-            chosen.tolist(), pairs.rows[chosen].tolist(), pairs.zones[chosen].tolist(), flags, strict=True
+        columns = (
+            chosen,
+            *(column[chosen] for column in (pairs.rows, pairs.zones, inside, beyond, no_edge, quiet)),
         )
-        for pair, row, number, (is_in, is_beyond, is_quiet) in places:
+        times_s: list[float] = before_s.tolist()
+        places = zip(*(column.tolist() for column in columns), strict=True)
+        for pair, row, number, is_in, is_beyond, meets_no_edge, is_quiet in places:
             object_id = ids[row]
             stay = self._stays.get(object_id, nobody).get(number)
-            if is_quiet:
-                if stay is None:
-                    if not is_in:
-                        continue
-                elif stay.inside and is_in and stay.since_s is None:
-                    stay.within_s = time_s
+            if stay is None:
+                if meets_no_edge and not is_in:
                     continue
-            stay = stay or Stay()
+                stay = Stay()
+            elif is_quiet and is_in and stay.inside and stay.since_s is None:
+                stay.within_s = time_s
+                continue
             zone = self._zones[number]
             if is_quiet:
                 parts = [(Stretch(0.0, 1.0, is_in, is_beyond), times_s[row], time_s)]
@@ -281,6 +293,7 @@ class Presence:
             self._grow(max(slots) + 1)
         for row in new:
             self._ids[slots[row]], self._first_s[slots[row]] = ids[row], time_s
+            self._edge_px[slots[row]] = self._rim_px[slots[row]] = 0.0
         return np.array(slots, np.int64), new
 
     def _grow(self, count: int) -> None:
@@ -289,3 +302,5 @@ class Presence:
         self._first_s = np.pad(self._first_s, (0, more))
         self._last_s = np.pad(self._last_s, (0, more), constant_values=np.inf)
         self._last = np.pad(self._last, ((0, more), (0, 0), (0, 0)))
+        self._edge_px = np.pad(self._edge_px, ((0, more), (0, 0)))
+        self._rim_px = np.pad(self._rim_px, ((0, more), (0, 0)))

@@ -35,11 +35,6 @@ class Queue:
         self.waits_s: dict[int, float] = {}
         """How long those waited who are gone at this frame."""
 
-    @property
-    def length(self) -> int:
-        """How many wait."""
-        return len(self._waiting)
-
     def look(self, scene: Scene) -> list[Report]:
         """Return what there is to tell at this frame."""
         self._now_s = scene.time_s
@@ -70,6 +65,11 @@ class Queue:
         self._waiting.clear()
         self._begin_anew()
         return reports
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is going on, or about to begin."""
+        return self._level.is_open
 
     def note(self, time_s: float) -> str:
         """Return how many wait, and for how long the first of them has."""

@@ -21,10 +21,10 @@ class Visitor:
         label: its class.
         entered_s: media time at which it came in.
         seen_s: media time of the latest observation.
-        xy: its anchor then, px.
+        xy: its anchor then, px; it and what follows are kept up only in zones of which something is asked.
         size_px: diagonal of its box then.
         speed_kmh: its speed on the ground then, None where it cannot be told.
-        standing: whether it stands, and since when; moved on only where a question needs it.
+        standing: where it stands, and since when.
     """
 
     object_id: int
@@ -58,7 +58,6 @@ class Scene:
 
     Attributes:
         time_s: media time.
-        visitors: all who are inside, also those who cannot be seen at the moment.
         observed: those who are seen at this frame.
         present: how many were seen within the last moments; the others may be gone.
         entered: who came in.
@@ -66,7 +65,6 @@ class Scene:
     """
 
     time_s: float
-    visitors: Mapping[int, Visitor] = field(default_factory=dict)
     observed: list[Visitor] = field(default_factory=list)
     present: int = 0
     entered: list[Visitor] = field(default_factory=list)
@@ -106,6 +104,10 @@ class Question(Protocol):
 
     def end(self, time_s: float, reason: str) -> list[Report]:
         """Return the ends of all that is going on, and forget it."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether time may bring something to tell although nobody is there."""
 
     def note(self, time_s: float) -> str:
         """Return what to write beside the zone ("3 waiting, 41 s"), nothing when there is nothing."""

@@ -36,8 +36,3 @@ class Standing:
             self._away_s = time_s
         if time_s - self._away_s >= MOVES_AFTER_S:
             self.place, self.since_s, self._away_s = xy, time_s, None
-
-    @property
-    def moving(self) -> bool:
-        """Whether it is away from its place at the moment."""
-        return self._away_s is not None

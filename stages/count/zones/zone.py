@@ -81,6 +81,7 @@ class Tracked:
         self.present = 0
         self.note = self._note(0.0)
         self._vanished_s = vanished_s
+        self._is_open = False
         self._waiting: dict[int, Change] = {}  # inside, but not of the wanted kind so far
 
     def take(self, change: Change, seen: Seen, row: int | None) -> None:
@@ -102,6 +103,13 @@ class Tracked:
             self.totals.dwell_s += dwell_s
             self.totals.longest_s = max(self.totals.longest_s, dwell_s)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to look at: nobody is there, and no question waits for time to pass."""
+        return not (
+            self.visitors or self.present or self.changed or self._is_open or self._waiting or not self.course
+        )
+
     def look(self, seen: Seen, row_of: Mapping[int, int]) -> list[tuple[str, list[Report]]]:
         """Return what there is to tell at this frame, by kind."""
         if self._waiting:
@@ -113,6 +121,7 @@ class Tracked:
             self._note_present(scene.present, seen.time_s)
             reports = [(question.kind, question.look(scene)) for question in self.questions]
             self.note = self._note(seen.time_s)
+            self._is_open = any(question.is_open for question in self.questions)
             return reports
         if self.visitors or self.present or self.course is None:
             self._note_present(self._present(seen, row_of), seen.time_s)
@@ -120,7 +129,7 @@ class Tracked:
 
     def _scene(self, seen: Seen, row_of: Mapping[int, int]) -> Scene:
         """Return the zone at this frame, with all that questions need."""
-        scene = Scene(seen.time_s, self.visitors)
+        scene = Scene(seen.time_s)
         for visitor, change in self.changed:
             if change.way in (Way.ENTERED, Way.APPEARED):
                 scene.entered.append(visitor)
