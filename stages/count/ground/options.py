@@ -135,7 +135,7 @@ class PlaneOptions(Options):
             metres = rectangle_metres(corners, self.rectangle.sides_m)
         else:
             metres = np.array([point.metres for point in self.points or ()], np.float64)
-        return fit_plane(
+        plane = fit_plane(
             picture,
             metres,
             error_px=self.error_px,
@@ -143,6 +143,20 @@ class PlaneOptions(Options):
             lens=self._lens(width, height),
             method=self.fit,
         )
+        error = plane.scale_error()
+        if not error < 1.0:
+            worst, missed_px = plane.contradiction(self.error_px)
+            if worst is not None:
+                raise ValueError(
+                    f"the points contradict each other, point {worst + 1} by {missed_px:.0f} px, so that "
+                    "nothing can be measured; check its place and its metres"
+                )
+            raise ValueError(
+                f"distances between the points are known to {100 * error:.0f} % only, so nothing can be "
+                "measured; take points farther apart, in metres (not degrees), or say how exactly they are "
+                "known (error_m, error_px)"
+            )
+        return plane
 
     def _lens(self, width: int, height: int) -> Lens | None:
         lens = self.lens
@@ -162,7 +176,7 @@ class GroundOptions(PlaneOptions):
     """The ground plane, and how speeds are told from it.
 
     Attributes:
-        anchor: the point of the box that stands on the ground: its name, or its fractions of width and height.
+        anchor: the point of the box that stands on the ground: its name, or fractions of its sides.
         window_s: a speed is the mean over so many seconds of media time.
         localisation: how exactly a box's anchor is known, as a share of the box's size (the root of its
             area); standard deviation. Half a pixel is added.

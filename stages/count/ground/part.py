@@ -27,7 +27,6 @@ _FLOOR_PX = 0.5
 """No box is known more exactly."""
 _BORDER = 0.005
 """A box that comes so near to the picture's border, as a share of its size, may be cut by it."""
-_CONTRADICTION = 3.0
 
 
 @dataclass(slots=True)
@@ -164,7 +163,7 @@ class Ground:
         return points, fresh
 
     def _cut(self, boxes: F64Array) -> npt.NDArray[np.bool_]:
-        """Return (N,) whether the border may cut a side that the anchor hangs on: its place is not known then."""
+        """Return (N,) whether the border may cut a side that the anchor hangs on: its place is unknown."""
         width, height = self._size
         near = max(2.0, _BORDER * max(width, height))
         across, down = anchor_points(np.array([[0.0, 0.0, 1.0, 1.0]]), self._options.anchor)[0]
@@ -262,15 +261,14 @@ class Ground:
                 "above, y must lie to the left of x (exchange x and y, or change the sign of one)",
                 stream,
             )
-        missed_px = np.hypot(*plane.residuals_px().T)
-        worst = int(missed_px.argmax())
-        if plane.error_px > _CONTRADICTION * self._options.error_px and len(missed_px) > 4:
+        worst, missed_px = plane.contradiction(self._options.error_px)
+        if worst is not None:
             logger.warning(
                 "ground of stream '%s': the points contradict each other, point %d by %.0f px; speeds have "
                 "wide errors until it is mended (fit: ransac leaves such points out)",
                 stream,
                 worst + 1,
-                missed_px[worst],
+                missed_px,
             )
 
 

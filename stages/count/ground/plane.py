@@ -20,6 +20,9 @@ from stages.count.ground.lens import Lens
 _TRUSTED_DEPTH = 0.25
 """Largest relative error of a point's depth for which first-order propagation still holds (about 5 % off)."""
 
+_Z95 = 1.960
+_CONTRADICTION = 3.0
+
 
 class Homography(NamedTuple):
     """A homography in well-scaled units: u = centre_px + scale_px * h(m), m = (metres - centre_m) / scale_m.
@@ -98,6 +101,19 @@ class Plane:
         """Return (M, 2) m, by how much each misses on the ground."""
         return self.read(self.picture).metres - self.metres
 
+    def contradiction(self, error_px: float) -> tuple[int | None, float]:
+        """Return which point misses most, and by how many px, where points contradict each other.
+
+        None where they do not: they miss by no more than chance would have it.
+
+        Args:
+            error_px: the standard deviation that was stated.
+        """
+        missed_px = np.hypot(*self.residuals_px().T)
+        worst = int(missed_px.argmax())
+        is_one = len(missed_px) > 4 and self.error_px > _CONTRADICTION * error_px
+        return (worst if is_one else None), float(missed_px[worst])
+
     def to_pixels(self, metres: F64Array) -> F64Array:
         """Return where the points (N, 2) m of the ground are seen, (N, 2) px; NaN behind the camera."""
         pixels, depth = project(self.homography, metres)
@@ -163,6 +179,20 @@ class Plane:
         slope = float(np.hypot(*backward[2, :2]))
         with np.errstate(invalid="ignore"):
             return np.asarray(~(np.abs(depth) * _TRUSTED_DEPTH > slope * np.asarray(error_px)))
+
+    def scale_error(self) -> float:
+        """Return the relative error (95 %) of a distance in the middle of the points, in the worse direction.
+
+        A speed is never known better than that.
+        """
+        middle, length = self.metres.mean(axis=0), float(np.ptp(self.metres, axis=0).max()) / 2
+        worst = 0.0
+        for way in np.eye(2):
+            ends = np.array([middle - way * length / 2, middle + way * length / 2])
+            by_fit = self.read(self.to_pixels(ends)).by_fit
+            stretched = way @ (by_fit[1] - by_fit[0])
+            worst = max(worst, float(_Z95 * np.sqrt(stretched @ self.parameters @ stretched) / length))
+        return worst
 
     def area_m2(self, polygon: Sequence[tuple[float, float]]) -> float | None:
         """Return the area on the ground of a polygon given in px, None when it is not all on the ground."""

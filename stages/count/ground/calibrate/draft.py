@@ -17,7 +17,6 @@ from stages.count.ground.plane import Plane
 
 HEADER = "# made by `sightline calibrate`; put it into the options of the stage `count`\n"
 
-_TRIAL_M = 5.0
 _Z95 = 1.96
 
 
@@ -70,23 +69,11 @@ def figures(made: Draft) -> dict[str, Any]:
             for number, (px, m, error, used) in enumerate(rows, 1)
         ],
         "error_px": round(plane.error_px, 2),
-        "scale_error_percent": _number(100 * scale_error(plane)),
+        "scale_error_percent": _number(100 * plane.scale_error()),
         "mirrored": plane.mirrored,
         "grid": [np.round(line, 1).tolist() for line in grid_in_picture(plane)],
         "yaml": fragment(made.options),
     }
-
-
-def scale_error(plane: Plane) -> float:
-    """Return the relative error (95 %) of a distance in the middle of the points, in the worse direction."""
-    middle = plane.metres.mean(axis=0)
-    worst = 0.0
-    for way in np.eye(2):
-        ends = np.array([middle - way * _TRIAL_M / 2, middle + way * _TRIAL_M / 2])
-        by_fit = plane.read(plane.to_pixels(ends)).by_fit
-        moved = way @ (by_fit[1] - by_fit[0])
-        worst = max(worst, float(_Z95 * np.sqrt(moved @ plane.parameters @ moved) / _TRIAL_M))
-    return worst
 
 
 def fragment(options: PlaneOptions) -> str:

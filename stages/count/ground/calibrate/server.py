@@ -19,6 +19,7 @@ from stages.count.ground.calibrate.draft import Draft, draft, figures
 
 _LARGEST_REQUEST = 100_000
 _TIMEOUT_S = 30.0
+_LOOK_S = 0.05
 _POLICY = (
     "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; connect-src 'self'"
@@ -67,7 +68,9 @@ class CalibrationServer:
         except OSError as error:
             raise SinkError(f"127.0.0.1:{port}: {error.strerror}; give another --port") from error
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="calibrate page", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_LOOK_S,), name="calibrate page", daemon=True
+        )
         self._thread.start()
 
     @property

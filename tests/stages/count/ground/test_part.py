@@ -200,11 +200,9 @@ def test_mirrored_and_contradicting_points_are_told(caplog: pytest.LogCaptureFix
         Ground(GroundOptions(units="px", points=mirror), 1.0, StageContext("cam")).open(INFO)
     assert "those of a mirror" in caplog.text
     caplog.clear()
-    extra = [
-        *POINTS,
-        {"at": [600, 500], "metres": [3, 29]},
-        {"at": CAMERA.pixels([[1, 14]])[0], "metres": [1, 14]},
-    ]
+    (inside,) = CAMERA.pixels(np.array([[1.0, 14.0]])).tolist()
+    slip = {"at": [inside[0], inside[1] + 40], "metres": [1, 14]}
+    extra = [*POINTS, slip, {"at": inside, "metres": [1, 14.5]}]
     with caplog.at_level(logging.WARNING):
         Ground(GroundOptions(units="px", points=extra), 1.0, StageContext("cam")).open(INFO)
     assert "point 5 by" in caplog.text
@@ -257,6 +255,11 @@ def test_ground_alone_is_enough_for_the_stage() -> None:
         ({"units": "px", "points": POINTS, "fit": "ransac"}, "needs 6 pairs"),
         ({"units": "px", "points": POINTS, "labels": ["car"]}, "give limit_kmh too"),
         ({"points": SHARES, "lens": {"k1": -9}}, "turn the picture back"),
+        ({"points": [*SHARES, {"at": [0.4, 0.7], "metres": [3, 29]}]}, "contradict each other, point 5 by"),
+        (
+            {"points": [{**p, "metres": [v * 1e-5 for v in p["metres"]]} for p in SHARES]},
+            r"in metres \(not degrees\)",
+        ),
     ],
 )
 def test_wrong_options_are_refused_before_anything_runs(options: dict, message: str) -> None:

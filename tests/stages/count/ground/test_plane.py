@@ -211,3 +211,14 @@ def test_an_area_that_reaches_the_sky_has_none() -> None:
     camera = TrueCamera()
     plane = fit_plane(camera.pixels(LANE), LANE)
     assert plane.area_m2([(0, 700), (1200, 700), (600, camera.horizon_y - 5)]) is None
+
+
+def test_metres_of_a_land_survey_are_as_good_as_small_ones() -> None:
+    camera = TrueCamera()
+    far_m = np.array([499_000.0, 5_432_000.0])
+    near, far = fit_plane(camera.pixels(LANE), LANE), fit_plane(camera.pixels(LANE), LANE + far_m)
+    at = np.array([[600.0, 500.0]])
+    np.testing.assert_allclose(far.to_metres(at, 1.0)[0] - far_m, near.to_metres(at, 1.0)[0], atol=1e-5)
+    np.testing.assert_allclose(far.to_metres(at, 1.0)[1], near.to_metres(at, 1.0)[1], rtol=1e-4)
+    assert far.scale_error() == pytest.approx(near.scale_error(), rel=1e-4)
+    assert fit_plane(camera.pixels(LANE), LANE, error_px=4.0).scale_error() > 1.5 * near.scale_error()

@@ -1,4 +1,4 @@
-"""Speeds over a drawn street whose truth is known, through tracker and counter."""
+"""Speeds against true ones: over a drawn street, and of a real detector's boxes."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks.speeds import speeds
+from benchmarks.speeds_mot import compare
+from stages.track.evaluate.motchallenge import read_sequences
 from streams.sources.synthetic.source import SyntheticSource
 from tests.command import Sightline
+from tests.shared_data import shared
 
 
 def test_of_boxes_that_tremble_the_error_bars_hold_the_truth() -> None:
@@ -21,6 +24,14 @@ def test_of_boxes_that_tremble_the_error_bars_hold_the_truth() -> None:
     assert moving.sum() > 30
     assert np.median(np.abs(kmh - true)[moving] / true[moving]) < 0.05
     assert np.median(error[moving] / true[moving]) < 0.15
+
+
+def test_of_a_real_detector_s_boxes_too() -> None:
+    (sequence,) = read_sequences([shared("mot15/TUD-Stadtmitte")])
+    kmh, error, true = compare(sequence).T
+    assert len(kmh) > 300
+    assert np.mean(np.abs(kmh - true) <= error) >= 0.93
+    assert np.median(error) < 5
 
 
 @pytest.mark.slow
