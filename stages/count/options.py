@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from pipeline.plugin import Options
+from stages.count.evidence.options import EvidenceOptions
 from stages.count.fields import Name, Seconds
 from stages.count.ground.options import GroundOptions
 from stages.count.history.options import TrajectoryOptions
@@ -35,6 +36,7 @@ class CountOptions(Options):
             and goes on under its id: what was counted stays counted. 0 for never.
         explain: write into the run's folder why each object that came near a line was or was not counted;
             `sightline explain RUN` shows it.
+        evidence: what is kept as proof of each count, where results are written at all.
     """
 
     lines: dict[Name, LineOptions] = Field(default_factory=dict)
@@ -48,6 +50,7 @@ class CountOptions(Options):
     forget_s: Seconds = 10.0
     handover_s: Annotated[float, Field(ge=0, le=5)] = 1.0
     explain: bool = False
+    evidence: EvidenceOptions = EvidenceOptions()
 
     def places(self) -> dict[str, dict[str, Any]]:
         """Return what makes each line and zone what it is, by name; hysteresis plays no part."""

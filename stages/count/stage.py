@@ -9,6 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
+from stages.count.evidence.part import EvidencePart
 from stages.count.gather import Gatherer
 from stages.count.ground.part import Ground
 from stages.count.history.recorder import recorder_of
@@ -47,6 +48,8 @@ class CountStage(Stage):
         self._masks = Masks(options.masks)
         self._gatherer = Gatherer(options.forget_s, self._masks, options.handover_s)
         self._parts = parts_of(options, context)
+        evidence = self._parts.get("evidence")
+        self._evidence = evidence if isinstance(evidence, EvidencePart) else None
         self._latest: Frame | None = None
 
     def open(self, info: StreamInfo) -> None:
@@ -73,8 +76,8 @@ class CountStage(Stage):
             frame.events.extend(self._settled(self._latest))  # ids and media time begin anew
         self._latest = frame
         seen = self._gatherer.seen(frame, frame.tracks)
-        for part in self._parts.values():
-            frame.events.extend(part.update(seen))
+        events = [event for part in self._parts.values() for event in part.update(seen)]
+        frame.events.extend(self._dressed(events))
 
     def statistics(self) -> Mapping[str, Any]:
         """Return what the parts have to tell, by their names."""
@@ -96,7 +99,10 @@ class CountStage(Stage):
         seen = self._gatherer.nobody(frame)
         events = [event for part in self._parts.values() for event in part.finish(seen)]
         self._gatherer.forget()
-        return events
+        return self._dressed(events)
+
+    def _dressed(self, events: list[Event]) -> list[Event]:
+        return events if self._evidence is None else self._evidence.dress(events)
 
 
 def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
@@ -108,13 +114,15 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     parts: dict[str, Part] = {}
     if options.ground is not None:
         parts["ground"] = Ground(options.ground, options.vanished_s, context)
-    parts["lines"] = Lines(
+    lines = parts["lines"] = Lines(
         options.lines, options.vanished_s, options.forget_s, context, explain=options.explain
     )
     if options.zones:
         parts["zones"] = Zones(options.zones, options.vanished_s, options.forget_s, options.ground, context)
     if options.routes:
         parts["routes"] = Routes(options.routes, options.places(), context)
+    if options.lines:
+        parts["evidence"] = EvidencePart(options.evidence, context, lines.places)
     if options.trajectories is not None:
         parts["trajectories"] = recorder_of(options.trajectories, options.lines, options.vanished_s, context)
     if options.maps:

@@ -20,6 +20,7 @@ from stages.count.lines.explain import Explainer, WatchedLine
 from stages.count.lines.options import LineOptions
 from stages.count.lines.stories import LineFacts, StoryFile
 from stages.count.lines.watch import LineWatch
+from stages.count.place import LinePlace
 from stages.count.seen import LineCrossing, Passage, Seen
 from stages.count.unmatched import Unmatched
 
@@ -154,6 +155,15 @@ class Lines:
         if self._kept is not None:
             self._kept.note(seen.frame.moment, self._counts)
         return events
+
+    def places(self) -> Mapping[str, LinePlace]:
+        """Return where the lines lie, by name; after `open`."""
+        return {
+            line.name: LinePlace(
+                tuple(gate.points for gate in line.gates), (line.direction(True), line.direction(False))
+            )
+            for line in self._lines
+        }
 
     def statistics(self) -> Mapping[str, Any]:
         """Return since when the totals of a live stream count; themselves they are on the frames."""
