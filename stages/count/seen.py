@@ -116,6 +116,11 @@ class Seen:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @classmethod
+    def of_nobody(cls, frame: Frame) -> Seen:
+        """Return what parts are told when nothing more will be seen after this frame."""
+        return cls(frame, frame.moment.pts_s, [], [], [], np.empty((0, 4)), [])
+
     @property
     def suspended(self) -> str | None:
         """Why lines and zones cannot be trusted at this frame, None when they can."""

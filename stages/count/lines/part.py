@@ -1,0 +1,191 @@
+"""The part of the stage `count` that tells which objects crossed which line, and keeps the totals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pipeline.event import Event, Producer
+from pipeline.frame import Counts, Frame, Line
+from pipeline.plugin import StageContext, StreamInfo
+from stages.count.fields import band_px
+from stages.count.geometry import Segment
+from stages.count.line_counter import Crossing, LineCounter
+from stages.count.lines.options import LineOptions
+from stages.count.seen import LineCrossing, Seen
+
+logger = logging.getLogger(__name__)
+
+MAX_LABELS_NAMED = 10
+"""Most labels that a warning names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedLine:
+    """A line of the configuration, laid into a picture of known size."""
+
+    name: str
+    options: LineOptions
+    segment: Segment
+    counter: LineCounter
+    totals: dict[str, dict[str, int]]
+
+    def matches(self, labels: Iterable[str]) -> bool:
+        """Return whether one of these labels is counted."""
+        return self.options.labels is None or not self.options.labels.isdisjoint(labels)
+
+
+class Lines:
+    """Makes a `line.crossing` event for each crossing and sets `frame.counts` and `frame.lines`.
+
+    Only observed positions count, so an object that is lost at the line counts if and when it is seen again
+    beyond it (see `LineCounter`). The event's moment and position are those of the crossing itself,
+    interpolated between two frames.
+
+    Args:
+        lines: by name.
+        vanished_s: see `CountOptions`.
+        forget_s: see `CountOptions`.
+        context: of the stage.
+    """
+
+    def __init__(
+        self, lines: Mapping[str, LineOptions], vanished_s: float, forget_s: float, context: StageContext
+    ) -> None:
+        self._options = lines
+        self._vanished_s = vanished_s
+        self._forget_s = forget_s
+        self._context = context
+        self._lines: list[_CountedLine] = []
+        self._shown: MappingProxyType[str, Line] = MappingProxyType({})
+        self._counts: Counts = MappingProxyType({})
+        self._unmatched: list[_CountedLine] = []  # those whose labels no track has had yet
+        self._seen_labels: set[str] = set()
+
+    def open(self, info: StreamInfo) -> None:
+        """Lay the lines into the picture. What was counted in pictures of another size stays counted.
+
+        Raises:
+            ConfigError: if a line lies outside the picture or is too short.
+        """
+        totals = {line.name: line.totals for line in self._lines}
+        self._lines = [self._laid(name, line, info) for name, line in self._options.items()]
+        for line in self._lines:
+            line.totals.update(totals.get(line.name, {}))
+        self._shown = MappingProxyType(
+            {line.name: (line.segment.start, line.segment.end) for line in self._lines}
+        )
+        self._counts = self._snapshot()
+        self._unmatched = [line for line in self._lines if line.options.labels is not None]
+        self._seen_labels = set()
+
+    def update(self, seen: Seen) -> list[Event]:
+        """Count the frame's objects."""
+        self._note(seen.labels)
+        events: list[Event] = []
+        for line in self._lines:
+            points = seen.anchors(line.options.anchor)
+            events += self._counted(
+                line, line.counter.update(seen.time_s, seen.ids, points, seen.labels), seen
+            )
+        self._show(seen.frame, bool(events))
+        return events
+
+    def finish(self, seen: Seen) -> list[Event]:
+        """Return the crossings of objects that were last seen beyond a line's band.
+
+        Warns of each line whose `labels` none of the objects had.
+        """
+        self._warn_of_unmatched()
+        events = [event for line in self._lines for event in self._counted(line, line.counter.finish(), seen)]
+        if events:
+            self._counts = self._snapshot()
+        return events
+
+    def statistics(self) -> Mapping[str, Any]:
+        """Return nothing: the totals are on the frames and in the events."""
+        return {}
+
+    def close(self) -> None:
+        """Do nothing: it holds nothing."""
+
+    def _show(self, frame: Frame, changed: bool) -> None:
+        if changed:
+            self._counts = self._snapshot()
+        frame.counts = self._counts
+        frame.lines = self._shown
+
+    def _note(self, labels: Sequence[str]) -> None:
+        """Note which labels there are, as long as a line still waits for one of its own."""
+        if not self._unmatched:
+            return
+        self._unmatched = [line for line in self._unmatched if not line.matches(labels)]
+        for label in labels:
+            if len(self._seen_labels) <= MAX_LABELS_NAMED:  # one more, to know that there are more
+                self._seen_labels.add(label)
+
+    def _warn_of_unmatched(self) -> None:
+        unmatched, self._unmatched = self._unmatched, []
+        if not self._seen_labels:
+            return
+        seen = sorted(self._seen_labels)
+        if len(seen) > MAX_LABELS_NAMED:
+            seen[MAX_LABELS_NAMED:] = ["others"]
+        for line in unmatched:
+            logger.warning(
+                "line '%s' of stream '%s' counts only %s; the tracks seen were %s",
+                line.name,
+                self._context.stream,
+                ", ".join(sorted(line.options.labels or ())),
+                ", ".join(seen),
+            )
+
+    def _laid(self, name: str, line: LineOptions, info: StreamInfo) -> _CountedLine:
+        segment = line.laid(name, info)
+        counter = LineCounter(
+            segment,
+            band_px=band_px(line.band, line.units, info),
+            hold_s=line.hold_s,
+            vanished_s=self._vanished_s,
+            forget_s=self._forget_s,
+            labels=line.labels,
+        )
+        names = line.directions
+        return _CountedLine(name, line, segment, counter, {names.to_right: {}, names.to_left: {}})
+
+    def _counted(self, line: _CountedLine, crossings: Iterable[Crossing], seen: Seen) -> list[Event]:
+        """Add the crossings to the line's totals and make their events, known at `seen`."""
+        events, frame = [], seen.frame
+        for crossing in crossings:
+            names = line.options.directions
+            direction = names.to_right if crossing.to_right else names.to_left
+            totals = line.totals[direction]
+            totals[crossing.label] = totals.get(crossing.label, 0) + 1
+            seen.crossings.append(LineCrossing(line.name, direction, crossing))
+            events.append(
+                frame.event(
+                    "line.crossing",
+                    f"{line.name}:{crossing.track_id}:{crossing.number}",
+                    Producer("count", line.name, self._context.config_hash, frame.model_hash),
+                    moment=frame.moment.shifted(crossing.time_s - frame.moment.pts_s),
+                    track_id=crossing.track_id,
+                    label=crossing.label,
+                    position=crossing.position,
+                    data={"line": line.name, "direction": direction, "label": crossing.label},
+                    evidence={
+                        "trail": [[round(t, 6), round(x, 2), round(y, 2)] for t, x, y in crossing.trail]
+                    },
+                )
+            )
+        return events
+
+    def _snapshot(self) -> Counts:
+        """Return the totals as they are now, in mappings that nobody can change."""
+        return MappingProxyType({line.name: _frozen(line.totals) for line in self._lines})
+
+
+def _frozen(totals: dict[str, dict[str, int]]) -> Mapping[str, Mapping[str, int]]:
+    return MappingProxyType({name: MappingProxyType(dict(by_label)) for name, by_label in totals.items()})
