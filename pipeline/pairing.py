@@ -14,7 +14,7 @@ _Array = npt.NDArray[np.float64]
 _Index = npt.NDArray[np.intp]
 
 _MOST_DENSE = 4_000_000
-"""Largest table of distances, 32 MB. Above it, only the number of pairs is the largest, not their fit the best."""
+"""Largest table of distances, 32 MB. Above it the pairs are as many as possible, but not the nearest ones."""
 
 
 def paired(
@@ -27,8 +27,8 @@ def paired(
 ) -> list[tuple[int, int]]:
     """Pair as many found moments with true ones as possible, each at most once.
 
-    Of all ways with the most pairs it takes the one whose differences in time are the smallest in sum, where a
-    pair of two classes counts as much as one tolerance more.
+    Of all ways with the most pairs it takes the one whose differences in time are the smallest in sum, where
+    a pair of two classes counts as much as one tolerance more.
 
     Args:
         found_s: seconds, in any order.
@@ -51,9 +51,7 @@ def paired(
             pairs += zip(rows[chosen].tolist(), columns[match[chosen]].tolist(), strict=True)
             continue
         if found_labels is not None and true_labels is not None:
-            other = [
-                [_differ(found_labels[row], true_labels[column]) for column in columns] for row in rows
-            ]
+            other = [[_differ(found_labels[row], true_labels[column]) for column in columns] for row in rows]
             distance = distance + tolerance_s * np.array(other, np.float64)
         # More than all pairs together could save, so that no pair is given up for better fits of the others.
         never = (2.0 * tolerance_s + 1.0) * (1 + min(distance.shape))

@@ -34,9 +34,8 @@ def stream_report(stream: Stream) -> dict[str, Any]:
     """Describe one stream as it stands.
 
     Keys: `state`, `error` (one line or null), `source`, `connection` (of a live source: `state`, `reason`,
-    `detail`, `connections`, `failures`, `next_try_s` in so many seconds; null for files), `run` (the latest, see
-    `Frame.run`), `width`, `height`,
-    `frames` (`captured`, `finished`, `dropped`: stage -> cause -> n), `counts` (line -> direction -> label ->
+    `detail`, `connections`, `failures`, `next_try_s` in so many seconds; null for files), `run` (the latest,
+    see `Frame.run`), `width`, `height`, `frames` (`captured`, `finished`, `dropped`: stage -> cause -> n), `counts` (line -> direction -> label ->
     n), `events`, `gaps` (`count` and the latest), `seconds` (wall, of this stream), `media_seconds`, `fps`
     (finished frames per wall second), `ms_per_frame` (busy time by step, per frame that it handled; steps of
     different threads overlap),

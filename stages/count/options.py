@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -39,3 +39,20 @@ class CountOptions(Options):
                 f"forget_s ({self.forget_s:g}) must not be less than vanished_s ({self.vanished_s:g})"
             )
         return self
+
+    def plain(self) -> dict[str, Any]:
+        """Return all settings as plain JSON values, which make the same options again."""
+        settings: dict[str, Any] = _plain(self.model_dump())
+        return settings
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+        case set() | frozenset():  # their order changes from process to process
+            return sorted(_plain(each) for each in value)
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case _:
+            return value

@@ -38,7 +38,9 @@ def counts(
     ] = 1.0,
     name: Annotated[
         list[str] | None,
-        typer.Option(metavar="LABEL=CLASS", help="What the run's label is called in the truth; may be repeated."),
+        typer.Option(
+            metavar="LABEL=CLASS", help="What the run's label is called in the truth; may be repeated."
+        ),
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -83,7 +85,10 @@ def counts(
     is_run = folder.is_dir()
     if is_run and (source or settings or out):
         raise ConfigError(f"{run} is a run that was made: leave out --source, --set and --out")
-    if json_file is not None and json_file.resolve() in (truth.resolve(), (folder / "events.jsonl").resolve()):
+    if json_file is not None and json_file.resolve() in (
+        truth.resolve(),
+        (folder / "events.jsonl").resolve(),
+    ):
         raise ConfigError(f"{json_file} is read; results would overwrite it")
     names = _pairs(name or [])
     true = read_any_truth(truth)
@@ -98,9 +103,7 @@ def counts(
         comparison = compare(true, found, tolerance)
         asked = {"run": run, "source": source or [], "set": settings or [], "names": names}
         write_json(
-            report.document(
-                comparison.truth, found, comparison.scores, tolerance, asked, comparison.notes
-            )
+            report.document(comparison.truth, found, comparison.scores, tolerance, asked, comparison.notes)
         )
         typer.echo(report.table(comparison.scores), nl=False)
         beside = report.notes(comparison.truth, found, comparison.scores, tolerance, comparison.seconds)

@@ -64,10 +64,14 @@ def compare(truth: Truth | MotTruth, run: Run, tolerance_s: float = 1.0) -> Comp
         if to_s is None and times:
             to_s = times[-1] + tolerance_s
         if truth.from_s is None or truth.to_s is None:
-            notes.append("the truth does not say from when to when it was taken ('from', 'to'): "
-                         "from its first crossing to its last")
+            notes.append(
+                "the truth does not say from when to when it was taken ('from', 'to'): "
+                "from its first crossing to its last"
+            )
     from_s = 0.0 if from_s is None else from_s
-    to_s = max(run.media_seconds, max((event.time_s for event in events), default=0.0)) if to_s is None else to_s
+    to_s = (
+        max(run.media_seconds, max((event.time_s for event in events), default=0.0)) if to_s is None else to_s
+    )
     scores = score(events, truth.events, truth.watched, run.lines, tolerance_s, from_s, to_s)
     return Comparison(truth, scores, to_s - from_s, tuple(notes))
 

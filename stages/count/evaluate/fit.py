@@ -19,7 +19,9 @@ def require_fit(truth: Truth, run: Run, tolerance_s: float) -> list[str]:
         SourceError: if the clips differ in stream, content, size or length, or the run did not end well.
     """
     if run.status in ("failed", "running"):
-        raise SourceError(f"{run.folder}: this run is {run.status}, so not everything was counted; run it again")
+        raise SourceError(
+            f"{run.folder}: this run is {run.status}, so not everything was counted; run it again"
+        )
     _same_names(truth, run)
     _same_clip(truth, run)
     notes = []
@@ -56,8 +58,8 @@ def _same_names(truth: Truth, run: Run) -> None:
             if direction not in run.lines[line]:
                 known = run.lines[line]
                 raise ConfigError(
-                    f"{truth.origin}: line '{line}' has no direction '{direction}'{nearest(direction, known)}; "
-                    f"it has: {', '.join(known)}"
+                    f"{truth.origin}: line '{line}' has no direction '{direction}'"
+                    f"{nearest(direction, known)}; it has: {', '.join(known)}"
                 )
 
 
@@ -69,9 +71,7 @@ def _same_clip(truth: Truth, run: Run) -> None:
         ("height", clip.height, report["height"]),
     ):
         if wanted is not None and found is not None and wanted != found:
-            raise SourceError(
-                f"{other}: it has a {what} of {wanted} px, {report['source']} has {found} px"
-            )
+            raise SourceError(f"{other}: it has a {what} of {wanted} px, {report['source']} has {found} px")
     runs = run.runs | {report["run"]} if report.get("run") else run.runs
     if clip.run is not None and runs and clip.run not in runs:
         raise SourceError(f"{other}: its digest is {clip.run}, that of {report['source']} is {min(runs)}")
@@ -95,5 +95,7 @@ def _same_length(truth: Truth, run: Run, tolerance_s: float) -> list[str]:
             f"{source} was seen for {media_s:.2f} s"
         )
     if wanted_s is None and truth.clip.run is None:
-        return ["the truth names neither length nor digest of its clip: whether it is this one is taken on trust"]
+        return [
+            "the truth names neither length nor digest of its clip: whether it is this one is taken on trust"
+        ]
     return []

@@ -44,13 +44,18 @@ def notes(truth: Truth, run: Run, scores: Scores, tolerance_s: float, seconds: f
         if interval is not None:
             said.append(f"{name} of all, 95 %: {interval[0]:.3f} to {interval[1]:.3f} (Wilson)")
     if scores.late_s is not None:
-        said.append(f"counted crossings come {scores.late_s:+.2f} s after the true ones, {scores.apart_s:.2f} s apart (medians)")
+        said.append(
+            f"moments: {scores.late_s:+.2f} s from the true ones, {scores.apart_s:.2f} s apart (medians)"
+        )
     said.append(_about_geh(seconds, scores.total))
     if scores.left_out:
         said.append(f"{scores.left_out} crossings were counted outside of the watched time, not judged")
     for (is_a, named), count in sorted(scores.misnamed.items()):
         said.append(f"{count} of class {is_a} counted as {named}")
-    said += _listed("missed", [f"{e.line} {e.direction} at {truth.shown(e.time_s)}" + _class(e.label) for e in scores.missed])
+    said += _listed(
+        "missed",
+        [f"{e.line} {e.direction} at {truth.shown(e.time_s)}" + _class(e.label) for e in scores.missed],
+    )
     extra = []
     for at in scores.extra:
         event = run.events[at]
@@ -60,7 +65,12 @@ def notes(truth: Truth, run: Run, scores: Scores, tolerance_s: float, seconds: f
 
 
 def document(
-    truth: Truth, run: Run, scores: Scores, tolerance_s: float, asked: Mapping[str, Any], remarks: Iterable[str]
+    truth: Truth,
+    run: Run,
+    scores: Scores,
+    tolerance_s: float,
+    asked: Mapping[str, Any],
+    remarks: Iterable[str],
 ) -> dict[str, Any]:
     """Return everything as plain JSON values, with what it was made from."""
     report = run.report
@@ -86,7 +96,9 @@ def document(
         "lines": {
             line: {
                 **_values(one),
-                "directions": {gate[1]: _values(of) for gate, of in scores.directions.items() if gate[0] == line},
+                "directions": {
+                    gate[1]: _values(of) for gate, of in scores.directions.items() if gate[0] == line
+                },
             }
             for line, one in scores.lines.items()
         },

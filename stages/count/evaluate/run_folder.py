@@ -64,15 +64,17 @@ def read_run(folder: Path, stream: str | None = None) -> Run:
         raise ConfigError(f"{folder} has the streams {', '.join(streams)}: say which one with --stream")
     name = stream or next(iter(streams), "")
     if name not in streams:
-        raise ConfigError(f"{folder}: no stream '{name}'{nearest(name, streams)}; it has: {', '.join(streams)}")
+        raise ConfigError(
+            f"{folder}: no stream '{name}'{nearest(name, streams)}; it has: {', '.join(streams)}"
+        )
     counts = streams[name].get("counts") or {}
     if not counts:
-        raise ConfigError(f"{folder}: nothing was counted in stream '{name}'; it needs a stage 'count' with lines")
+        raise ConfigError(
+            f"{folder}: nothing was counted in stream '{name}'; it needs a stage 'count' with lines"
+        )
     lines = {line: tuple(directions) for line, directions in counts.items()}
     events, utc_s, ids, runs = _crossings(folder / "events.jsonl", name)
-    return Run(
-        folder, name, streams[name], str(report["status"]), lines, events, utc_s, ids, frozenset(runs)
-    )
+    return Run(folder, name, streams[name], str(report["status"]), lines, events, utc_s, ids, frozenset(runs))
 
 
 def _report(folder: Path) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def _report(folder: Path) -> dict[str, Any]:
         report = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SourceError(
-            f"{path}: no such file; name the folder that `sightline run --out FOLDER` wrote, or a configuration"
+            f"{path}: no such file; name the folder that `sightline run --out FOLDER` wrote, or a config"
         ) from None
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error

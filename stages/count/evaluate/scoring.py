@@ -25,8 +25,8 @@ class Score:
     Attributes:
         true: crossings that happened.
         counted: crossings that were counted.
-        right: counted ones that belong to a true one: same line and direction, within the tolerance, one to one.
-        geh: GEH of the hourly volumes, the worst of the hours; None where the time is too short or nothing passed.
+        right: counted ones that belong to a true one: same line and direction, in the tolerance, one to one.
+        geh: of hourly volumes, the worst of the hours; None where the time is too short or nothing passed.
         hours: how many hourly volumes `geh` is of.
         hours_below_5: how many of them have a GEH below 5, the usual demand.
     """
@@ -87,7 +87,7 @@ class Scores:
         total: of everything that was watched.
         lines: by line.
         directions: by line and direction.
-        classes: by class; right here means the right class too. Empty where the truth names no class.
+        classes: by class; right here means the right class too. Empty where truth and run share no class.
         late_s: median of (counted - true) moments of the pairs, seconds; None without pairs.
         apart_s: median of their absolute values.
         missed: true events that no counted one belongs to.
@@ -165,6 +165,8 @@ def score(
         return Score(len(true_s), len(found_s), right, max(gehs, default=None), len(gehs), below)
 
     classes = sorted({event.label for event in true if event.label is not None})
+    if not any(event.label in classes for event in found_all):
+        classes = []  # the run has other classes altogether
     late = [counted[i].time_s - true[j].time_s for i, j in pairs]
     hit, found = {j for _, j in pairs}, {i for i, _ in pairs}
     misnamed: dict[tuple[str, str], int] = {}
@@ -178,9 +180,7 @@ def score(
         directions={
             gate: figures(lambda event, gate=gate: (event.line, event.direction) == gate) for gate in gates
         },
-        classes={
-            name: figures(lambda event, name=name: event.label == name, named=True) for name in classes
-        },
+        classes={name: figures(lambda event, name=name: event.label == name, named=True) for name in classes},
         late_s=float(np.median(late)) if late else None,
         apart_s=float(np.median(np.abs(late))) if late else None,
         missed=tuple(event for at, event in enumerate(true) if at not in hit),

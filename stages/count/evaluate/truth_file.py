@@ -66,7 +66,9 @@ def _csv(path: Path, file: Iterator[str]) -> tuple[dict[str, Any], list[_Row]]:
             if colon and (known := _known_head(path, number, key.strip())):
                 head[known] = value.strip()
             continue
-        values = [value.strip() for value in next(csv.reader([text], delimiter=";" if _semicolon(text) else ","))]
+        values = [
+            value.strip() for value in next(csv.reader([text], delimiter=";" if _semicolon(text) else ","))
+        ]
         if names is None:
             names = _names(path, number, values)
             continue
@@ -87,7 +89,8 @@ def _names(path: Path, number: int, values: list[str]) -> list[str]:
     for name in values:
         if name not in _COLUMNS:
             raise SourceError(
-                f"{path}:{number}: unknown column '{name}'{nearest(name, _COLUMNS)}; known: {', '.join(_COLUMNS)}"
+                f"{path}:{number}: unknown column '{name}'{nearest(name, _COLUMNS)}; "
+                f"known: {', '.join(_COLUMNS)}"
             )
     missing = [name for name in ("line", "direction") if name not in values]
     if missing or ("pts_s" in values) == ("time" in values):
@@ -125,19 +128,25 @@ def _jsonl(path: Path, file: Iterator[str]) -> tuple[dict[str, Any], list[_Row]]
                 continue
             data = content.get("data") or {}
             keys = ("pts_s", "stream", "label")
-            content = {**{key: content.get(key) for key in keys}, **{key: data.get(key) for key in _COLUMNS[2:4]}}
+            content = {
+                **{key: content.get(key) for key in keys},
+                **{key: data.get(key) for key in _COLUMNS[2:4]},
+            }
         elif "line" not in content:
             for key in content:
                 if key not in _HEAD:
                     raise SourceError(
-                        f"{path}:{number}: unknown key '{key}'{nearest(key, _HEAD)}; known: {', '.join(_HEAD)}"
+                        f"{path}:{number}: unknown key '{key}'{nearest(key, _HEAD)}; "
+                        f"known: {', '.join(_HEAD)}"
                     )
             head.update(content)
             continue
         rows.append((number, content))
         _bounded(path, rows)
     if not rows and not head:
-        raise SourceError(f'{path}: empty; wanted lines such as {{"pts_s": 5.6, "line": "gate", "direction": "up"}}')
+        raise SourceError(
+            f'{path}: empty; wanted lines such as {{"pts_s": 5.6, "line": "gate", "direction": "up"}}'
+        )
     return head, rows
 
 
@@ -162,16 +171,22 @@ def _truth(path: Path, head: Mapping[str, Any], rows: list[_Row]) -> Truth:
         if row.get("stream"):
             streams.add(str(row["stream"]))
     if len(streams) > 1:
-        raise SourceError(f"{path}: has crossings of the streams {', '.join(sorted(streams))}; split it by stream")
+        raise SourceError(
+            f"{path}: has crossings of the streams {', '.join(sorted(streams))}; split it by stream"
+        )
     clip = _clip(path, head, streams)
     watched = _watched(path, head, events)
     bounds = [_bound(f"{path}: {key}", head.get(key), is_utc) for key in ("from", "to")]
+    if is_utc and not events and None in bounds:
+        raise SourceError(f"{path}: no crossing; say with 'from' and 'to' when it was watched")
     if bounds[0] is not None and bounds[1] is not None and bounds[0] >= bounds[1]:
         raise SourceError(f"{path}: 'from' must lie before 'to'")
     for event, (number, _) in zip(events, rows, strict=True):
         low, high = bounds
         if (low is not None and event.time_s < low) or (high is not None and event.time_s > high):
-            raise SourceError(f"{path}:{number}: this crossing lies outside of the file's own 'from' and 'to'")
+            raise SourceError(
+                f"{path}:{number}: this crossing lies outside of the file's own 'from' and 'to'"
+            )
     events.sort(key=lambda event: event.time_s)
     return Truth(str(path), tuple(events), watched, clip, is_utc, bounds[0], bounds[1])
 
@@ -180,7 +195,9 @@ def _watched(path: Path, head: Mapping[str, Any], events: list[Event]) -> Watche
     given = head.get("lines")
     if given is None:
         if not events:
-            raise SourceError(f"{path}: no crossing; say with 'lines' which lines were watched and stayed empty")
+            raise SourceError(
+                f"{path}: no crossing; say with 'lines' which lines were watched and stayed empty"
+            )
         return lines_of(events)
     names = given if isinstance(given, list) else str(given).split(",")
     watched: dict[str, frozenset[str] | None] = {}
@@ -201,8 +218,13 @@ def _clip(path: Path, head: Mapping[str, Any], streams: set[str]) -> Clip:
     where = str(path)
     stream = head.get("stream") or next(iter(streams), None)
     if streams and stream not in streams:
-        raise SourceError(f"{path}: is of stream '{stream}', but its crossings are of '{next(iter(streams))}'")
-    sizes = [None if key not in head else _number(where, key, head[key]) for key in ("width", "height", "duration_s")]
+        raise SourceError(
+            f"{path}: is of stream '{stream}', but its crossings are of '{next(iter(streams))}'"
+        )
+    sizes = [
+        None if key not in head else _number(where, key, head[key])
+        for key in ("width", "height", "duration_s")
+    ]
     for key, value in zip(("width", "height", "duration_s"), sizes, strict=True):
         if value is not None and value <= 0:
             raise SourceError(f"{path}: {key} must be above 0, got {value:g}")
