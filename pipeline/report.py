@@ -35,11 +35,11 @@ def stream_report(stream: Stream) -> dict[str, Any]:
 
     Keys: `state`, `error` (one line or null), `source`, `connection` (of a live source: `state`, `reason`,
     `detail`, `connections`, `failures`, `next_try_s` in so many seconds; null for files), `run` (the latest,
-    see `Frame.run`), `width`, `height`, `frames` (`captured`, `finished`, `dropped`: stage -> cause -> n), `counts` (line -> direction -> label ->
-    n), `events`, `gaps` (`count` and the latest), `seconds` (wall, of this stream), `media_seconds`, `fps`
-    (finished frames per wall second), `ms_per_frame` (busy time by step, per frame that it handled; steps of
-    different threads overlap),
-    `age_ms` (of live frames once a step has done with them: `p50`, `p99`, `latest`, since their arrival),
+    see `Frame.run`), `width`, `height`, `frames` (`captured`, `finished`, `dropped`: stage -> cause -> n),
+    `counts` (line -> direction -> label -> n), `events`, `gaps` (`count` and the latest), `seconds` (wall, of
+    this stream), `media_seconds`, `fps` (finished frames per wall second), `ms_per_frame` (busy time by step,
+    per frame that it handled; steps of different threads overlap), `age_ms` (of live frames once a step has
+    done with them: `p50`, `p99`, `latest`, since their arrival),
     `stages` (what stages say of their work, see `Stage.statistics`),
     `config_hash`.
     """

@@ -176,6 +176,6 @@ def _rows(path: Path) -> npt.NDArray[np.float64]:
         raise SourceError(f"{path}: empty, so there is nothing to compare with")
     if rows.shape[1] not in (9, 10) or not np.isfinite(rows).all() or (rows[:, 4:6] < 0).any():
         raise SourceError(
-            f"{path}: wanted 9 or 10 finite numbers a line: frame, id, left, top, width, height, considered ..."
+            f"{path}: wanted 9 or 10 finite numbers a line: frame, id, left, top, width, height, considered"
         )
     return rows
