@@ -172,7 +172,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("name", ["", "gt/gt.txt"])
 def test_true_trajectories(name: str, tmp_path: Path, sightline: Sightline) -> None:
-    """The person's bottom centre, 110 + 8 k px, passes 300 px in picture k = 23.75, at 2.275 s, to the left."""
+    """The person's bottom centre, 110 + 8 k px, passes 300 px at k = 23.75, at 2.275 s, to the left."""
     sequence = walk(tmp_path / "WALK")
     run = write_run(tmp_path / "out", [(2.3, "gate", "up", "person")], LINES, seconds=4.9, settings=SETTINGS)
     said = sightline(
