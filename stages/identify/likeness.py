@@ -15,7 +15,9 @@ from stages.identify.running import Running
 _MEMORY = 400.0
 _NARROWEST = 0.02
 _LEAST = 8.0
-"""So many comparisons make a distribution that may say something."""
+"""So many comparisons within a camera make a first guess."""
+_GUESS = 4.0
+"""So many comparisons across cameras is that guess worth."""
 _ACROSS = 0.5
 """Between two cameras the same object looks less like itself: first guess, as a share of the way from the
 likeness of different ones to that of the same one within a camera."""
@@ -45,8 +47,12 @@ class Likeness:
             self._within_other.add(cosine, 1.0 / len(others))
 
     def learn(self, cosine: float, probability: float) -> None:
-        """Learn from a pair across cameras that was the same object with this probability."""
-        self._same.add(cosine, probability)
+        """Learn from a pair across cameras that was the same object with this probability.
+
+        Squared, as many doubtful candidates would together outweigh the one that is right, and make the
+        distribution of the same object a wide one, which says little.
+        """
+        self._same.add(cosine, probability**2)
         self._other.add(cosine, 1.0 - probability)
 
     @property
@@ -56,22 +62,24 @@ class Likeness:
             return None
         far, near = self._within_other.mean, self._within_same.mean
         guess = far + _ACROSS * (near - far)
-        width = max(_NARROWEST, (near - far) / 3, self._within_other.deviation)
-        same, other = self._same.with_guess(guess, width, _LEAST), self._other.with_guess(far, width, _LEAST)
+        same = self._same.with_guess(guess, max(_NARROWEST, (near - far) / 3), _GUESS)
+        other = self._other.with_guess(far, self._within_other.deviation, _GUESS)
         return same.mean, max(_NARROWEST, same.deviation), other.mean, max(_NARROWEST, other.deviation)
 
     def ratio(self, cosine: float | None) -> float:
-        """Return the likelihood ratio of same to different; 1 where looks say nothing."""
+        """Return the likelihood ratio of same to different; 1 where looks say nothing.
+
+        It never falls with the cosine: to look more alike than the same object usually does is no evidence
+        against it, and less alike than different ones no evidence for it.
+        """
         known = self.distributions
         if cosine is None or known is None:
             return 1.0
         same, same_width, other, other_width = known
         if same <= other:
             return 1.0
-        # Beyond the two means the tails of normal distributions would decide, which nobody knows.
-        at = min(max(cosine, other), same)
-        for_same = -(((at - same) / same_width) ** 2) / 2 - log(same_width)
-        for_other = -(((at - other) / other_width) ** 2) / 2 - log(other_width)
+        for_same = -((min(0.0, cosine - same) / same_width) ** 2) / 2 - log(same_width)
+        for_other = -((max(0.0, cosine - other) / other_width) ** 2) / 2 - log(other_width)
         return exp(min(_MOST_SAID, max(-_MOST_SAID, for_same - for_other)))
 
 
