@@ -9,12 +9,14 @@ from pydantic import Field, StringConstraints
 
 from pipeline.errors import ConfigError
 from pipeline.plugin import StreamInfo
-from stages.count.geometry import Point
+from stages.count.geometry import AnchorName, Point
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 Position = tuple[Coordinate, Coordinate]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+AnchorOption = AnchorName | tuple[Share, Share]
 Units = Literal["fraction", "px"]
 """Of the picture's width and height (0..1), or pixels."""
 

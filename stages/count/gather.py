@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from pipeline.frame import Frame
-from pipeline.objects import Tracks
+from pipeline.objects import Detections, Tracks
 from stages.count.seen import Seen
+from stages.count.votes import Votes
 
 
 class Gatherer:
-    """Makes the `Seen` of each frame; remembers of each object when it was last observed.
+    """Makes the `Seen` of each frame; remembers the objects as long as they may come back.
 
     Args:
         forget_s: an object unobserved for longer has ended.
@@ -19,6 +22,7 @@ class Gatherer:
     def __init__(self, forget_s: float) -> None:
         self._forget_s = forget_s
         self._last_s: dict[int, float] = {}  # by object, in the order of their latest observation
+        self._votes: dict[int, Votes] = {}
 
     def __len__(self) -> int:
         """Return the number of objects that are remembered."""
@@ -30,6 +34,7 @@ class Gatherer:
         rows = np.flatnonzero(tracks.detection >= 0)
         observed = tracks[rows] if len(rows) < len(tracks) else tracks
         ids: list[int] = observed.id.tolist()
+        ended = self._ended(time_s)
         for object_id in ids:
             self._last_s.pop(object_id, None)
             self._last_s[object_id] = time_s
@@ -41,14 +46,42 @@ class Gatherer:
             rows=rows.tolist(),
             xyxy=observed.xyxy.astype(np.float64),
             labels=observed.label.tolist(),
-            ended=self._ended(time_s),
+            attributes=self._vote(frame.detections, observed, ids),
+            votes=self._votes,
+            ended=ended,
         )
+
+    def nobody(self, frame: Frame) -> Seen:
+        """Return what parts are told when nothing more will be seen after this frame."""
+        return Seen.of_nobody(frame, votes=self._votes)
 
     def forget(self) -> None:
         """Forget all objects."""
-        self._last_s.clear()
+        self._last_s = {}
+        self._votes = {}
+
+    def _vote(
+        self, detections: Detections | None, observed: Tracks, ids: list[int]
+    ) -> list[Mapping[str, str]] | None:
+        """Take the votes of the detections that the tracks matched; return the attributes that lead."""
+        if detections is None or not ids:
+            return None
+        matched = observed.detection
+        if matched.item(matched.argmax()) >= len(detections):
+            return None
+        labels = detections.label[matched].tolist()
+        told = [{}] * len(ids) if observed.attributes is None else observed.attributes.tolist()
+        votes = []
+        for object_id, label, attributes in zip(ids, labels, told, strict=True):
+            mine = self._votes.get(object_id)
+            if mine is None:
+                mine = self._votes[object_id] = Votes()
+            mine.add(label, attributes)
+            votes.append(mine)
+        return None if observed.attributes is None else [mine.attributes for mine in votes]
 
     def _ended(self, time_s: float) -> list[int]:
+        """Forget who was not observed for long, also one that is back only now; return their ids."""
         ended = []
         for object_id, last_s in self._last_s.items():
             if time_s - last_s <= self._forget_s:
@@ -56,4 +89,5 @@ class Gatherer:
             ended.append(object_id)
         for object_id in ended:
             del self._last_s[object_id]
+            self._votes.pop(object_id, None)
         return ended

@@ -13,7 +13,6 @@ from stages.count.gather import Gatherer
 from stages.count.lines.part import Lines
 from stages.count.options import CountOptions
 from stages.count.part import Part
-from stages.count.seen import Seen
 
 
 class CountStage(Stage):
@@ -76,9 +75,10 @@ class CountStage(Stage):
 
     def _settled(self, frame: Frame) -> list[Event]:
         """Return what is certain because nothing more will be seen of these objects; forget them."""
+        seen = self._gatherer.nobody(frame)
+        events = [event for part in self._parts.values() for event in part.finish(seen)]
         self._gatherer.forget()
-        seen = Seen.of_nobody(frame)
-        return [event for part in self._parts.values() for event in part.finish(seen)]
+        return events
 
 
 def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:

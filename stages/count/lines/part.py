@@ -12,10 +12,12 @@ from pipeline.event import Event, Producer
 from pipeline.frame import Counts, Frame, Line
 from pipeline.plugin import StageContext, StreamInfo
 from stages.count.fields import band_px
-from stages.count.geometry import Segment
-from stages.count.line_counter import Crossing, LineCounter
+from stages.count.geometry import Anchor, Polyline
+from stages.count.lines.counters import Counted, LineCounters
+from stages.count.lines.crossing import Crossing
 from stages.count.lines.options import LineOptions
-from stages.count.seen import LineCrossing, Seen
+from stages.count.lines.watch import LineWatch
+from stages.count.seen import LineCrossing, Passage, Seen
 
 logger = logging.getLogger(__name__)
 
@@ -25,17 +27,26 @@ MAX_LABELS_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class _CountedLine:
-    """A line of the configuration, laid into a picture of known size."""
+    """A line of the configuration with its totals: direction -> class -> objects."""
 
     name: str
     options: LineOptions
-    segment: Segment
-    counter: LineCounter
+    gates: tuple[Polyline, ...]
     totals: dict[str, dict[str, int]]
 
-    def matches(self, labels: Iterable[str]) -> bool:
-        """Return whether one of these labels is counted."""
-        return self.options.labels is None or not self.options.labels.isdisjoint(labels)
+    def direction(self, to_right: bool) -> str:
+        """Return the name of a direction."""
+        names = self.options.directions
+        return names.to_right if to_right else names.to_left
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The gates whose lines have the same anchor: their counters share the objects' paths."""
+
+    anchor: Anchor
+    lines: tuple[_CountedLine, ...]
+    counters: LineCounters
 
 
 class Lines:
@@ -60,8 +71,10 @@ class Lines:
         self._forget_s = forget_s
         self._context = context
         self._lines: list[_CountedLine] = []
+        self._groups: list[_Group] = []
         self._shown: MappingProxyType[str, Line] = MappingProxyType({})
         self._counts: Counts = MappingProxyType({})
+        self._suspended = False
         self._unmatched: list[_CountedLine] = []  # those whose labels no track has had yet
         self._seen_labels: set[str] = set()
 
@@ -75,8 +88,14 @@ class Lines:
         self._lines = [self._laid(name, line, info) for name, line in self._options.items()]
         for line in self._lines:
             line.totals.update(totals.get(line.name, {}))
+        anchors = dict.fromkeys(line.options.anchor for line in self._lines)
+        self._groups = [self._group(anchor, info) for anchor in anchors]
         self._shown = MappingProxyType(
-            {line.name: (line.segment.start, line.segment.end) for line in self._lines}
+            {
+                line.name if not number else f"{line.name} ({number + 1})": gate.points
+                for line in self._lines
+                for number, gate in enumerate(line.gates)
+            }
         )
         self._counts = self._snapshot()
         self._unmatched = [line for line in self._lines if line.options.labels is not None]
@@ -86,11 +105,19 @@ class Lines:
         """Count the frame's objects."""
         self._note(seen.labels)
         events: list[Event] = []
-        for line in self._lines:
-            points = seen.anchors(line.options.anchor)
-            events += self._counted(
-                line, line.counter.update(seen.time_s, seen.ids, points, seen.labels), seen
-            )
+        if seen.suspended is None:
+            for group in self._groups:
+                points = seen.anchors(group.anchor)
+                counters = group.counters
+                counted = counters.update(seen.time_s, seen.ids, points, seen.labels, seen.attributes)
+                seen.passages += [
+                    Passage(group.lines[number].name, seen.ids[row], row) for number, row in counters.met
+                ]
+                events += self._counted(group, counted, seen)
+        elif not self._suspended:
+            for group in self._groups:
+                group.counters.suspend()
+        self._suspended = seen.suspended is not None
         self._show(seen.frame, bool(events))
         return events
 
@@ -100,7 +127,9 @@ class Lines:
         Warns of each line whose `labels` none of the objects had.
         """
         self._warn_of_unmatched()
-        events = [event for line in self._lines for event in self._counted(line, line.counter.finish(), seen)]
+        events = [
+            event for group in self._groups for event in self._counted(group, group.counters.finish(), seen)
+        ]
         if events:
             self._counts = self._snapshot()
         return events
@@ -122,7 +151,7 @@ class Lines:
         """Note which labels there are, as long as a line still waits for one of its own."""
         if not self._unmatched:
             return
-        self._unmatched = [line for line in self._unmatched if not line.matches(labels)]
+        self._unmatched = [line for line in self._unmatched if not line.options.names_one_of(labels)]
         for label in labels:
             if len(self._seen_labels) <= MAX_LABELS_NAMED:  # one more, to know that there are more
                 self._seen_labels.add(label)
@@ -144,24 +173,26 @@ class Lines:
             )
 
     def _laid(self, name: str, line: LineOptions, info: StreamInfo) -> _CountedLine:
-        segment = line.laid(name, info)
-        counter = LineCounter(
-            segment,
-            band_px=band_px(line.band, line.units, info),
-            hold_s=line.hold_s,
-            vanished_s=self._vanished_s,
-            forget_s=self._forget_s,
-            labels=line.labels,
-        )
         names = line.directions
-        return _CountedLine(name, line, segment, counter, {names.to_right: {}, names.to_left: {}})
+        return _CountedLine(name, line, line.laid(name, info), {names.to_right: {}, names.to_left: {}})
 
-    def _counted(self, line: _CountedLine, crossings: Iterable[Crossing], seen: Seen) -> list[Event]:
-        """Add the crossings to the line's totals and make their events, known at `seen`."""
+    def _group(self, anchor: Anchor, info: StreamInfo) -> _Group:
+        """Make the counters of all gates with this anchor."""
+        lines, watches = [], []
+        for line in (line for line in self._lines if line.options.anchor == anchor):
+            band, numbers = band_px(line.options.band, line.options.units, info), dict[int, int]()
+            for gate in line.gates:
+                hold_s, wants = line.options.hold_s, line.options.wants
+                watches.append(LineWatch(gate, band, hold_s, self._vanished_s, wants, numbers))
+                lines.append(line)
+        return _Group(anchor, tuple(lines), LineCounters(watches, self._forget_s))
+
+    def _counted(self, group: _Group, counted: Iterable[Counted], seen: Seen) -> list[Event]:
+        """Add the crossings to their lines' totals and make their events, known at `seen`."""
         events, frame = [], seen.frame
-        for crossing in crossings:
-            names = line.options.directions
-            direction = names.to_right if crossing.to_right else names.to_left
+        for number, crossing in counted:
+            line = group.lines[number]
+            direction = line.direction(crossing.to_right)
             totals = line.totals[direction]
             totals[crossing.label] = totals.get(crossing.label, 0) + 1
             seen.crossings.append(LineCrossing(line.name, direction, crossing))
@@ -174,10 +205,9 @@ class Lines:
                     track_id=crossing.track_id,
                     label=crossing.label,
                     position=crossing.position,
-                    data={"line": line.name, "direction": direction, "label": crossing.label},
-                    evidence={
-                        "trail": [[round(t, 6), round(x, 2), round(y, 2)] for t, x, y in crossing.trail]
-                    },
+                    data={"line": line.name, "direction": direction, "label": crossing.label}
+                    | _known(crossing, seen),
+                    evidence=_evidence(crossing, seen),
                 )
             )
         return events
@@ -185,6 +215,30 @@ class Lines:
     def _snapshot(self) -> Counts:
         """Return the totals as they are now, in mappings that nobody can change."""
         return MappingProxyType({line.name: _frozen(line.totals) for line in self._lines})
+
+
+def _known(crossing: Crossing, seen: Seen) -> dict[str, Any]:
+    """Return what else is known of the object that crossed."""
+    known: dict[str, Any] = {}
+    if crossing.attributes:
+        known["attributes"] = dict(crossing.attributes)
+    speed = seen.speeds.get(crossing.track_id)
+    if speed is not None:
+        known["speed_kmh"] = round(speed.kmh, 1)
+        known["speed_error_kmh"] = round(speed.error_kmh, 1)
+    return known
+
+
+def _evidence(crossing: Crossing, seen: Seen) -> dict[str, Any]:
+    """Return what proves a crossing: the positions around it, what its detections said, whom it continues."""
+    proof: dict[str, Any] = {"trail": [[round(t, 6), round(x, 2), round(y, 2)] for t, x, y in crossing.trail]}
+    votes = seen.votes.get(crossing.track_id)
+    if votes is not None:
+        proof["votes"] = votes.labels
+    continued = seen.continued.get(crossing.track_id)
+    if continued:
+        proof["continued"] = list(continued)
+    return proof
 
 
 def _frozen(totals: dict[str, dict[str, int]]) -> Mapping[str, Mapping[str, int]]:
