@@ -21,9 +21,9 @@ _GUESS = 4.0
 _ACROSS = 0.5
 """Between two cameras the same object looks less like itself: first guess, as a share of the way from the
 likeness of different ones to that of the same one within a camera."""
-_MOST_SAID = log(50.0)
-"""Looks alone never say more than 50 to 1, either way: clothes are bought twice, and the tails of the two
-distributions are not known. With 200 to 1 scores of real people were further from being right as often."""
+_MOST_SAID = log(100.0)
+"""Looks alone never say more than 100 to 1, either way: clothes are bought twice, and the tails of the two
+distributions are not known."""
 
 
 class Likeness:

@@ -90,7 +90,11 @@ class MotTruth:
         settings = (report["stages"].get("count") or {}).get("settings")
         if not settings:
             raise SourceError(f"{run.folder}: its report does not say where the lines are; run it again")
-        options = CountOptions.model_validate({key: settings[key] for key in _KEPT if key in settings})
+        lines = {name: line for name, line in settings["lines"].items() if not line.get("where")}
+        if not lines:
+            raise SourceError(f"{self.path}: all lines count by attributes, of which trajectories know none")
+        kept = {key: settings[key] for key in _KEPT if key in settings}
+        options = CountOptions.model_validate({**kept, "lines": lines})
         events = self._events(options, run)
         notes = [f"true crossings: {len(events)}, of {len(np.unique(self.rows[:, _ID]))} true trajectories"]
         if self.left_out:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.count.options import CountOptions
 from tests.command import Sightline
 from tests.shared_data import shared
 from tests.stages.count.evaluate.runs import write_run
@@ -195,6 +196,26 @@ def test_true_trajectories_of_another_size_or_length(tmp_path: Path, sightline: 
     assert "have 1280 x 360 px" in sightline("evaluate", "counts", run, "--truth", sequence).errors[0]
     info.unlink()
     assert "seqinfo.ini: no such file" in sightline("evaluate", "counts", run, "--truth", sequence).errors[0]
+
+
+def test_trajectories_know_no_attributes(tmp_path: Path, sightline: Sightline) -> None:
+    gate = SETTINGS["lines"]["gate"]
+    settings = {**SETTINGS, "lines": {"gate": gate, "red": {**gate, "where": {"colour": ["red"]}}}}
+    lines = {**LINES, "red": ("up", "down")}
+    run = write_run(tmp_path / "out", [], lines, seconds=4.9, settings=settings)
+    said = sightline("evaluate", "counts", run, "--truth", walk(tmp_path / "WALK"))
+    assert said.code == 0, said.err
+    assert "- not in the truth, not judged: red" in said.out
+
+
+def test_settings_in_a_report_make_the_same_counter_again() -> None:
+    lines = {
+        "gate": {"points": [[0, 0], [0.5, 0.5], [1, 0.5]], "labels": ["car", "bus", "truck"], "band": 0.02},
+        "exit": {"gates": [[[0, 0], [1, 1]], [[0, 1], [1, 0]]], "anchor": [0.5, 0.9]},
+        "door": {"start": [0, 0], "end": [1, 1], "where": {"colour": ["red", "white"]}},
+    }
+    options = CountOptions.model_validate({"lines": lines, "forget_s": 20})
+    assert CountOptions.model_validate(json.loads(json.dumps(options.plain()))) == options
 
 
 @pytest.mark.slow
