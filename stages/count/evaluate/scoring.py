@@ -164,6 +164,15 @@ def score(
         below = sum(each < 5 for each in gehs)
         return Score(len(true_s), len(found_s), right, max(gehs, default=None), len(gehs), below)
 
+    def of_line(line: str) -> Score:
+        return figures(lambda event: event.line == line)
+
+    def of_gate(gate: tuple[str, str]) -> Score:
+        return figures(lambda event: (event.line, event.direction) == gate)
+
+    def of_class(name: str) -> Score:
+        return figures(lambda event: event.label == name, named=True)
+
     classes = sorted({event.label for event in true if event.label is not None})
     if not any(event.label in classes for event in found_all):
         classes = []  # the run has other classes altogether
@@ -176,11 +185,9 @@ def score(
             misnamed[is_a, said] = misnamed.get((is_a, said), 0) + 1
     return Scores(
         total=figures(lambda _: True),
-        lines={line: figures(lambda event, line=line: event.line == line) for line in watched},
-        directions={
-            gate: figures(lambda event, gate=gate: (event.line, event.direction) == gate) for gate in gates
-        },
-        classes={name: figures(lambda event, name=name: event.label == name, named=True) for name in classes},
+        lines={line: of_line(line) for line in watched},
+        directions={gate: of_gate(gate) for gate in gates},
+        classes={name: of_class(name) for name in classes},
         late_s=float(np.median(late)) if late else None,
         apart_s=float(np.median(np.abs(late))) if late else None,
         missed=tuple(event for at, event in enumerate(true) if at not in hit),

@@ -230,7 +230,7 @@ def _clip(path: Path, head: Mapping[str, Any], streams: set[str]) -> Clip:
             raise SourceError(f"{path}: {key} must be above 0, got {value:g}")
     texts = [None if head.get(key) is None else str(head[key]) for key in ("source", "run")]
     width, height = (None if value is None else int(value) for value in sizes[:2])
-    return Clip(stream, *texts, width=width, height=height, duration_s=sizes[2])
+    return Clip(stream, texts[0], texts[1], width, height, sizes[2])
 
 
 def _bound(where: str, value: Any, is_utc: bool) -> float | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config import load_config
 from tests.command import Sightline
 
 CONFIG = """\
@@ -57,3 +58,12 @@ def test_a_wrong_gate_is_said_at_check(tmp_path: Path, sightline: Sightline) -> 
     said = sightline("check", path)
     assert said.code == 2
     assert "no gate 'ther', did you mean 'there'?" in said.err
+
+
+def test_the_example_in_the_documentation_is_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/identities.md").read_text(encoding="utf-8")
+    path = tmp_path / "c.yaml"
+    path.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    north, south = load_config(path, env={}).streams
+    assert [stage.name for stage in north.stages] == ["onnx", "track", "count", "identify"]
+    assert north.stages[-1].options == south.stages[-1].options
