@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -20,11 +20,17 @@ class CountOptions(Options):
             band, its crossing counts although `hold_s` has not passed.
         forget_s: an object unseen for longer is forgotten; set it to at least the time for which the
             tracker may give a lost object its id back.
+        handover_s: a new track that begins within so long where a lost one must be by then is the same object
+            and goes on under its id: what was counted stays counted. 0 for never.
+        explain: write into the run's folder why each object that came near a line was or was not counted;
+            `sightline explain RUN` shows it.
     """
 
     lines: dict[Name, LineOptions] = Field(default_factory=dict)
     vanished_s: Seconds = 1.0
     forget_s: Seconds = 10.0
+    handover_s: Annotated[float, Field(ge=0, le=5)] = 1.0
+    explain: bool = False
 
     @model_validator(mode="after")
     def _something_to_count(self) -> Self:

@@ -28,7 +28,7 @@ class CountStage(Stage):
 
     def __init__(self, options: CountOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        self._gatherer = Gatherer(options.forget_s)
+        self._gatherer = Gatherer(options.forget_s, options.handover_s)
         self._parts = parts_of(options, context)
         self._latest: Frame | None = None
 
@@ -39,7 +39,7 @@ class CountStage(Stage):
             ConfigError: if something does not fit the picture.
         """
         self._latest = None
-        self._gatherer.forget()
+        self._gatherer.open(info.width, info.height)
         for part in self._parts.values():
             part.open(info)
 
@@ -88,5 +88,7 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     stages and sinks take counts for granted.
     """
     parts: dict[str, Part] = {}
-    parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    parts["lines"] = Lines(
+        options.lines, options.vanished_s, options.forget_s, context, explain=options.explain
+    )
     return parts

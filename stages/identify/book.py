@@ -98,18 +98,24 @@ class Book:
         if isinstance(record.content, Alert):
             return self._alert(record.content)
         sight = record.content
-        outcomes = [
+        matches = [
             match
             for link in self._links
             if link.options.end == sight.gate
             for match in self._came(link, sight)
         ]
+        outcomes: list[Outcome] = []
+        if matches:  # nobody comes by two ways at once
+            best = max(matches, key=lambda match: match.score)
+            outcomes.append(best)
+            self._name(best.left.who, best.identity)
+            self._name(sight.who, best.identity)
         for link in self._links:
             if link.options.start == sight.gate:
                 self._within(link, sight)
                 link.left.append(_Left(sight))
                 link.first_ns = sight.time_ns if link.first_ns is None else link.first_ns
-        return list(outcomes)
+        return outcomes
 
     def forget(self) -> None:
         """Forget everybody; what was learned of the ways stays."""
@@ -165,8 +171,6 @@ class Book:
         score, left, seconds, cosine = best
         link.matches += 1
         identity = self.identity(left.sight.who)
-        self._name(left.sight.who, identity)
-        self._name(sight.who, identity)
         return [Match(link.name, left.sight, sight, score, identity, seconds, cosine, len(candidates))]
 
     def identity(self, who: Who) -> str:

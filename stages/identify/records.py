@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,13 +44,13 @@ class Alert:
 
     Attributes:
         who: the object.
-        kind: of the event, with what makes it another alert (its zone).
+        kind: of the event. Not its zone: each camera has zones of its own.
         time_ns: when.
         event: its id.
     """
 
     who: Who
-    kind: Hashable
+    kind: str
     time_ns: int
     event: str
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -16,7 +17,7 @@ from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.identify.exchange import Exchange
 from stages.identify.looks import Looks
 from stages.identify.options import GateOptions, IdentifyOptions
-from stages.identify.records import Alert, Match, Record, Repeat, Sight
+from stages.identify.records import Alert, Match, Outcome, Record, Repeat, Sight
 
 _FORGET_S = 10.0
 
@@ -47,6 +48,7 @@ class IdentifyStage(Stage):
         self._number = 0
         self._latest: Frame | None = None
         self._arrivals: dict[str, Event] = {}  # by event id, until it is decided who it is
+        self._repeats: OrderedDict[str, Repeat] = OrderedDict()  # by event id; what began may go on
         self._closed = False
 
     def open(self, info: StreamInfo) -> None:
@@ -81,10 +83,8 @@ class IdentifyStage(Stage):
         self._see(frame)
         records = self._alerts(frame) + self._passed(frame) + self._ready(frame)
         outcomes = self._exchange.advance(self.context.stream, frame.moment.time_ns, records)
-        repeats = {each.alert.event: each for each in outcomes if isinstance(each, Repeat)}
-        if repeats:
-            frame.events[:] = self._marked(frame.events, repeats)
-        frame.events += [self._told(each, frame) for each in outcomes if isinstance(each, Match)]
+        frame.events[:] = self._marked(frame.events, outcomes)
+        frame.events += self._told(outcomes, frame)
 
     def finish(self) -> Sequence[Event]:
         """Return who they were that came last."""
@@ -93,7 +93,7 @@ class IdentifyStage(Stage):
             return ()
         records = self._ready(frame, all_of_them=True)
         outcomes = self._exchange.finish(self.context.stream, records)
-        told = [self._told(each, frame) for each in outcomes if isinstance(each, Match)]
+        told = self._told(outcomes, frame)
         self._forget()
         return told
 
@@ -113,6 +113,7 @@ class IdentifyStage(Stage):
         self._looks.forget()
         self._coming.clear()
         self._arrivals.clear()
+        self._repeats.clear()
 
     def _see(self, frame: Frame) -> None:
         """Take in what the objects of the frame look like."""
@@ -203,11 +204,19 @@ class IdentifyStage(Stage):
         self._number += 1
         return Record(frame.moment.time_ns, self._number, content)
 
-    def _marked(self, events: Sequence[Event], repeats: dict[str, Repeat]) -> list[Event]:
+    def _marked(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> list[Event]:
+        """Return the events with repeats marked or left out, and with them what they began."""
+        for outcome in outcomes:
+            if isinstance(outcome, Repeat):
+                self._repeats[outcome.alert.event] = outcome
+        while len(self._repeats) > self.options.most:
+            self._repeats.popitem(last=False)
+        if not self._repeats:
+            return list(events)
         drop = self.options.alerts is not None and self.options.alerts.drop
         marked = []
         for event in events:
-            repeat = repeats.get(str(event.id))
+            repeat = self._repeats.get(str(event.id)) or self._repeats.get(str(event.data.get("began")))
             if repeat is None:
                 marked.append(event)
             elif not drop:
@@ -215,10 +224,17 @@ class IdentifyStage(Stage):
                 marked.append(replace(event, data=data))
         return marked
 
-    def _told(self, match: Match, frame: Frame) -> Event:
-        """Return the event of a match: at the moment when the object came."""
-        came, left = match.came, match.left
-        arrival = self._arrivals.pop(came.event)
+    def _told(self, outcomes: Sequence[Outcome], frame: Frame) -> list[Event]:
+        """Return the events of matches, at the moments when the objects came."""
+        events = []
+        for match in outcomes:
+            if isinstance(match, Match) and match.came.event in self._arrivals:
+                events.append(self._event(match, self._arrivals[match.came.event], frame))
+        self._arrivals.clear()  # what was ready has been decided, also on those who match nobody
+        return events
+
+    def _event(self, match: Match, arrival: Event, frame: Frame) -> Event:
+        left, came = match.left, match.came
         return frame.event(
             "identity.match",
             f"{match.link}:{came.event}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,9 @@ from stages.count.fields import band_px
 from stages.count.geometry import Anchor, Polyline
 from stages.count.lines.counters import Counted, LineCounters
 from stages.count.lines.crossing import Crossing
+from stages.count.lines.explain import Explainer, WatchedLine
 from stages.count.lines.options import LineOptions
+from stages.count.lines.stories import LineFacts, StoryFile
 from stages.count.lines.watch import LineWatch
 from stages.count.seen import LineCrossing, Passage, Seen
 
@@ -61,15 +64,25 @@ class Lines:
         vanished_s: see `CountOptions`.
         forget_s: see `CountOptions`.
         context: of the stage.
+        explain: write into the run's folder why each object near a line was or was not counted.
     """
 
     def __init__(
-        self, lines: Mapping[str, LineOptions], vanished_s: float, forget_s: float, context: StageContext
+        self,
+        lines: Mapping[str, LineOptions],
+        vanished_s: float,
+        forget_s: float,
+        context: StageContext,
+        *,
+        explain: bool = False,
     ) -> None:
         self._options = lines
         self._vanished_s = vanished_s
         self._forget_s = forget_s
         self._context = context
+        self._explain = explain
+        self._stories: StoryFile | None = None
+        self._explainer: Explainer | None = None
         self._lines: list[_CountedLine] = []
         self._groups: list[_Group] = []
         self._shown: MappingProxyType[str, Line] = MappingProxyType({})
@@ -88,6 +101,7 @@ class Lines:
         self._lines = [self._laid(name, line, info) for name, line in self._options.items()]
         for line in self._lines:
             line.totals.update(totals.get(line.name, {}))
+        self._explainer = self._explained(info)
         anchors = dict.fromkeys(line.options.anchor for line in self._lines)
         self._groups = [self._group(anchor, info) for anchor in anchors]
         self._shown = MappingProxyType(
@@ -118,6 +132,8 @@ class Lines:
             for group in self._groups:
                 group.counters.suspend()
         self._suspended = seen.suspended is not None
+        if self._explainer is not None:
+            self._explainer.update(seen)
         self._show(seen.frame, bool(events))
         return events
 
@@ -130,6 +146,8 @@ class Lines:
         events = [
             event for group in self._groups for event in self._counted(group, group.counters.finish(), seen)
         ]
+        if self._explainer is not None:
+            self._explainer.finish()
         if events:
             self._counts = self._snapshot()
         return events
@@ -176,14 +194,35 @@ class Lines:
         names = line.directions
         return _CountedLine(name, line, line.laid(name, info), {names.to_right: {}, names.to_left: {}})
 
+    def _explained(self, info: StreamInfo) -> Explainer | None:
+        """Return who says why, if somebody asked and there is a folder to write it to."""
+        folder = self._context.folder
+        if not self._explain or folder is None:
+            return None
+        if self._stories is None:
+            self._stories = StoryFile(folder, self._context.stream)
+        watched = []
+        for line in self._lines:
+            options, names = line.options, line.options.directions
+            band = band_px(options.band, options.units, info)
+            facts = LineFacts(
+                line.name, (names.to_right, names.to_left), band, options.hold_s, options.in_words()
+            )
+            watched += [WatchedLine(facts, gate, options.anchor) for gate in line.gates]
+        return Explainer(watched, self._stories, self._vanished_s, self._forget_s)
+
     def _group(self, anchor: Anchor, info: StreamInfo) -> _Group:
         """Make the counters of all gates with this anchor."""
-        lines, watches = [], []
-        for line in (line for line in self._lines if line.options.anchor == anchor):
+        lines, watches, gate_number = [], [], -1
+        for line in self._lines:
             band, numbers = band_px(line.options.band, line.options.units, info), dict[int, int]()
             for gate in line.gates:
+                gate_number += 1
+                if line.options.anchor != anchor:
+                    continue
                 hold_s, wants = line.options.hold_s, line.options.wants
-                watches.append(LineWatch(gate, band, hold_s, self._vanished_s, wants, numbers))
+                tell = None if self._explainer is None else partial(self._explainer.tell, gate_number)
+                watches.append(LineWatch(gate, band, hold_s, self._vanished_s, wants, numbers, tell))
                 lines.append(line)
         return _Group(anchor, tuple(lines), LineCounters(watches, self._forget_s))
 

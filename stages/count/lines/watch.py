@@ -238,7 +238,16 @@ class LineWatch:
         track_id, _, label, attributes = stay.sight
         self._tell(
             Verdict(
-                track_id, reason, label, stay.from_s, stay.until_s, stay.met, stay.returns, number, attributes
+                track_id,
+                reason,
+                label,
+                stay.from_s,
+                stay.until_s,
+                met=stay.met,
+                returns=stay.returns,
+                number=number,
+                to_right=stay.home < 0,
+                attributes=attributes,
             )
         )
 
