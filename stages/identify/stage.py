@@ -226,10 +226,11 @@ class IdentifyStage(Stage):
 
     def _told(self, outcomes: Sequence[Outcome], frame: Frame) -> list[Event]:
         """Return the events of matches, at the moments when the objects came."""
-        events = []
-        for match in outcomes:
-            if isinstance(match, Match) and match.came.event in self._arrivals:
-                events.append(self._event(match, self._arrivals[match.came.event], frame))
+        events = [
+            self._event(match, self._arrivals[match.came.event], frame)
+            for match in outcomes
+            if isinstance(match, Match) and match.came.event in self._arrivals
+        ]
         self._arrivals.clear()  # what was ready has been decided, also on those who match nobody
         return events
 

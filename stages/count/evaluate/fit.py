@@ -33,6 +33,8 @@ def require_fit(truth: Truth, run: Run, tolerance_s: float) -> list[str]:
         notes.append(f"the run lost {lost} of {run.report['frames']['captured']} pictures")
     if run.report["gaps"]["count"]:
         notes.append(f"the clip had {run.report['gaps']['count']} gaps")
+    if run.suspended:
+        notes.append(f"lines were suspended {run.suspended} times (camera.health): nothing was counted then")
     unjudged = [line for line in run.lines if line not in truth.watched]
     if unjudged:
         notes.append(f"not in the truth, not judged: {', '.join(unjudged)}")

@@ -94,7 +94,7 @@ class MotTruth:
         if not lines:
             raise SourceError(f"{self.path}: all lines count by attributes, of which trajectories know none")
         kept = {key: settings[key] for key in _KEPT if key in settings}
-        options = CountOptions.model_validate({**kept, "lines": lines})
+        options = CountOptions.model_validate({**kept, "lines": lines, "handover_s": 0})
         events = self._events(options, run)
         notes = [f"true crossings: {len(events)}, of {len(np.unique(self.rows[:, _ID]))} true trajectories"]
         if self.left_out:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Run:
         utc_s: (N,) when each of them happened, seconds since 1970.
         ids: (N,) ids of their events.
         runs: digests or ids of all runs of the stream that have a crossing.
+        suspended: how often the camera's health suspended the lines.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Run:
     utc_s: tuple[float, ...]
     ids: tuple[str, ...]
     runs: frozenset[str]
+    suspended: int = 0
 
     @property
     def media_seconds(self) -> float:
@@ -73,8 +75,19 @@ def read_run(folder: Path, stream: str | None = None) -> Run:
             f"{folder}: nothing was counted in stream '{name}'; it needs a stage 'count' with lines"
         )
     lines = {line: tuple(directions) for line, directions in counts.items()}
-    events, utc_s, ids, runs = _crossings(folder / "events.jsonl", name)
-    return Run(folder, name, streams[name], str(report["status"]), lines, events, utc_s, ids, frozenset(runs))
+    told = _told(folder / "events.jsonl", name)
+    return Run(
+        folder,
+        name,
+        streams[name],
+        str(report["status"]),
+        lines,
+        tuple(told.events),
+        tuple(told.utc_s),
+        tuple(told.ids),
+        frozenset(told.runs),
+        told.suspended,
+    )
 
 
 def _report(folder: Path) -> dict[str, Any]:
@@ -92,35 +105,45 @@ def _report(folder: Path) -> dict[str, Any]:
     return report
 
 
-def _crossings(
-    path: Path, stream: str
-) -> tuple[tuple[Event, ...], tuple[float, ...], tuple[str, ...], set[str]]:
-    events: list[Event] = []
-    utc_s: list[float] = []
-    ids: list[str] = []
-    runs: set[str] = set()
+@dataclass(slots=True)
+class _Told:
+    """What the events of one stream say."""
+
+    events: list[Event] = field(default_factory=list)
+    utc_s: list[float] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    runs: set[str] = field(default_factory=set)
+    suspended: int = 0
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Take an event of the stream."""
+        data = event["data"]
+        if event["kind"] == "line.crossing":
+            self.events.append(Event(float(event["pts_s"]), data["line"], data["direction"], event["label"]))
+            self.utc_s.append(event["time_ns"] / 1e9)
+            self.ids.append(event["id"])
+            self.runs.add(event["run"])
+        elif event["kind"] == "camera.health":
+            self.suspended += data["state"] == "begin" and bool(data.get("suspends"))
+
+
+def _told(path: Path, stream: str) -> _Told:
+    told = _Told()
     try:
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
-                if '"line.crossing"' not in text:
+                if '"line.crossing"' not in text and '"camera.health"' not in text:
                     continue
                 try:
                     event = json.loads(text)
-                    if event["kind"] != "line.crossing" or event["stream"] != stream:
-                        continue
-                    data = event["data"]
-                    events.append(
-                        Event(float(event["pts_s"]), data["line"], data["direction"], event["label"])
-                    )
-                    utc_s.append(event["time_ns"] / 1e9)
-                    ids.append(event["id"])
-                    runs.add(event["run"])
+                    if event["stream"] == stream:
+                        told.take(event)
                 except (ValueError, KeyError, TypeError) as error:
                     raise SourceError(f"{path}:{number}: no event of a run: {error}") from error
-                if len(events) > _MOST:
+                if len(told.events) > _MOST:
                     raise SourceError(f"{path}: more than {_MOST} crossings; evaluate a shorter run")
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file; the run needs the sink 'events'") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
-    return tuple(events), tuple(utc_s), tuple(ids), runs
+    return told

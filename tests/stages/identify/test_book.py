@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stages.identify.book import Book
+from stages.identify.options import IdentifyOptions
 from stages.identify.records import Alert, Record, Repeat, Sight
 from tests.stages.identify.world import START_NS, S, World, is_right, matches, options
 
@@ -35,15 +36,17 @@ def test_matches_of_a_score_of_one_half_and_more(world, link, precision, recall)
     assert right[told].sum() / journeys >= recall
 
 
-@pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize(
+    "noise", [1.0, *(pytest.param(noise, marks=pytest.mark.slow) for noise in (0.5, 2.0))]
+)
 def test_a_score_is_a_probability(noise):
     """Over all best candidates, as many are right as their scores say, and so in each third of the scores."""
-    runs = [run(World(seed, noise=noise)) for seed in range(3)]
+    runs = [run(World(seed, noise=noise)) for seed in range(2)]
     scores, right = np.concatenate([each[0] for each in runs]), np.concatenate([each[1] for each in runs])
     assert scores.mean() == pytest.approx(right.mean(), abs=0.06)
     for low in (0.0, 1 / 3, 2 / 3):
         within = (scores >= low) & (scores <= low + 1 / 3)
-        if within.sum() >= 60:
+        if within.sum() >= 50:
             assert scores[within].mean() == pytest.approx(right[within].mean(), abs=0.12)
 
 
@@ -99,6 +102,14 @@ def test_one_does_not_come_twice():
     )
     assert first.score > 0.9
     assert second.score < 0.5
+
+
+def test_nobody_comes_by_two_ways_at_once():
+    two = options(min_score=0.01).model_dump()
+    two["links"]["bus"] = {**two["links"]["walk"], "travel_s": 20.0}
+    book = Book(IdentifyOptions.model_validate(two))
+    found = take(book, sight("north", "school", 1, 0), sight("south", "station", 9, 22))
+    assert [match.link for match in found] == ["bus"]
 
 
 def test_who_has_not_come_is_forgotten_and_what_is_remembered_is_bounded():

@@ -146,6 +146,7 @@ def test_an_alert_of_the_same_object_in_the_next_camera(drop, kinds):
     again = frame("south", 8.0, [3, 4])
     add(again, "zone.loitering", 3, state="begin")
     add(again, "zone.loitering", 4, state="begin")
+    begun = again.events[0].id
     pair.show(again)
     assert [event.track_id for event in again.events] == [3, 4][1 - kinds :]
     if not drop:
@@ -154,6 +155,10 @@ def test_an_alert_of_the_same_object_in_the_next_camera(drop, kinds):
         assert marked.data["identity"] == match.data["identity"]
         assert "repeats" not in other.data
     assert pair.stages["south"].statistics()["repeats"] == 1
+    over = frame("south", 9.0)
+    add(over, "zone.loitering", 3, state="end", began=str(begun))
+    pair.show(over)
+    assert [event.data.get("repeats") for event in over.events] == [str(first.events[0].id)] * kinds
 
 
 def test_where_media_time_begins_anew_objects_are_forgotten():
@@ -166,17 +171,19 @@ def test_where_media_time_begins_anew_objects_are_forgotten():
 
 def test_nothing_is_kept_of_objects_that_have_gone():
     pair = Pair()
-    for number in range(300):
-        out = frame("north", number * 10.0, [number], [[1.0, 0.0]])
+    for number in range(80):
+        out = frame("north", number * 20.0, [number], [[1.0, 0.0]])
         add(out, "line.crossing", number, line="gate", direction="out")
-        come = frame("south", number * 10.0 + 4, [number])
+        come = frame("south", number * 20.0 + 4, [number])
         add(come, "line.crossing", number, line="gate", direction="in")
-        pair.show(out)
-        pair.show(come)
+        stranger = frame("south", number * 20.0 + 6)
+        add(stranger, "line.crossing", -1 - number, line="gate", direction="in")
+        for each in (out, come, stranger):
+            pair.show(each)
     stage = pair.stages["north"]
     assert len(stage._looks) <= 2
     assert len(pair.stages["south"]._coming) + len(pair.stages["south"]._arrivals) <= 2
-    assert stage.statistics()["links"]["walk"]["remembered"] <= 61  # 600 s of one in ten seconds
+    assert stage.statistics()["links"]["walk"]["remembered"] <= 31  # 600 s of one in 20 s
     for each in pair.stages.values():
         each.close()
         each.close()

@@ -58,6 +58,16 @@ def test_labels_may_be_renamed(tmp_path: Path, sightline: Sightline) -> None:
     assert "1.000" in said.out.partition("class car")[2]
 
 
+def test_that_lines_were_suspended_is_said(tmp_path: Path, sightline: Sightline) -> None:
+    run = write_run(tmp_path / "out", [(1.2, "gate", "up", "car")], LINES)
+    events = run / "events.jsonl"
+    health = json.loads(events.read_text())
+    health |= {"kind": "camera.health", "data": {"state": "begin", "suspends": True}}
+    events.write_text(events.read_text() + json.dumps(health) + "\n")
+    said = sightline("evaluate", "counts", run, "--truth", truth(tmp_path))
+    assert "- lines were suspended 1 times (camera.health): nothing was counted then" in said.out
+
+
 def test_times_of_the_clock_and_the_part_that_was_watched(tmp_path: Path, sightline: Sightline) -> None:
     rows = [(1.2, "gate", "up", "car"), (5.1, "gate", "down", "car"), (29.0, "gate", "down", "car")]
     run = write_run(tmp_path / "out", rows, LINES)

@@ -130,7 +130,7 @@ def test_no_file_and_no_text(tmp_path):
         read_truth(tmp_path / "x.csv")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.text(max_size=200), st.sampled_from([".csv", ".jsonl"]))
 def test_any_text_is_read_or_refused_in_one_line(tmp_path_factory, text, suffix):
     path = tmp_path_factory.mktemp("any") / f"t{suffix}"
