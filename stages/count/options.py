@@ -60,5 +60,7 @@ def _plain(value: Any) -> Any:
             return sorted(_plain(each) for each in value)
         case list() | tuple():
             return [_plain(each) for each in value]
-        case _:
+        case str() | int() | float() | None:
             return value
+        case _:
+            return str(value)
