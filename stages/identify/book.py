@@ -73,7 +73,7 @@ class Book:
     _links: list[_Link] = field(init=False)
     _likeness: dict[tuple[str, str], Likeness] = field(default_factory=dict)
     _identities: OrderedDict[Who, str] = field(default_factory=OrderedDict)
-    _told: OrderedDict[Any, tuple[int, str]] = field(default_factory=OrderedDict)
+    _told: OrderedDict[tuple[str, str], tuple[int, str]] = field(default_factory=OrderedDict)
     _alerts: int = 0
     _repeats: int = 0
 
@@ -110,6 +110,8 @@ class Book:
             outcomes.append(best)
             self._name(best.left.who, best.identity)
             self._name(sight.who, best.identity)
+            for link in self._links:
+                link.matches += link.name == best.link
         for link in self._links:
             if link.options.start == sight.gate:
                 self._within(link, sight)
@@ -169,7 +171,6 @@ class Book:
         if best is None or best[0] < self.options.min_score:
             return []
         score, left, seconds, cosine = best
-        link.matches += 1
         identity = self.identity(left.sight.who)
         return [Match(link.name, left.sight, sight, score, identity, seconds, cosine, len(candidates))]
 
