@@ -1,21 +1,25 @@
-"""Do the stages of a stream come in an order in which each finds what it needs?"""
+"""Does each stage of a stream find what it needs before it, and the classes that it asks for?"""
 
 from __future__ import annotations
 
 from pipeline.config.catalogue import Catalogue
-from pipeline.config.problems import KeyPath, Problem, listed, spelled
+from pipeline.config.problems import KeyPath, Problem, listed, shown, spelled, suggestion
 from pipeline.config.schema import Config
 from pipeline.config.tree import Tree
 from pipeline.errors import ConfigError
 
 
 def order_problems(config: Config, tree: Tree, catalogue: Catalogue) -> list[Problem]:
-    """Return a problem for each stage that needs what no stage before it gives, once for each list."""
+    """Return a problem for each stage that needs what no stage before it gives, once for each list.
+
+    Classes are judged where the detectors before can tell theirs from their options alone.
+    """
     problems: dict[KeyPath, Problem] = {}
     for stream in config.streams:
         own: KeyPath = ("streams", stream.name, "stages")
         path = own if tree.get(own) is not None else ("stages",)
         given: set[str] = set()
+        labels: set[str] | None = set()  # that objects may have; None once a stage cannot tell
         for index, stage in enumerate(stream.stages):
             missing = stage.plugin.needs - given
             if missing:
@@ -23,6 +27,16 @@ def order_problems(config: Config, tree: Tree, catalogue: Catalogue) -> list[Pro
                 found = Problem(tree.origin(place), spelled(place), _advice(stage.name, missing, catalogue))
                 problems.setdefault(place, found)
             given |= stage.plugin.gives
+            if "detections" in stage.plugin.gives:
+                known = stage.plugin.known_labels(stage.options)
+                labels = None if labels is None or known is None else labels | known
+            for option, asked in stage.plugin.asked_labels(stage.options).items() if labels else ():
+                for label in sorted(asked - labels):
+                    place = (*path, index, stage.name, *option)
+                    known_ones = sorted(labels)
+                    near = suggestion(label, known_ones) or f"; there are {listed(known_ones)}"
+                    says = f"the detector gives no objects of class {shown(label)}{near}"
+                    problems.setdefault(place, Problem(tree.origin(place), spelled(place), says))
     return list(problems.values())
 
 

@@ -26,6 +26,15 @@ class CountStage(Stage):
     gives = frozenset({"counts", "lines"})
     options: CountOptions
 
+    @classmethod
+    def asked_labels(cls, options: CountOptions) -> Mapping[tuple[str, ...], frozenset[str]]:
+        """Return the classes that lines ask for."""
+        return {
+            ("lines", name, "labels"): line.labels
+            for name, line in options.lines.items()
+            if line.labels is not None
+        }
+
     def __init__(self, options: CountOptions, context: StageContext) -> None:
         super().__init__(options, context)
         self._gatherer = Gatherer(options.forget_s, options.handover_s)

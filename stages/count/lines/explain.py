@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Explainer:
                     watched.facts.hold_s,
                     vanished_s,
                     lambda *_: True,
-                    tell=lambda verdict, number=number: self._guess(number, verdict),
+                    tell=partial(self._guess, number),
                 )
                 for number, watched in enumerate(lines)
                 if watched.anchor == anchor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -182,12 +183,15 @@ class Lines:
         if len(seen) > MAX_LABELS_NAMED:
             seen[MAX_LABELS_NAMED:] = ["others"]
         for line in unmatched:
+            asked = sorted(line.options.labels or ())
+            near = [match for label in asked for match in get_close_matches(label, seen, 1)]
             logger.warning(
-                "line '%s' of stream '%s' counts only %s; the tracks seen were %s",
+                "line '%s' of stream '%s' counts only %s; the tracks seen were %s%s",
                 line.name,
                 self._context.stream,
-                ", ".join(sorted(line.options.labels or ())),
+                ", ".join(asked),
                 ", ".join(seen),
+                f"; did you mean '{near[0]}'?" if near else "",
             )
 
     def _laid(self, name: str, line: LineOptions, info: StreamInfo) -> _CountedLine:
