@@ -37,13 +37,21 @@ def test_matches_of_a_score_of_one_half_and_more(world, link, precision, recall)
 
 
 @pytest.mark.parametrize(
-    "noise", [1.0, *(pytest.param(noise, marks=pytest.mark.slow) for noise in (0.5, 2.0))]
+    ("noise", "off"),
+    [
+        (1.0, 0.05),
+        pytest.param(2.0, 0.06, marks=pytest.mark.slow),
+        pytest.param(0.5, 0.09, marks=pytest.mark.slow),
+    ],
 )
-def test_a_score_is_a_probability(noise):
-    """Over all best candidates, as many are right as their scores say, and so in each third of the scores."""
+def test_a_score_is_a_probability(noise, off):
+    """Over all best candidates, as many are right as their scores say, and so in each third of the scores.
+
+    Where looks are very clear, scores are cautious, as looks may say 100 to 1 at most.
+    """
     runs = [run(World(seed, noise=noise)) for seed in range(2)]
     scores, right = np.concatenate([each[0] for each in runs]), np.concatenate([each[1] for each in runs])
-    assert scores.mean() == pytest.approx(right.mean(), abs=0.06)
+    assert scores.mean() == pytest.approx(right.mean(), abs=off)
     for low in (0.0, 1 / 3, 2 / 3):
         within = (scores >= low) & (scores <= low + 1 / 3)
         if within.sum() >= 50:
