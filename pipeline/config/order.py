@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pipeline.config.catalogue import Catalogue
 from pipeline.config.problems import KeyPath, Problem, listed, shown, spelled, suggestion
-from pipeline.config.schema import Config
+from pipeline.config.schema import Config, PluginConfig
 from pipeline.config.tree import Tree
 from pipeline.errors import ConfigError
 
@@ -30,14 +32,20 @@ def order_problems(config: Config, tree: Tree, catalogue: Catalogue) -> list[Pro
             if "detections" in stage.plugin.gives:
                 known = stage.plugin.known_labels(stage.options)
                 labels = None if labels is None or known is None else labels | known
-            for option, asked in stage.plugin.asked_labels(stage.options).items() if labels else ():
-                for label in sorted(asked - labels):
-                    place = (*path, index, stage.name, *option)
-                    known_ones = sorted(labels)
-                    near = suggestion(label, known_ones) or f"; there are {listed(known_ones)}"
-                    says = f"the detector gives no objects of class {shown(label)}{near}"
-                    problems.setdefault(place, Problem(tree.origin(place), spelled(place), says))
+            if labels:
+                place = (*path, index, stage.name)
+                for option, says in _unknown_labels(stage, sorted(labels)):
+                    at = (*place, *option)
+                    problems.setdefault(at, Problem(tree.origin(at), spelled(at), says))
     return list(problems.values())
+
+
+def _unknown_labels(stage: PluginConfig, known: list[str]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the options of a stage that ask for a class that there is not, and what to say of it."""
+    for option, asked in stage.plugin.asked_labels(stage.options).items():
+        for label in sorted(asked.difference(known)):
+            near = suggestion(label, known) or f"; there are {listed(known)}"
+            yield option, f"the detector gives no objects of class {shown(label)}{near}"
 
 
 def _advice(name: str, missing: frozenset[str], catalogue: Catalogue) -> str:

@@ -55,7 +55,8 @@ def sampled(picture: Picture, xyxy: tuple[float, float, float, float], inner: fl
     u = planes.u[rows[:, None] // 2, columns // 2].ravel()
     v = planes.v[rows[:, None] // 2, columns // 2].ravel()
     levels = np.stack([y, u, v, np.ones_like(y)]).astype(np.float32)
-    return np.rint(planes.to_bgr @ levels).clip(0, 255).astype(np.uint8).T
+    pixels: U8Array = np.rint(planes.to_bgr @ levels).clip(0, 255).astype(np.uint8).T
+    return pixels
 
 
 def colour_name(bgr: U8Array) -> ColourName | None:

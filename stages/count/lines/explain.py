@@ -126,8 +126,9 @@ class Explainer:
             counters.update(seen.time_s, ids, anchor_points(boxes, anchor), tracks.label.tolist())
 
     def _guess(self, number: int, verdict: Verdict) -> None:
-        if verdict.reason is Reason.COUNTED:
-            self._story(verdict.track_id, number, verdict.label, verdict.until_s).predicted = True
+        story = self._stories.get(verdict.track_id, {}).get(number)  # only of those that were seen nearby
+        if story is not None and verdict.reason is Reason.COUNTED:
+            story.predicted = True
 
     def _story(self, object_id: int, number: int, label: str, time_s: float) -> _Story:
         stories = self._stories.setdefault(object_id, {})
