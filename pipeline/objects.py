@@ -47,7 +47,8 @@ class Detections(_Table):
         xyxy: (N, 4) float32, corners (left, top, right, bottom) in pixels of the full picture.
         score: (N,) float32 in 0..1, the detector's confidence.
         label: (N,) str, the class name ("car").
-        embedding: (N, D) float32 appearance vectors, or None when nobody made any.
+        embedding: (N, D) float32 appearance vectors, or None when nobody made any. A row of zeros was not
+            described: trackers look only at what they need.
         keypoints: (N, K, 3) float32, (x px, y px, score in 0..1) of the K points of a pose in the order of
             the model (COCO: 17), or None. A point that is not seen has a score near 0.
         corners: (N, 4, 2) float32 px, the corners of a turned box in order around it, or None; `xyxy` is

@@ -34,12 +34,12 @@ def stream_report(stream: Stream) -> dict[str, Any]:
     """Describe one stream as it stands.
 
     Keys: `state`, `error` (one line or null), `source`, `connection` (of a live source: `state`, `reason`,
-    `detail`, `connections`, `failures`, `next_try_s` in so many seconds; null for files), `width`, `height`,
-    `frames` (`captured`, `finished`, `dropped`: stage -> cause -> n), `counts` (line -> direction -> label ->
-    n), `events`, `gaps` (`count` and the latest), `seconds` (wall, of this stream), `media_seconds`, `fps`
-    (finished frames per wall second), `ms_per_frame` (busy time by step, per frame that it handled; steps of
-    different threads overlap),
-    `age_ms` (of live frames once a step has done with them: `p50`, `p99`, `latest`, since their arrival),
+    `detail`, `connections`, `failures`, `next_try_s` in so many seconds; null for files), `run` (the latest,
+    see `Frame.run`), `width`, `height`, `frames` (`captured`, `finished`, `dropped`: stage -> cause -> n),
+    `counts` (line -> direction -> label -> n), `events`, `gaps` (`count` and the latest), `seconds` (wall, of
+    this stream), `media_seconds`, `fps` (finished frames per wall second), `ms_per_frame` (busy time by step,
+    per frame that it handled; steps of different threads overlap), `age_ms` (of live frames once a step has
+    done with them: `p50`, `p99`, `latest`, since their arrival),
     `stages` (what stages say of their work, see `Stage.statistics`),
     `config_hash`.
     """
@@ -53,6 +53,7 @@ def stream_report(stream: Stream) -> dict[str, Any]:
         "error": _line(stream.error),
         "source": info.url if info else str(stream.config.url),
         "connection": _connection(stream),
+        "run": info.run if info else None,
         "width": info.width if info else None,
         "height": info.height if info else None,
         "frames": {"captured": entry.captured, "finished": entry.finished, "dropped": entry.dropped},

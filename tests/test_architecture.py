@@ -21,6 +21,7 @@ GROUND_FLOOR = {
         "moment",
         "motion",
         "objects",
+        "pairing",
         "picture",
         "plugin",
         "secret",

@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.optimize import linear_sum_assignment
-
 from pipeline.config.schema import StreamConfig
+from pipeline.pairing import paired
 
 _TOLERANCE_S = 1.0
 """How far a counted crossing may be from a true one: a joined or split blob moves the anchor a little."""
@@ -64,6 +62,8 @@ def compare(stream: StreamConfig, events: Path) -> list[Comparison]:
     for stage in stream.stages:
         options: Any = stage.options
         for line, settings in options.lines.items() if stage.name == "count" else ():
+            if settings.start is None or not isinstance(settings.anchor, str):
+                continue  # the street knows its truth at straight lines and named anchors
             true = truth(stream.url.reveal(), settings.start, settings.end, settings.anchor)
             for side in ("to_right", "to_left"):
                 direction = getattr(settings.directions, side)
@@ -78,11 +78,7 @@ def compare(stream: StreamConfig, events: Path) -> list[Comparison]:
 
 def matched(counted_s: Sequence[float], true_s: Sequence[float], tolerance_s: float) -> int:
     """Return how many counted times can be paired one to one with true times within the tolerance."""
-    if not counted_s or not true_s:
-        return 0
-    far = np.abs(np.subtract.outer(np.asarray(counted_s), np.asarray(true_s))) > tolerance_s
-    rows, columns = linear_sum_assignment(far)
-    return int((~far[rows, columns]).sum())
+    return len(paired(counted_s, true_s, tolerance_s))
 
 
 def _counted(stream: str, events: Path) -> dict[tuple[str, str], list[float]]:

@@ -82,3 +82,22 @@ class CountOptions(Options):
                 f"forget_s ({self.forget_s:g}) must not be less than vanished_s ({self.vanished_s:g})"
             )
         return self
+
+    def plain(self) -> dict[str, Any]:
+        """Return all settings as plain JSON values, which make the same options again."""
+        settings: dict[str, Any] = _plain(self.model_dump())
+        return settings
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+        case set() | frozenset():  # their order changes from process to process
+            return sorted(_plain(each) for each in value)
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case str() | int() | float() | None:
+            return value
+        case _:
+            return str(value)

@@ -80,9 +80,9 @@ class CountStage(Stage):
         frame.events.extend(self._dressed(events))
 
     def statistics(self) -> Mapping[str, Any]:
-        """Return what the parts have to tell, by their names."""
+        """Return what the parts have to tell, by their names, and the settings by which they counted."""
         told = {name: part.statistics() for name, part in self._parts.items()}
-        return {name: values for name, values in told.items() if values}
+        return {"settings": self.options.plain(), **{name: values for name, values in told.items() if values}}
 
     def finish(self) -> Sequence[Event]:
         """Return what is certain because nothing more will be seen."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame
-from pipeline.objects import Detections, Tracks
+from pipeline.objects import Detections, F32Array, Tracks
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.track.affine import identity
-from stages.track.appearance.embedder import Embedder, embedder_of
-from stages.track.boxes import FloatArray
+from stages.track.appearance.embedder import Embedder, Look, embedder_of
+from stages.track.boxes import FloatArray, IntArray
 from stages.track.camera import CameraMotion, Verdict
 from stages.track.flow_camera import FlowCamera
 from stages.track.methods import Tracker, default_settings, looks_by_default, make_tracker, settings_for_looks
@@ -82,7 +83,7 @@ class TrackOptions(Options):
 
 
 class TrackStage(Stage):
-    """Sets `frame.tracks` from `frame.detections`.
+    """Sets `frame.tracks` from `frame.detections`, and gives these the embeddings that were made of them.
 
     A new run goes on with the tracks of the old, as far as they are remembered: a camera that was away for a
     second shows the same objects. Where its media clock begins anew, all is forgotten.
@@ -164,11 +165,34 @@ class TrackStage(Stage):
         if embedder is None or detections.embedding is not None:
             return tracker.update(detections, pts_s, camera=camera)
         if isinstance(tracker, Sightline):
-            look = embedder.of(frame.picture)
-            return tracker.update(
-                detections, pts_s, camera=camera, embed=lambda rows: look(detections.xyxy[rows])
-            )
+            described = _Described(detections, embedder.of(frame.picture))
+            tracks = tracker.update(detections, pts_s, camera=camera, embed=described.look)
+            frame.detections = described.table()
+            return tracks
         if len(detections):
             embedding = embedder.of(frame.picture)(detections.xyxy)
-            detections = detections.with_embedding(embedding)
+            frame.detections = detections = detections.with_embedding(embedding)
         return tracker.update(detections, pts_s, camera=camera)
+
+
+class _Described:
+    """Detections of which some were described, as the tracker asked for it; kept for the stages to come."""
+
+    def __init__(self, detections: Detections, look: Look) -> None:
+        self._detections = detections
+        self._look = look
+        self._embedding: F32Array | None = None
+
+    def look(self, rows: IntArray) -> F32Array:
+        """Describe these rows, (K, D)."""
+        found = self._look(self._detections.xyxy[rows])
+        if self._embedding is None:
+            self._embedding = np.zeros((len(self._detections), found.shape[1]), np.float32)
+        self._embedding[rows] = found
+        return found
+
+    def table(self) -> Detections:
+        """Return the detections; rows that nobody asked for have an embedding of zeros."""
+        if self._embedding is None:
+            return self._detections
+        return Detections.unchecked(**{**vars(self._detections), "embedding": self._embedding})

@@ -240,3 +240,26 @@ def test_tracks_outlive_a_reconnect_while_media_time_goes_on() -> None:
         tracker.process(now)
     assert now.tracks is not None
     assert now.tracks.id.tolist() == [1]
+
+
+@pytest.mark.parametrize("method", ["sightline", "deepsort"])
+def test_what_was_described_is_left_on_the_detections(method: str) -> None:
+    """`sightline` looks only where it must: rows of zeros were not described."""
+    tracker, described = stage(method=method, appearance="builtin"), 0
+    for sequence in range(6):
+        shown = frame(sequence, [BOX, (190, 60, 250, 240)])
+        tracker.process(shown)
+        assert shown.detections is not None
+        if shown.detections.embedding is not None:
+            assert shown.detections.embedding.shape == (2, 128)
+            lengths = np.linalg.norm(shown.detections.embedding, axis=1)
+            assert all(length == pytest.approx(1) or length == 0 for length in lengths)
+            described += int((lengths > 0).sum())
+    assert described == 12 if method == "deepsort" else 2 <= described <= 12
+
+
+def test_without_looks_the_detections_stay_as_they_are() -> None:
+    shown = frame(0, [BOX], UntouchedPicture(320, 300))
+    before = shown.detections
+    stage(appearance="none").process(shown)
+    assert shown.detections is before

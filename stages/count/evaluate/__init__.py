@@ -1,0 +1,1 @@
+"""How right the counts are, crossing by crossing, against a known truth."""
