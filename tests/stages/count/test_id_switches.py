@@ -1,6 +1,7 @@
 """Ids that change exactly on the line: real paths, cut where they meet it."""
 
 import numpy as np
+import pytest
 
 from pipeline.objects import Tracks
 from pipeline.plugin import StageContext, StreamInfo
@@ -37,6 +38,7 @@ def counts(truth: Truth, handover_s: float, cut_at: dict[int, float]) -> list[tu
     return sorted((event.track_id % 10_000, event.data["line"] + event.data["direction"]) for event in events)
 
 
+@pytest.mark.slow
 def test_real_people_whose_ids_change_on_the_line():
     """Measured: of 91 counts of paths that are cut on a line 81 stay, 33 without hand-over; none is new."""
     whole_n = kept_n = kept_without_n = 0
