@@ -91,5 +91,7 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     parts: dict[str, Part] = {}
     parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
     if options.trajectories is not None:
-        parts["trajectories"] = recorder_of(options.trajectories, options.lines, options.vanished_s, context)
+        parts["trajectories"] = recorder_of(
+            options.trajectories, options.lines, options.vanished_s, options.forget_s, context
+        )
     return parts
