@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -88,12 +88,7 @@ class Row:
 
     def kinds(self) -> list[Kind]:
         """Return what the object was taken for, from the row's beginning on."""
-        since_us = [self.start_us, *(each.until_us for each in self.earlier)]
-        taken = [*((each.label, each.attributes) for each in self.earlier), (self.label, self.attributes)]
-        return [
-            Kind(since / 1e6, label, attributes)
-            for since, (label, attributes) in zip(since_us, taken, strict=True)
-        ]
+        return kinds_of(self.start_us, self.earlier, self.label, self.attributes)
 
     def decoded(self) -> Path:
         """Return the path in px.
@@ -104,6 +99,15 @@ class Row:
         return decode(self.path, Scale(self.start_us, self.tick_us, self.unit_px))
 
 
+def kinds_of(
+    start_us: int, earlier: Sequence[Earlier], label: str, attributes: Mapping[str, str]
+) -> list[Kind]:
+    """Return what an object was taken for, from its row's beginning on."""
+    since_us = [start_us, *(each.until_us for each in earlier)]
+    taken = [*((each.label, each.attributes) for each in earlier), (label, attributes)]
+    return [Kind(since / 1e6, *kind) for since, kind in zip(since_us, taken, strict=True)]
+
+
 COLUMNS = tuple(field.name for field in fields(Row))
 
 _DICTIONARY = ("run", "part", "since_us", "end", "tick_us", "unit_px", "width", "height", "label", "agrees")
@@ -111,8 +115,13 @@ _OFTEN_EMPTY = ("attributes", "earlier")
 _DELTAS = ("object", "start_ns", "end_ns", "start_us")
 
 
-def schema(metadata: Mapping[str, str] | None = None) -> Any:
-    """Return the columns as a `pyarrow.Schema`, with this metadata and the format's."""
+def file_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return what stands in a file beside its rows: this, and which format it has."""
+    return {"sightline.trajectories": FORMAT, **metadata}
+
+
+def schema() -> Any:
+    """Return the columns as a `pyarrow.Schema`."""
     import pyarrow as pa
 
     text = pa.string()
@@ -136,10 +145,10 @@ def schema(metadata: Mapping[str, str] | None = None) -> Any:
         "path": pa.binary(),
     }
     columns = [pa.field(name, kinds.get(name, pa.int32()), nullable=name in _OFTEN_EMPTY) for name in COLUMNS]
-    return pa.schema(columns, metadata={"sightline.trajectories": FORMAT, **(metadata or {})})
+    return pa.schema(columns)
 
 
-def table_of(rows: Iterable[Row], metadata: Mapping[str, str] | None = None) -> Any:
+def table_of(rows: Iterable[Row]) -> Any:
     """Return rows as a `pyarrow.Table`."""
     import pyarrow as pa
 
@@ -151,7 +160,7 @@ def table_of(rows: Iterable[Row], metadata: Mapping[str, str] | None = None) -> 
         or None
         for row in rows
     ]
-    return pa.table(columns, schema=schema(metadata))
+    return pa.table(columns, schema=schema())
 
 
 def write_options() -> dict[str, Any]:
