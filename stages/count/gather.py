@@ -10,6 +10,7 @@ from pipeline.frame import Frame
 from pipeline.objects import Detections, Tracks
 from stages.count.seen import Seen
 from stages.count.votes import Votes
+from stages.count.zones.masks import Masks
 
 
 class Gatherer:
@@ -17,9 +18,11 @@ class Gatherer:
 
     Args:
         forget_s: an object unobserved for longer has ended.
+        masks: what lies in them is not observed.
     """
 
-    def __init__(self, forget_s: float) -> None:
+    def __init__(self, forget_s: float, masks: Masks) -> None:
+        self._masks = masks
         self._forget_s = forget_s
         self._last_s: dict[int, float] = {}  # by object, in the order of their latest observation
         self._votes: dict[int, Votes] = {}
@@ -29,9 +32,9 @@ class Gatherer:
         return len(self._last_s)
 
     def seen(self, frame: Frame, tracks: Tracks) -> Seen:
-        """Return what is observed at this frame; rows that are merely predicted are passed over."""
+        """Return what is observed at this frame; rows that are merely predicted or masked are passed over."""
         time_s = frame.moment.pts_s
-        rows = np.flatnonzero(tracks.detection >= 0)
+        rows = np.flatnonzero((tracks.detection >= 0) & ~self._masks.hide(tracks.xyxy.astype(np.float64)))
         observed = tracks[rows] if len(rows) < len(tracks) else tracks
         ids: list[int] = observed.id.tolist()
         ended = self._ended(time_s)

@@ -124,7 +124,7 @@ class Polyline:
         bend = nearest if along <= 0 else nearest + 1 if along >= 1 else 0
         if 0 < bend < len(self.points) - 1:
             turn = _orientation(*self.points[bend - 1 : bend + 2])
-            if turn:  # who is nearest to a bend is on its outer side
+            if turn and point != self.points[bend]:  # who is nearest to a bend is on its outer side
                 return -1 if turn > 0 else 1
         return 1 if _orientation(*self.parts[nearest], point) > 0 else -1
 

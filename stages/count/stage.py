@@ -10,10 +10,14 @@ from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.count.gather import Gatherer
+from stages.count.ground.part import Ground
 from stages.count.history.recorder import recorder_of
 from stages.count.lines.part import Lines
 from stages.count.options import CountOptions
 from stages.count.part import Part
+from stages.count.routes.part import Routes
+from stages.count.zones.masks import Masks
+from stages.count.zones.part import Zones
 
 
 class CountStage(Stage):
@@ -29,7 +33,8 @@ class CountStage(Stage):
 
     def __init__(self, options: CountOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        self._gatherer = Gatherer(options.forget_s)
+        self._masks = Masks(options.masks)
+        self._gatherer = Gatherer(options.forget_s, self._masks)
         self._parts = parts_of(options, context)
         self._latest: Frame | None = None
 
@@ -41,6 +46,7 @@ class CountStage(Stage):
         """
         self._latest = None
         self._gatherer.forget()
+        self._masks.open(info)
         for part in self._parts.values():
             part.open(info)
 
@@ -89,7 +95,13 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     stages and sinks take counts for granted.
     """
     parts: dict[str, Part] = {}
+    if options.ground is not None:
+        parts["ground"] = Ground(options.ground, options.vanished_s, context)
     parts["lines"] = Lines(options.lines, options.vanished_s, options.forget_s, context)
+    if options.zones:
+        parts["zones"] = Zones(options.zones, options.vanished_s, options.forget_s, options.ground, context)
+    if options.routes:
+        parts["routes"] = Routes(options.routes, context)
     if options.trajectories is not None:
         parts["trajectories"] = recorder_of(
             options.trajectories, options.lines, options.vanished_s, options.forget_s, context
