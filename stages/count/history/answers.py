@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from csv import writer
 from typing import Any
 
 from stages.count.history.bins import Bins
+from stages.count.history.happened import Summary, document_of
+from stages.count.history.happened import rows_of as happened_rows
 from stages.count.history.recount import Recount
 
 HEADER = ("stream", "line", "direction", "label", "count")
@@ -25,16 +27,26 @@ def rows_of(found: Mapping[str, Recount], bins: Bins) -> list[tuple[str, ...]]:
     return [header, *rows]
 
 
-def as_csv(found: Mapping[str, Recount], bins: Bins) -> str:
-    """Return it as CSV with a header."""
+def text(found: Mapping[str, Recount], happened: Mapping[str, Summary], bins: Bins, *, csv: bool) -> str:
+    """Return all of it as tables with notes below, or as CSV: two of them, with a blank line between."""
+    tables = [rows for rows in (rows_of(found, bins) if found else [], happened_rows(happened, bins)) if rows]
+    if csv:
+        return "\n".join(as_csv(rows) for rows in tables)
+    said = "".join(f"- {note}\n" for note in notes(found))
+    if not tables:
+        said = "nothing happened in that time\n" + said
+    return "\n".join(as_table(rows) for rows in tables) + said
+
+
+def as_csv(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as CSV."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows_of(found, bins))
+    writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
 
 
-def as_table(found: Mapping[str, Recount], bins: Bins) -> str:
-    """Return it as text in columns, the numbers to the right."""
-    rows = rows_of(found, bins)
+def as_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as text in columns, the numbers at their ends to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -43,12 +55,15 @@ def as_table(found: Mapping[str, Recount], bins: Bins) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_document(found: Mapping[str, Recount], bins: Bins, asked: Mapping[str, Any]) -> dict[str, Any]:
+def as_document(
+    found: Mapping[str, Recount], happened: Mapping[str, Summary], bins: Bins, asked: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return it as plain JSON values.
 
     Keys: `format`, `asked` (as given), `streams`: name -> `trajectories` that were kept in that time,
     `near` and `damaged` of them, `doubtful` of them by line, `counts`: a list of `line`, `direction`,
-    `label`, `from` (with intervals) and `count`.
+    `label`, `from` (with intervals) and `count`; `happened`: stream -> a list of the same with `kind`,
+    `name`, `what`, and the `means` of the figures that came with it.
     """
     streams = {
         stream: {
@@ -69,7 +84,12 @@ def as_document(found: Mapping[str, Recount], bins: Bins, asked: Mapping[str, An
         }
         for stream, each in found.items()
     }
-    return {"format": 1, "asked": dict(asked), "streams": streams}
+    return {
+        "format": 1,
+        "asked": dict(asked),
+        "streams": streams,
+        "happened": {stream: document_of(summary, bins) for stream, summary in happened.items()},
+    }
 
 
 def notes(found: Mapping[str, Recount]) -> list[str]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from pathlib import Path as Folder
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.errors import SourceError
 from stages.count.history.asked import Kind
+from stages.count.history.codec import Scale, decode
 from stages.count.history.files import Piece, pieces_of, streams_in
 from stages.count.history.follow import Batch
-from stages.count.history.path import I64Array
+from stages.count.history.path import I64Array, Path
 from stages.count.history.recorder import FOLDER
 from stages.count.history.row import CONTINUES, SUSPENDED, Earlier, kinds_of
 from stages.count.history.sighting import LONGEST_S
@@ -87,10 +89,50 @@ class Stored:
         label, attributes, earlier = (
             self.table.column(name)[row].as_py() for name in ("label", "attributes", "earlier")
         )
-        before = tuple(
-            Earlier(each["until_us"], each["label"], dict(each["attributes"] or ())) for each in earlier or ()
-        )
-        return kinds_of(int(self.batch.start_us[row]), before, label, dict(attributes or ()))
+        return _kinds(int(self.batch.start_us[row]), label, attributes, earlier)
+
+
+class Remembered(NamedTuple):
+    """One trajectory.
+
+    Attributes:
+        start_ns: UTC of its first point.
+        path: in px.
+        kinds: what the object was taken for.
+    """
+
+    start_ns: int
+    path: Path
+    kinds: list[Kind]
+
+
+def joined(rows: Sequence[Mapping[str, Any]]) -> Remembered:
+    """Return a path that is kept in parts as a whole.
+
+    Raises:
+        ValueError: if one of them is damaged.
+    """
+    parts: list[Path] = []
+    kinds: list[Kind] = []
+    for row in rows:
+        path = decode(row["path"], Scale(row["start_us"], row["tick_us"], row["unit_px"]))
+        begin = 1 if parts else 0  # a part begins with the position that the one before it ended with
+        parts.append(Path(path.times_s[begin:], path.xyxy[begin:], path.vanished[begin:]))
+        kinds += _kinds(row["start_us"], row["label"], row["attributes"], row["earlier"])
+    whole = Path(
+        np.concatenate([part.times_s for part in parts]),
+        np.concatenate([part.xyxy for part in parts]),
+        np.concatenate([part.vanished for part in parts]),
+    )
+    return Remembered(rows[0]["start_ns"], whole, kinds)
+
+
+def _kinds(start_us: int, label: str, attributes: Any, earlier: Any) -> list[Kind]:
+    """Return what an object was taken for, from columns as they come from the disk."""
+    before = tuple(
+        Earlier(each["until_us"], each["label"], dict(each["attributes"] or ())) for each in earlier or ()
+    )
+    return kinds_of(start_us, before, label, dict(attributes or ()))
 
 
 class Archive:
@@ -101,7 +143,7 @@ class Archive:
         folder: where they are.
     """
 
-    def __init__(self, stream: str, folder: Path) -> None:
+    def __init__(self, stream: str, folder: Folder) -> None:
         self.stream = stream
         self._folder = folder
         self._pieces = pieces_of(folder)[0]
@@ -157,6 +199,21 @@ class Archive:
         if gathered:
             yield gathered
 
+    def paths(self, span: Span, size: tuple[int, int], bounds: Sequence[Bounds]) -> Iterator[Remembered]:
+        """Yield those of `near` in the order of their beginnings; damaged ones are left out."""
+        condition = f"part = 0 and \"end\" <> '{CONTINUES}' and {_touching(bounds)} order by start_ns"
+        for stored in self._stored(span, size, condition):
+            for row in range(len(stored)):
+                with suppress(ValueError):
+                    path = decode(stored.batch.bytes_of(row), stored.batch.scale_of(row))
+                    yield Remembered(int(stored.start_ns[row]), path, stored.kinds(row))
+
+    def long_paths(self, span: Span, size: tuple[int, int], bounds: Sequence[Bounds]) -> Iterator[Remembered]:
+        """Yield the same as `long`, each joined to one path; damaged ones are left out."""
+        for rows in self.long(span, size, bounds):
+            with suppress(ValueError):
+                yield joined(rows)
+
     def disagreeing(self, span: Span) -> int:
         """Return how many trajectories count otherwise than they did live."""
         files = self._files(span)
@@ -199,7 +256,7 @@ class Archive:
         return [str(piece.path) for piece in self._pieces if _overlaps(piece, span, before_s)]
 
 
-def archives_in(folder: Path, streams: Sequence[str] = ()) -> list[Archive]:
+def archives_in(folder: Folder, streams: Sequence[str] = ()) -> list[Archive]:
     """Return the archives of a run's folder, or of its folder `trajectories`.
 
     Raises:
@@ -277,6 +334,6 @@ def _overlaps(piece: Piece, span: Span, before_s: float) -> bool:
     return span.to_ns is None or latest_start.timestamp() * 1e9 < span.to_ns
 
 
-def _damaged(folder: Path, error: Exception) -> SourceError:
+def _damaged(folder: Folder, error: Exception) -> SourceError:
     reason = " ".join(str(error).split())[:300]
     return SourceError(f"{folder}: trajectories cannot be read: {reason}; move the damaged file away")

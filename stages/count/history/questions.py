@@ -1,4 +1,4 @@
-"""What is asked of the past: lines from the command line, or what a configuration draws."""
+"""What is asked of the past: by options of the command line, or by what a configuration draws."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import ConfigError
-from stages.count.lines.options import LineOptions
+from stages.count.history.replay import asked_of
+from stages.count.options import CountOptions
 
 _MOST_BYTES = 1 << 20
 
 
-def lines_asked(texts: Sequence[str], settings: Mapping[str, Any]) -> dict[str, LineOptions]:
-    """Return lines as they are written on the command line: [NAME=]x,y x,y ...
+def lines_drawn(texts: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return lines as they are written on the command line, [NAME=]x,y x,y ..., as options by name.
 
     Coordinates are fractions of the picture when none is above 1, else pixels.
 
@@ -27,15 +28,29 @@ def lines_asked(texts: Sequence[str], settings: Mapping[str, Any]) -> dict[str, 
     Raises:
         ConfigError: naming what is wrong with which line.
     """
-    found: dict[str, LineOptions] = {}
-    for number, text in enumerate(texts, 1):
-        name, separator, drawn = text.rpartition("=")
-        name = name.strip() if separator else ("line" if len(texts) == 1 else f"line {number}")
-        points = _points(text, drawn)
-        units = "fraction" if all(0 <= value <= 1 for point in points for value in point) else "px"
-        if name in found:
-            raise ConfigError(f"--line: two lines are called '{name}'")
-        found[name] = _line(f"--line '{text}'", {"points": points, "units": units, **settings})
+    drawn = _drawn("--line", "line", texts)
+    return {name: {"points": points, **_units(points), **settings} for name, points in drawn.items()}
+
+
+def zones_drawn(texts: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return polygons as they are written on the command line as options by name, like `lines_drawn`.
+
+    Raises:
+        ConfigError: naming what is wrong with which zone.
+    """
+    drawn = _drawn("--zone", "zone", texts)
+    return {name: {"polygon": points, **_units(points), **settings} for name, points in drawn.items()}
+
+
+def routes_drawn(texts: Sequence[str]) -> dict[str, Any]:
+    """Return routes as they are written on the command line, [NAME=]GATE,GATE ..., as options by name.
+
+    Raises:
+        ConfigError: if one has a name twice.
+    """
+    found: dict[str, Any] = {}
+    for name, gates in _named("--route", "route", texts):
+        found[name] = {"gates": [gate.strip() for gate in gates.split(",")]}
     return found
 
 
@@ -58,16 +73,23 @@ def count_settings(file: Path, stream: str) -> dict[str, Any]:
     raise ConfigError(f"{file}: stream '{stream}' has no stage `count`; name the configuration of the run")
 
 
-def configured_lines(file: Path, settings: Mapping[str, Any]) -> dict[str, LineOptions]:
-    """Return the lines of a stage's settings.
+def asked(where: str, settings: Mapping[str, Any]) -> CountOptions:
+    """Return what is asked, checked.
+
+    Args:
+        where: it comes from, for messages.
+        settings: options of the stage `count`.
 
     Raises:
-        ConfigError: naming what is wrong with which line.
+        ConfigError: naming what is wrong with what.
     """
-    lines = settings.get("lines") or {}
-    if not isinstance(lines, dict):
-        raise ConfigError(f"{file}: stages.count.lines must be lines by name")
-    return {str(name): _line(f"{file}: line '{name}'", options) for name, options in lines.items()}
+    try:
+        return asked_of(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{where}: {place}: {message}" if place else f"{where}: {message}") from None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -86,29 +108,34 @@ def _read(file: Path) -> dict[str, Any]:
     return tree
 
 
-def _points(text: str, drawn: str) -> list[tuple[float, float]]:
+def _named(option: str, usual: str, texts: Sequence[str]) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for number, text in enumerate(texts, 1):
+        name, separator, drawn = text.rpartition("=")
+        name = name.strip() if separator else (usual if len(texts) == 1 else f"{usual} {number}")
+        if name in found:
+            raise ConfigError(f"{option}: two are called '{name}'")
+        found[name] = drawn
+    return list(found.items())
+
+
+def _drawn(option: str, usual: str, texts: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
+    return {name: _points(option, drawn) for name, drawn in _named(option, usual, texts)}
+
+
+def _points(option: str, drawn: str) -> list[tuple[float, float]]:
     points = []
     for pair in drawn.split():
         try:
             x, y = (float(value) for value in pair.split(","))
         except ValueError:
             raise ConfigError(
-                f"--line '{text}': '{pair}' is no point; write x,y x,y with a blank between points, "
-                'e.g. --line "gate=0.1,0.5 0.9,0.5"'
+                f"{option} '{drawn}': '{pair}' is no point; write x,y x,y with a blank between points, "
+                f'e.g. {option} "gate=0.1,0.5 0.9,0.5"'
             ) from None
         points.append((x, y))
     return points
 
 
-def _line(where: str, options: Any) -> LineOptions:
-    try:
-        return LineOptions.model_validate(options)
-    except ValidationError as error:
-        raise ConfigError(f"{where}: {told(error)}") from None
-
-
-def told(error: ValidationError) -> str:
-    """Return what is wrong as one line."""
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+def _units(points: Sequence[tuple[float, float]]) -> dict[str, str]:
+    return {"units": "fraction" if all(0 <= value <= 1 for point in points for value in point) else "px"}

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.plugin import StreamInfo
-from stages.count.history.archive import Archive, Bounds, Span, Stored
+from stages.count.history.archive import Archive, Bounds, Span, Stored, joined
 from stages.count.history.asked import AskedLine, kind_at
 from stages.count.history.bins import Bins
-from stages.count.history.codec import Scale, decode
+from stages.count.history.codec import decode
 from stages.count.history.follow import Found, Gate, batch_crossings, path_crossings
-from stages.count.history.path import I64Array, Path
-from stages.count.history.row import SUSPENDED, Earlier, kinds_of
+from stages.count.history.path import I64Array
+from stages.count.history.row import SUSPENDED
 from stages.count.lines.options import LineOptions
 
 
@@ -181,33 +181,15 @@ def _tally_long(
     result: Recount, rows: list[dict[str, Any]], lines: list[AskedLine], span: Span, bins: Bins
 ) -> None:
     """Add what lines find on a path that is kept in parts."""
-    parts: list[Path] = []
-    kinds = []
-    for row in rows:
-        scale = Scale(row["start_us"], row["tick_us"], row["unit_px"])
-        try:
-            path = decode(row["path"], scale)
-        except ValueError:
-            result.damaged += 1
-            return
-        begin = 1 if parts else 0  # a part begins with the position that the one before it ended with
-        parts.append(Path(path.times_s[begin:], path.xyxy[begin:], path.vanished[begin:]))
-        earlier = tuple(
-            Earlier(each["until_us"], each["label"], dict(each["attributes"] or ()))
-            for each in row["earlier"] or ()
-        )
-        kinds += kinds_of(row["start_us"], earlier, row["label"], dict(row["attributes"] or ()))
-    whole = Path(
-        np.concatenate([part.times_s for part in parts]),
-        np.concatenate([part.xyxy for part in parts]),
-        np.concatenate([part.vanished for part in parts]),
-    )
-    first = rows[0]
+    try:
+        start_ns, path, kinds = joined(rows)
+    except ValueError:
+        result.damaged += 1
+        return
+    first_us = np.array([rows[0]["start_us"]])
     for line in lines:
-        for crossed in line.crossings(whole, kinds, rows[-1]["end"] != SUSPENDED):
-            times_ns = _utc_ns(
-                np.array([crossed.time_s]), np.array([first["start_us"]]), np.array([first["start_ns"]])
-            )
+        for crossed in line.crossings(path, kinds, rows[-1]["end"] != SUSPENDED):
+            times_ns = _utc_ns(np.array([crossed.time_s]), first_us, np.array([start_ns]))
             if span.holds(times_ns)[0]:
                 number = int(bins.numbers(times_ns)[0])
                 direction = line.direction(crossed.to_right)
