@@ -18,7 +18,7 @@ from stages.count.history.files import Piece, pieces_of, streams_in
 from stages.count.history.follow import Batch
 from stages.count.history.path import I64Array, Path
 from stages.count.history.recorder import FOLDER
-from stages.count.history.row import CONTINUES, SUSPENDED, Earlier, kinds_of
+from stages.count.history.row import CONTINUES, GIVEN_UP, Earlier, kinds_of
 from stages.count.history.sighting import LONGEST_S
 
 _LONGEST_STAY_S = 7 * 86_400.0
@@ -295,7 +295,7 @@ def _stored(table: Any) -> Stored:
         numbers("start_us", np.int64),
         numbers("tick_us", np.int64),
         numbers("unit_px", np.float64),
-        table.column("end").to_numpy(zero_copy_only=False) != SUSPENDED,
+        ~np.isin(table.column("end").to_numpy(zero_copy_only=False).astype(str), GIVEN_UP),
     )
     return Stored(batch, numbers("start_ns", np.int64), table)
 

@@ -16,7 +16,7 @@ from stages.count.history.codec import FULL
 from stages.count.history.compact import bound
 from stages.count.history.files import stream_folder
 from stages.count.history.options import TrajectoryOptions, require
-from stages.count.history.row import CONTINUES, ENDED, SUSPENDED, UNSEEN, Row
+from stages.count.history.row import CONTINUES, ENDED, GIVEN_UP, STOPPED, SUSPENDED, UNSEEN, Row
 from stages.count.history.sighting import Sighting
 from stages.count.history.store import Store
 from stages.count.history.verify import Verifier, told
@@ -152,6 +152,7 @@ class Recorder:
         """Write what waits; what the disk refuses is lost, and said."""
         place, self._place = self._place, None
         if place is not None:
+            self._end_all(place, STOPPED)  # after `finish` there are none
             place.writer.close()
             self._lost += place.writer.lost
 
@@ -206,7 +207,7 @@ class Recorder:
             found.account,
             found.kinds,
             found.offset_ns,
-            finished=how != SUSPENDED,
+            finished=how not in GIVEN_UP,
             continues=how == CONTINUES,
         )
         left, top, right, bottom = bound(np.concatenate([whole.xyxy, kept.path.xyxy]))

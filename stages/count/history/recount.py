@@ -19,7 +19,7 @@ from stages.count.history.bins import Bins
 from stages.count.history.codec import decode
 from stages.count.history.follow import Found, Gate, batch_crossings, path_crossings
 from stages.count.history.path import I64Array
-from stages.count.history.row import SUSPENDED
+from stages.count.history.row import GIVEN_UP
 from stages.count.lines.options import LineOptions
 
 
@@ -188,7 +188,7 @@ def _tally_long(
         return
     first_us = np.array([rows[0]["start_us"]])
     for line in lines:
-        for crossed in line.crossings(path, kinds, rows[-1]["end"] != SUSPENDED):
+        for crossed in line.crossings(path, kinds, rows[-1]["end"] not in GIVEN_UP):
             times_ns = _utc_ns(np.array([crossed.time_s]), first_us, np.array([start_ns]))
             if span.holds(times_ns)[0]:
                 number = int(bins.numbers(times_ns)[0])

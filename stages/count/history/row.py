@@ -13,8 +13,13 @@ from stages.count.history.path import Path
 FORMAT = "1"
 """Of the files; a newer one may hold paths in forms that this version does not know."""
 
-CONTINUES, UNSEEN, SUSPENDED, ENDED = "continues", "unseen", "suspended", "ended"
-"""How a row ends: the next part follows; unseen for `forget_s`; the camera was not fit; the stream ended."""
+CONTINUES, UNSEEN, ENDED = "continues", "unseen", "ended"
+"""How a row ends: the next part follows; unseen for `forget_s`; the stream ended."""
+
+SUSPENDED, STOPPED = "suspended", "stopped"
+"""Or: the camera was not fit; the run failed. What lines had not decided then was given up."""
+
+GIVEN_UP = (SUSPENDED, STOPPED)
 
 
 class Earlier(NamedTuple):
@@ -41,7 +46,7 @@ class Row:
         part: 0, 1, ... of a path that is kept in several rows.
         since_us: microseconds since the object's first sighting, 0 for part 0; with run and object,
             start_us - since_us tells which parts belong together.
-        end: `CONTINUES`, `UNSEEN`, `SUSPENDED` or `ENDED`.
+        end: `CONTINUES`, `UNSEEN`, `ENDED`, `SUSPENDED` or `STOPPED`.
         start_ns: UTC of the first point, ns.
         end_ns: UTC of the last point, ns.
         start_us: media time of the first point, microseconds.

@@ -124,14 +124,18 @@ class Store:
             if day < today:
                 self._merge(small)
                 continue
-            # From the newest back, as long as no piece is much larger than what has been gathered.
-            run: list[Piece] = []
-            for piece in reversed(small):
-                if run and _width(piece) > _TOGETHER * max(map(_width, run)) / 2:
-                    break
-                run.insert(0, piece)
-            if len(run) >= _TOGETHER:
+            while run := self._alike(self._small(day)):
                 self._merge(run)
+
+    @staticmethod
+    def _alike(pieces: Sequence[Piece]) -> list[Piece]:
+        """Return the newest pieces of about one size, if there are so many that they should be one."""
+        run: list[Piece] = []
+        for piece in reversed(pieces):
+            if run and _width(piece) > _TOGETHER * max(map(_width, run)) / 2:
+                break
+            run.insert(0, piece)
+        return run if len(run) >= _TOGETHER else []
 
     def _small(self, day: str) -> list[Piece]:
         return sorted(piece for piece in self._pieces if (piece.day, piece.series) == (day, self._series))
