@@ -57,7 +57,7 @@ def trajectory(rng: np.random.Generator, start_s: float) -> Trajectory:
     foot = ends[0] + (ends[1] - ends[0]) * share
     foot += np.cumsum(rng.normal(0, 0.8, foot.shape), axis=0)
     trembling = np.hstack([foot - size * (0.5, 1.0), foot + size * (0.5, 0.0)])
-    trembling += rng.normal(0, 0.03 * size.mean(), trembling.shape)
+    trembling += rng.normal(0, 0.045 * size.mean(), trembling.shape)
     return Trajectory(times_s, trembling.astype(np.float32).astype(float), np.zeros(len(times_s), bool))
 
 
@@ -152,8 +152,11 @@ def measure(folder: Path) -> None:
     files = [str(path) for path in sorted(folder.rglob("*.parquet"))]
     size = sum(Path(path).stat().st_size for path in files)
     begin = time.perf_counter()
-    read = "select count(*), sum(octet_length(path)) from read_parquet(?) where start_us >= 0"
-    rows, paths = duckdb.connect().execute(read, [files]).fetchone() or (0, 0)
+    rows = paths = 0
+    reader = duckdb.connect().sql("select path, start_ns, start_us from read_parquet(?)", params=[files])
+    for table in reader.to_arrow_reader(65_536):
+        rows += len(table)
+        paths += table.column("path").buffers()[2].size
     reading_s = time.perf_counter() - begin
     print(
         f"{rows} trajectories, {size / 1e6:.0f} MB: {size / rows:.0f} bytes each, {paths / rows:.0f} the path"
