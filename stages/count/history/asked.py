@@ -158,7 +158,7 @@ class LineFollower:
             finished: nothing comes after this part, and what is pending is final.
         """
         points = path.anchored(self.line.anchor)
-        found = []
+        found: list[Crossed] = []
         for follower in self.followers:
             crossings = follower.follow(path.times_s, points, path.vanished)
             crossings += follower.finish() if finished else []

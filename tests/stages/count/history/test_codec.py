@@ -13,7 +13,7 @@ from stages.count.history.compact import FORMS, compact
 from stages.count.history.simplify import simplify
 from tests.stages.count.history.paths import path_of, walk
 
-examples = settings(max_examples=60, deadline=None)
+examples = settings(max_examples=40, deadline=None)
 
 
 @examples

@@ -15,7 +15,7 @@ from stages.count.kernels import REFERENCE, are_compiled
 from stages.count.line_counter import LineCounter
 from tests.stages.count.history.paths import walk
 
-examples = settings(max_examples=80, deadline=None)
+examples = settings(max_examples=50, deadline=None)
 CENTRE = (0.5, 0.5)
 whole = st.integers(0, 60).map(lambda n: 10.0 * n)
 places = st.lists(st.tuples(whole, whole), min_size=2, max_size=5)
@@ -74,7 +74,7 @@ def test_a_path_counts_as_it_does_live(seed, line, band_px, hold_s):
 
 
 @pytest.mark.skipif(not are_compiled(), reason="nothing was compiled at install")
-@examples
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(0, 2**32),
     lines,
@@ -84,7 +84,7 @@ def test_a_path_counts_as_it_does_live(seed, line, band_px, hold_s):
 )
 def test_twins_are_the_same_as_their_reference(seed, line, band_px, hold_s, anchor):
     rng = np.random.default_rng(seed)
-    paths = [walk(rng, int(rng.integers(1, 60)), jitter_px=rng.choice([0.1, 3.0])) for _ in range(6)]
+    paths = [walk(rng, int(rng.integers(1, 40)), jitter_px=rng.choice([0.1, 3.0])) for _ in range(4)]
     batch, gate = batch_of(paths, seed % 2), Gate.of(line, band_px)
     asked = gate, hold_s, anchor, batch, gate.neighbours(1.5)
     twin, reference = batch_crossings(*asked), REFERENCE["batch_crossings"](*asked)

@@ -19,19 +19,18 @@ from tests.stages.count.history.scenes import (
 )
 
 SMALL = ["TUD-Campus", "TUD-Stadtmitte", "KITTI-17"]
-LARGE = ["ADL-Rundle-6", "ETH-Sunnyday", "Venice-2"]
 MAKERS = {"truth": truth, "tracked": tracked}
+CASES = [(name, made) for name in SIZES for made in MAKERS]
+QUICK = [("TUD-Stadtmitte", "tracked"), ("KITTI-17", "truth")]
 
 
-def named(names):
-    return [name if name in SMALL else pytest.param(name, marks=pytest.mark.slow) for name in names]
-
-
-@pytest.mark.parametrize("made", MAKERS)
-@pytest.mark.parametrize("name", named(SIZES))
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in CASES],
+)
 def test_lines_that_were_live_are_counted_again_exactly(name, made, tmp_path):
     width, height, _ = SIZES[name]
-    count = 30 if name in SMALL else 300
+    count = 30 if (name, made) in QUICK else 300
     options = {"lines": random_lines(np.random.default_rng(5), count, width, height), "trajectories": {}}
     stage, events = play(MAKERS[made](name), options, info_of(width, height), tmp_path)
     live = live_counts(events)
@@ -39,10 +38,12 @@ def test_lines_that_were_live_are_counted_again_exactly(name, made, tmp_path):
     assert recounted(again(tmp_path, options)) == live
     said = stage.statistics()["trajectories"]
     assert said["disagree"] == said["lost"] == 0
-    assert said["exact"] <= 0.02 * said["trajectories"]
+    assert said["exact"] <= 0.05 * said["trajectories"] + 1
 
 
-@pytest.mark.parametrize("name", [*SMALL[:2], pytest.param("Venice-2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["KITTI-17", *(pytest.param(name, marks=pytest.mark.slow) for name in ("TUD-Campus", "Venice-2"))]
+)
 def test_a_new_line_is_right_but_for_those_that_it_says_it_doubts(name, tmp_path):
     """What the full tracks give at lines that were not live differs by no more than what is in doubt."""
     width, height, _ = SIZES[name]

@@ -81,13 +81,13 @@ def test_rows_come_back_as_they_were_given(tmp_path):
 
 def test_many_small_files_become_few_and_lose_nothing(tmp_path):
     store = opened(tmp_path)
-    for number in range(300):
+    for number in range(70):
         store.write(rows(number, 1))
-    assert len(pieces_of(tmp_path)[0]) <= 3 * 16
-    assert objects(tmp_path) == list(range(300))
+    assert len(pieces_of(tmp_path)[0]) <= 2 * 16
+    assert objects(tmp_path) == list(range(70))
     store.close()
     assert len(pieces_of(tmp_path)[0]) == 1
-    assert objects(tmp_path) == list(range(300))
+    assert objects(tmp_path) == list(range(70))
 
 
 def test_a_day_that_is_over_is_one_file(tmp_path):
