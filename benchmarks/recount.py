@@ -153,7 +153,9 @@ def measure(folder: Path) -> None:
     size = sum(Path(path).stat().st_size for path in files)
     begin = time.perf_counter()
     rows = paths = 0
-    reader = duckdb.connect().sql("select path, start_ns, start_us from read_parquet(?)", params=[files])
+    connection = duckdb.connect()
+    connection.execute("set enable_progress_bar = false")
+    reader = connection.sql("select path, start_ns, start_us from read_parquet(?)", params=[files])
     for table in reader.to_arrow_reader(65_536):
         rows += len(table)
         paths += table.column("path").buffers()[2].size

@@ -70,10 +70,10 @@ class Stored:
     def __len__(self) -> int:
         return len(self.batch)
 
-    def labels(self, rows: Any) -> list[str]:
-        """Return the classes that these objects had at their end."""
-        found: list[str] = self.table.column("label").take(rows).to_pylist()
-        return found
+    def labels(self, rows: Any) -> tuple[list[str], Any]:
+        """Return the classes of these objects at their end: names, and for each object a number of one."""
+        coded = self.table.column("label").take(rows).dictionary_encode()
+        return coded.dictionary.to_pylist(), coded.indices.to_numpy(zero_copy_only=False).astype(np.intp)
 
     def changed(self, rows: Any) -> Any:
         """Return which of these objects have attributes, or were taken for something else before: bool."""
@@ -234,7 +234,7 @@ class Archive:
             'select path, start_us, tick_us, unit_px, "end", start_ns, label, attributes, earlier '
             f"from read_parquet(?) where width = ? and height = ? and {_within(span)} and {condition}"
         )
-        connection = duckdb.connect()
+        connection = _connection()
         try:
             for table in connection.sql(query, params=[files, *size]).to_arrow_reader(BATCH_ROWS):
                 if len(table):
@@ -247,13 +247,22 @@ class Archive:
         import duckdb
 
         try:
-            return duckdb.connect().execute(query, parameters)
+            return _connection().execute(query, parameters)
         except duckdb.Error as error:
             raise _damaged(self._folder, error) from error
 
     def _files(self, span: Span, before_s: float = 0.0) -> list[str]:
         """Return the files in which there may be something, by the days in their paths."""
         return [str(piece.path) for piece in self._pieces if _overlaps(piece, span, before_s)]
+
+
+def _connection() -> Any:
+    """Return a database of nothing but what is read; it does not draw bars over our output."""
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("set enable_progress_bar = false")
+    return connection
 
 
 def archives_in(folder: Folder, streams: Sequence[str] = ()) -> list[Archive]:

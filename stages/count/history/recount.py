@@ -156,16 +156,15 @@ def _add(result: Recount, line: AskedLine, stored: Stored, found: Found, span: S
     if not len(found.rows):
         return
     times_ns = _utc_ns(found.times_s, stored.batch.start_us[found.rows], stored.start_ns[found.rows])
-    labels = np.array(stored.labels(found.rows), object)
+    names, codes = stored.labels(found.rows)
     changed = [
         (at, kind_at(stored.kinds(int(found.rows[at])), float(found.known_s[at])))
         for at in np.flatnonzero(stored.changed(found.rows)).tolist()
     ]
+    names += sorted({kind.label for _, kind in changed} - set(names))
+    counts = np.array([line.options.wants(name, {}) for name in names], bool)[codes]
     for at, kind in changed:
-        labels[at] = kind.label
-    names, codes = np.unique(labels.astype(str), return_inverse=True)
-    counts = np.array([line.options.wants(str(name), {}) for name in names], bool)[codes]
-    for at, kind in changed:
+        codes[at] = names.index(kind.label)
         counts[at] = line.options.wants(kind.label, kind.attributes)
     counts &= span.holds(times_ns)
     numbers, places = np.unique(bins.numbers(times_ns[counts]), return_inverse=True)
@@ -173,7 +172,7 @@ def _add(result: Recount, line: AskedLine, stored: Stored, found: Found, span: S
     for key, count in zip(*np.unique(keys, return_counts=True), strict=True):
         rest, to_right = divmod(int(key), 2)
         place, code = divmod(rest, len(names))
-        counted = Counted(line.name, line.direction(bool(to_right)), str(names[code]), int(numbers[place]))
+        counted = Counted(line.name, line.direction(bool(to_right)), names[code], int(numbers[place]))
         result.counts[counted] += int(count)
 
 
