@@ -37,6 +37,12 @@ class FilterOptions(Options):
             return False
         return all(attributes.get(name) in values for name, values in self.where.items())
 
+    def in_words(self) -> str:
+        """Return what counts, for a person; "" when everything does."""
+        words = [] if self.labels is None else [" or ".join(sorted(self.labels))]
+        words += [f"{name} {' or '.join(sorted(values))}" for name, values in self.where.items()]
+        return " with ".join(words)
+
     def names_one_of(self, labels: Iterable[str]) -> bool:
         """Return whether one of these classes counts."""
         return self.labels is None or not self.labels.isdisjoint(labels)

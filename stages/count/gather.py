@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.frame import Frame
 from pipeline.objects import Detections, Tracks
+from stages.count.handover import Handover
 from stages.count.seen import Seen
 from stages.count.votes import Votes
 from stages.count.zones.masks import Masks
@@ -19,11 +20,15 @@ class Gatherer:
     Args:
         forget_s: an object unobserved for longer has ended.
         masks: what lies in them is not observed.
+        handover_s: see `Handover`; 0 takes each track for an object of its own.
     """
 
-    def __init__(self, forget_s: float, masks: Masks) -> None:
+    def __init__(self, forget_s: float, masks: Masks, handover_s: float = 0.0) -> None:
         self._masks = masks
         self._forget_s = forget_s
+        self._handover_s = handover_s
+        self._size = (0, 0)
+        self._handover: Handover | None = None
         self._last_s: dict[int, float] = {}  # by object, in the order of their latest observation
         self._votes: dict[int, Votes] = {}
 
@@ -31,12 +36,21 @@ class Gatherer:
         """Return the number of objects that are remembered."""
         return len(self._last_s)
 
+    def open(self, width: int, height: int) -> None:
+        """Forget all objects; pictures have another size, px."""
+        self._size = (width, height)
+        self.forget()
+
     def seen(self, frame: Frame, tracks: Tracks) -> Seen:
         """Return what is observed at this frame; rows that are merely predicted or masked are passed over."""
         time_s = frame.moment.pts_s
         rows = np.flatnonzero((tracks.detection >= 0) & ~self._masks.hide(tracks.xyxy.astype(np.float64)))
         observed = tracks[rows] if len(rows) < len(tracks) else tracks
-        ids: list[int] = observed.id.tolist()
+        tracks_seen: list[int] = observed.id.tolist()
+        xyxy, labels = observed.xyxy.astype(np.float64), observed.label.tolist()
+        ids = tracks_seen
+        if self._handover is not None:
+            ids = self._handover.update(time_s, tracks_seen, xyxy, labels)
         ended = self._ended(time_s)
         for object_id in ids:
             self._last_s.pop(object_id, None)
@@ -45,23 +59,27 @@ class Gatherer:
             frame,
             time_s,
             ids=ids,
-            tracks=list(ids),
+            tracks=list(tracks_seen),
             rows=rows.tolist(),
-            xyxy=observed.xyxy.astype(np.float64),
-            labels=observed.label.tolist(),
+            xyxy=xyxy,
+            labels=labels,
             attributes=self._vote(frame.detections, observed, ids),
             votes=self._votes,
             ended=ended,
+            continued={} if self._handover is None else self._handover.continued,
         )
 
     def nobody(self, frame: Frame) -> Seen:
         """Return what parts are told when nothing more will be seen after this frame."""
-        return Seen.of_nobody(frame, votes=self._votes)
+        continued = {} if self._handover is None else self._handover.continued
+        return Seen.of_nobody(frame, votes=self._votes, continued=continued)
 
     def forget(self) -> None:
         """Forget all objects."""
         self._last_s = {}
         self._votes = {}
+        if self._handover_s:
+            self._handover = Handover(self._handover_s, self._forget_s, self._size)
 
     def _vote(
         self, detections: Detections | None, observed: Tracks, ids: list[int]
@@ -93,4 +111,6 @@ class Gatherer:
         for object_id in ended:
             del self._last_s[object_id]
             self._votes.pop(object_id, None)
+            if self._handover is not None:
+                self._handover.drop(object_id)
         return ended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,7 @@ from stages.count.fields import Name, Seconds
 from stages.count.ground.options import GroundOptions
 from stages.count.history.options import TrajectoryOptions
 from stages.count.lines.options import LineOptions
+from stages.count.maps.part import MapsOptions
 from stages.count.routes.options import RouteOptions
 from stages.count.zones.options import MaskOptions, ZoneOptions
 
@@ -24,11 +25,16 @@ class CountOptions(Options):
         routes: from which of the lines and zones to which objects go, by name.
         masks: areas, by name, in which objects do not exist for all that is counted here.
         ground: where the ground lies in the picture: speeds in km/h, areas and distances in metres.
+        maps: heat maps and flow maps, for each interval of the clock.
         trajectories: keep where every object went, to count the past later; nothing is kept when left out.
         vanished_s: an object unseen for so long has left the picture; if it was last seen beyond a line's
             band, its crossing counts although `hold_s` has not passed.
         forget_s: an object unseen for longer is forgotten; set it to at least the time for which the
             tracker may give a lost object its id back.
+        handover_s: a new track that begins within so long where a lost one must be by then is the same object
+            and goes on under its id: what was counted stays counted. 0 for never.
+        explain: write into the run's folder why each object that came near a line was or was not counted;
+            `sightline explain RUN` shows it.
     """
 
     lines: dict[Name, LineOptions] = Field(default_factory=dict)
@@ -36,14 +42,25 @@ class CountOptions(Options):
     routes: dict[Name, RouteOptions] = Field(default_factory=dict)
     masks: dict[Name, MaskOptions] = Field(default_factory=dict)
     ground: GroundOptions | None = None
+    maps: MapsOptions | None = None
     trajectories: TrajectoryOptions | None = None
     vanished_s: Seconds = 1.0
     forget_s: Seconds = 10.0
+    handover_s: Annotated[float, Field(ge=0, le=5)] = 1.0
+    explain: bool = False
+
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Return what makes each line and zone what it is, by name; hysteresis plays no part."""
+        lines = {
+            name: line.model_dump(exclude={"band", "hold_s"}, exclude_defaults=True)
+            for name, line in self.lines.items()
+        }
+        return lines | {name: zone.place() for name, zone in self.zones.items()}
 
     @model_validator(mode="after")
     def _something_to_count(self) -> Self:
-        if not self.lines and not self.zones and self.ground is None and self.trajectories is None:
-            raise ValueError("there is nothing to count; give it lines, zones, ground or trajectories")
+        if not (self.lines or self.zones or self.ground or self.trajectories or self.maps):
+            raise ValueError("there is nothing to count; give it lines, zones, ground, trajectories or maps")
         return self
 
     @model_validator(mode="after")

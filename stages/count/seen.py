@@ -98,7 +98,7 @@ class Seen:
         votes: how often the detections of each object gave each class, by object id.
         ended: objects that were forgotten at this frame, as nothing was seen of them for `forget_s`: whoever
             keeps something by object drops it now.
-        continued: object id -> ids of the tracks that it went on from, oldest first; where there are any.
+        continued: object id -> ids of its tracks, oldest first, where it has several (see `Handover`).
         speeds: of those whose speed can be told, by object id.
         crossings: final at this frame, by the lines.
         passages: paths that met a line at this frame.

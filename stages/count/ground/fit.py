@@ -170,7 +170,7 @@ def _fitted(
     freedom = 2 * len(seen) - 8
     scale2 = (_PRIOR_FREEDOM + chi2) / (_PRIOR_FREEDOM + freedom)
     information = slopes(h).T @ slopes(h)
-    return made(h), np.linalg.inv(information) * scale2, float(np.sqrt(scale2))
+    return made(h), np.asarray(np.linalg.inv(information) * scale2, np.float64), float(np.sqrt(scale2))
 
 
 def rectangle_metres(corners: Sequence[tuple[float, float]], sides_m: tuple[float, float]) -> F64Array:

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import ConfigError
 from pipeline.plugin import Options
-from stages.count.fields import Coordinate, Name, Position, Units, check_fraction, text
-from stages.count.geometry import Anchor, F64Array
+from stages.count.fields import AnchorOption, Coordinate, Name, Position, Units, check_fraction, text
+from stages.count.geometry import F64Array
 from stages.count.ground.fit import LEAST_POINTS, MOST_POINTS, Method, fit_plane, rectangle_metres
 from stages.count.ground.lens import Lens
 from stages.count.ground.plane import Plane
@@ -162,7 +162,7 @@ class GroundOptions(PlaneOptions):
     """The ground plane, and how speeds are told from it.
 
     Attributes:
-        anchor: the point of the box that stands on the ground.
+        anchor: the point of the box that stands on the ground: its name, or its fractions of width and height.
         window_s: a speed is the mean over so many seconds of media time.
         localisation: how exactly a box's anchor is known, as a share of the box's size (the root of its
             area); standard deviation. Half a pixel is added.
@@ -174,7 +174,7 @@ class GroundOptions(PlaneOptions):
         labels: classes that the limit holds for; all when left out.
     """
 
-    anchor: Anchor = "bottom_center"
+    anchor: AnchorOption = "bottom_center"
     window_s: Annotated[float, Field(ge=0.2, le=10)] = 1.0
     localisation: Annotated[float, Field(ge=0, le=1)] = 0.08
     correlation_s: Annotated[float, Field(ge=0, le=10)] = 0.4

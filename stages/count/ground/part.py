@@ -164,15 +164,13 @@ class Ground:
         return points, fresh
 
     def _cut(self, boxes: F64Array) -> npt.NDArray[np.bool_]:
-        """Return (N,) whether the picture's border may cut a box, so that nobody knows where it stands."""
+        """Return (N,) whether the border may cut a side that the anchor hangs on: its place is not known then."""
         width, height = self._size
         near = max(2.0, _BORDER * max(width, height))
+        across, down = anchor_points(np.array([[0.0, 0.0, 1.0, 1.0]]), self._options.anchor)[0]
         left, top, right, bottom = boxes.T
-        cut = (left < near) | (right > width - near)
-        if not self._options.anchor.startswith("top"):
-            cut |= bottom > height - near
-        if not self._options.anchor.startswith("bottom"):
-            cut |= top < near
+        cut = (left < near) & (across < 1) | (right > width - near) & (across > 0)
+        cut |= (top < near) & (down < 1) | (bottom > height - near) & (down > 0)
         return np.asarray(cut)
 
     def _is_sure(self, speed: Speed) -> bool:

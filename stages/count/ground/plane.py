@@ -162,7 +162,7 @@ class Plane:
         depth = straight @ backward[2, :2] + backward[2, 2]
         slope = float(np.hypot(*backward[2, :2]))
         with np.errstate(invalid="ignore"):
-            return ~(np.abs(depth) * _TRUSTED_DEPTH > slope * np.asarray(error_px))
+            return np.asarray(~(np.abs(depth) * _TRUSTED_DEPTH > slope * np.asarray(error_px)))
 
     def area_m2(self, polygon: Sequence[tuple[float, float]]) -> float | None:
         """Return the area on the ground of a polygon given in px, None when it is not all on the ground."""

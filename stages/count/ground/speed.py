@@ -246,7 +246,7 @@ def _trust(strayed: F64Array, valid: BoolArray, number: npt.NDArray[np.int64]) -
     ordered = np.sort(np.where(valid, strayed, np.inf), axis=1)
     middle = np.take_along_axis(ordered, (number // 2)[:, None].clip(max=strayed.shape[1] - 1), axis=1)
     limit = _HUBER * middle / np.sqrt(2 * np.log(2)) + 1e-12
-    return np.minimum(1.0, limit / np.maximum(strayed, 1e-12))
+    return np.asarray(np.minimum(1.0, limit / np.maximum(strayed, 1e-12)))
 
 
 def _scale(

@@ -90,7 +90,8 @@ class LineCounters:
         self.met = []
         final = self._advance(time_s, ids, points, labels, attributes) if ids and self._watches else []
         for number, watch in enumerate(self._watches):
-            final += [Counted(number, crossing) for crossing in watch.retire(time_s)]
+            if watch.stays:
+                final += [Counted(number, crossing) for crossing in watch.retire(time_s)]
         while self._paths:
             oldest = next(iter(self._paths))
             if time_s - self._paths[oldest].last_s <= self._forget_s:
@@ -134,9 +135,9 @@ class LineCounters:
         told = set(zip(lines.tolist(), rows.tolist(), strict=True))
         row_of: dict[int, int] | None = None
         for number, watch in enumerate(self._watches):
-            if watch.followed:
+            if watch.stays:
                 row_of = row_of or {track_id: row for row, track_id in enumerate(ids)}
-                told.update((number, row_of[followed]) for followed in watch.followed if followed in row_of)
+                told.update((number, row_of[followed]) for followed in watch.stays if followed in row_of)
         final: list[Counted] = []
         for number, row in sorted(told):
             (x, y), recent = places[row], paths[row].recent

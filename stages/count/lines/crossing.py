@@ -67,6 +67,7 @@ class Verdict:
         met: how often its path met the line meanwhile.
         returns: how often it was beyond the band for less than the hold time.
         number: of the crossing that counted, 0 where none did.
+        to_right: its direction.
         attributes: what else was known of it.
     """
 
@@ -78,4 +79,5 @@ class Verdict:
     met: int = 0
     returns: int = 0
     number: int = 0
+    to_right: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)

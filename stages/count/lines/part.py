@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -13,16 +13,15 @@ from pipeline.frame import Counts, Frame, Line
 from pipeline.plugin import StageContext, StreamInfo
 from stages.count.fields import band_px
 from stages.count.geometry import Anchor, Polyline
+from stages.count.kept import KeptTotals, place_key
 from stages.count.lines.counters import Counted, LineCounters
 from stages.count.lines.crossing import Crossing
+from stages.count.lines.explain import Explainer, WatchedLine
 from stages.count.lines.options import LineOptions
+from stages.count.lines.stories import LineFacts, StoryFile
 from stages.count.lines.watch import LineWatch
 from stages.count.seen import LineCrossing, Passage, Seen
-
-logger = logging.getLogger(__name__)
-
-MAX_LABELS_NAMED = 10
-"""Most labels that a warning names."""
+from stages.count.unmatched import Unmatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +60,50 @@ class Lines:
         vanished_s: see `CountOptions`.
         forget_s: see `CountOptions`.
         context: of the stage.
+        explain: write into the run's folder why each object near a line was or was not counted.
     """
 
     def __init__(
-        self, lines: Mapping[str, LineOptions], vanished_s: float, forget_s: float, context: StageContext
+        self,
+        lines: Mapping[str, LineOptions],
+        vanished_s: float,
+        forget_s: float,
+        context: StageContext,
+        *,
+        explain: bool = False,
     ) -> None:
         self._options = lines
         self._vanished_s = vanished_s
         self._forget_s = forget_s
         self._context = context
+        self._explain = explain
+        self._stories: StoryFile | None = None
+        self._explainer: Explainer | None = None
         self._lines: list[_CountedLine] = []
         self._groups: list[_Group] = []
         self._shown: MappingProxyType[str, Line] = MappingProxyType({})
         self._counts: Counts = MappingProxyType({})
+        self._kept: KeptTotals | None = None
         self._suspended = False
-        self._unmatched: list[_CountedLine] = []  # those whose labels no track has had yet
-        self._seen_labels: set[str] = set()
+        self._unmatched = Unmatched("line", context.stream, {})
 
     def open(self, info: StreamInfo) -> None:
         """Lay the lines into the picture. What was counted in pictures of another size stays counted.
+
+        So does, of a live stream, what was counted before a restart, unless the line was edited.
 
         Raises:
             ConfigError: if a line lies outside the picture or is too short.
         """
         totals = {line.name: line.totals for line in self._lines}
+        if self._kept is None:
+            folder = self._context.folder if info.live else None
+            self._kept = KeptTotals.of(folder, self._context.stream, "lines")
+            totals = self._kept.restored({name: _key(line) for name, line in self._options.items()})
         self._lines = [self._laid(name, line, info) for name, line in self._options.items()]
         for line in self._lines:
             line.totals.update(totals.get(line.name, {}))
+        self._explainer = self._explained(info)
         anchors = dict.fromkeys(line.options.anchor for line in self._lines)
         self._groups = [self._group(anchor, info) for anchor in anchors]
         self._shown = MappingProxyType(
@@ -98,12 +114,11 @@ class Lines:
             }
         )
         self._counts = self._snapshot()
-        self._unmatched = [line for line in self._lines if line.options.labels is not None]
-        self._seen_labels = set()
+        self._unmatched = Unmatched("line", self._context.stream, self._options)
 
     def update(self, seen: Seen) -> list[Event]:
         """Count the frame's objects."""
-        self._note(seen.labels)
+        self._unmatched.note(seen.labels, seen.attributes)
         events: list[Event] = []
         if seen.suspended is None:
             for group in self._groups:
@@ -118,72 +133,79 @@ class Lines:
             for group in self._groups:
                 group.counters.suspend()
         self._suspended = seen.suspended is not None
+        if self._explainer is not None:
+            self._explainer.update(seen)
         self._show(seen.frame, bool(events))
         return events
 
     def finish(self, seen: Seen) -> list[Event]:
         """Return the crossings of objects that were last seen beyond a line's band.
 
-        Warns of each line whose `labels` none of the objects had.
+        Warns of each line whose `labels` or attributes none of the objects had.
         """
-        self._warn_of_unmatched()
+        self._unmatched.warn()
         events = [
             event for group in self._groups for event in self._counted(group, group.counters.finish(), seen)
         ]
+        if self._explainer is not None:
+            self._explainer.finish()
         if events:
             self._counts = self._snapshot()
+        if self._kept is not None:
+            self._kept.note(seen.frame.moment, self._counts)
         return events
 
     def statistics(self) -> Mapping[str, Any]:
-        """Return nothing: the totals are on the frames and in the events."""
-        return {}
+        """Return since when the totals of a live stream count; themselves they are on the frames."""
+        since = {} if self._kept is None else self._kept.since
+        return {"since": dict(since)} if since else {}
 
     def close(self) -> None:
-        """Do nothing: it holds nothing."""
+        """Write the totals that are kept."""
+        if self._kept is not None:
+            self._kept.save()
 
     def _show(self, frame: Frame, changed: bool) -> None:
         if changed:
             self._counts = self._snapshot()
         frame.counts = self._counts
         frame.lines = self._shown
-
-    def _note(self, labels: Sequence[str]) -> None:
-        """Note which labels there are, as long as a line still waits for one of its own."""
-        if not self._unmatched:
-            return
-        self._unmatched = [line for line in self._unmatched if not line.options.names_one_of(labels)]
-        for label in labels:
-            if len(self._seen_labels) <= MAX_LABELS_NAMED:  # one more, to know that there are more
-                self._seen_labels.add(label)
-
-    def _warn_of_unmatched(self) -> None:
-        unmatched, self._unmatched = self._unmatched, []
-        if not self._seen_labels:
-            return
-        seen = sorted(self._seen_labels)
-        if len(seen) > MAX_LABELS_NAMED:
-            seen[MAX_LABELS_NAMED:] = ["others"]
-        for line in unmatched:
-            logger.warning(
-                "line '%s' of stream '%s' counts only %s; the tracks seen were %s",
-                line.name,
-                self._context.stream,
-                ", ".join(sorted(line.options.labels or ())),
-                ", ".join(seen),
-            )
+        if self._kept is not None:
+            self._kept.note(frame.moment, self._counts)
 
     def _laid(self, name: str, line: LineOptions, info: StreamInfo) -> _CountedLine:
         names = line.directions
         return _CountedLine(name, line, line.laid(name, info), {names.to_right: {}, names.to_left: {}})
 
+    def _explained(self, info: StreamInfo) -> Explainer | None:
+        """Return who says why, if somebody asked and there is a folder to write it to."""
+        folder = self._context.folder
+        if not self._explain or folder is None:
+            return None
+        if self._stories is None:
+            self._stories = StoryFile(folder, self._context.stream)
+        watched = []
+        for line in self._lines:
+            options, names = line.options, line.options.directions
+            band = band_px(options.band, options.units, info)
+            facts = LineFacts(
+                line.name, (names.to_right, names.to_left), band, options.hold_s, options.in_words()
+            )
+            watched += [WatchedLine(facts, gate, options.anchor) for gate in line.gates]
+        return Explainer(watched, self._stories, self._vanished_s, self._forget_s)
+
     def _group(self, anchor: Anchor, info: StreamInfo) -> _Group:
         """Make the counters of all gates with this anchor."""
-        lines, watches = [], []
-        for line in (line for line in self._lines if line.options.anchor == anchor):
+        lines, watches, gate_number = [], [], -1
+        for line in self._lines:
             band, numbers = band_px(line.options.band, line.options.units, info), dict[int, int]()
             for gate in line.gates:
+                gate_number += 1
+                if line.options.anchor != anchor:
+                    continue
                 hold_s, wants = line.options.hold_s, line.options.wants
-                watches.append(LineWatch(gate, band, hold_s, self._vanished_s, wants, numbers))
+                tell = None if self._explainer is None else partial(self._explainer.tell, gate_number)
+                watches.append(LineWatch(gate, band, hold_s, self._vanished_s, wants, numbers, tell))
                 lines.append(line)
         return _Group(anchor, tuple(lines), LineCounters(watches, self._forget_s))
 
@@ -215,6 +237,11 @@ class Lines:
     def _snapshot(self) -> Counts:
         """Return the totals as they are now, in mappings that nobody can change."""
         return MappingProxyType({line.name: _frozen(line.totals) for line in self._lines})
+
+
+def _key(line: LineOptions) -> str:
+    """Return what makes a line's total mean what it means; hysteresis does not."""
+    return place_key(**line.model_dump(exclude={"band", "hold_s"}, exclude_defaults=True))
 
 
 def _known(crossing: Crossing, seen: Seen) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from stages.count.routes.follow import Route
@@ -55,11 +57,42 @@ class Matrix:
             "appeared_left": {gate: dict(by_label) for gate, by_label in sorted(self._left.items())},
         }
 
+    def snapshot(self) -> dict[str, ByLabel]:
+        """Return the totals as plain numbers, to be kept over a restart and given to `restore`."""
+        kept = {_name(*pair): dict(by_label) for pair, by_label in self._completed.items()}
+        kept |= {_name(*pair, "ms"): {"sum": round(1000 * s)} for pair, s in self._travel_s.items()}
+        kept |= {_name(gate, None): dict(by_label) for gate, by_label in self._entered.items()}
+        kept |= {_name(None, gate): dict(by_label) for gate, by_label in self._left.items()}
+        return kept
+
+    def restore(self, kept: Mapping[str, Mapping[str, int]]) -> None:
+        """Go on from a snapshot.
+
+        Raises:
+            ValueError: if it is none.
+        """
+        for name, totals in kept.items():
+            origin, destination, *what = json.loads(name)
+            if what:
+                self._travel_s[origin, destination] = totals["sum"] / 1000
+                continue
+            self._labels.update(totals)
+            if origin is None:
+                self._left[destination] = dict(totals)
+            elif destination is None:
+                self._entered[origin] = dict(totals)
+            else:
+                self._completed[origin, destination] = dict(totals)
+
     def _known(self, label: str) -> str:
         if label not in self._labels and len(self._labels) >= MAX_LABELS:
             return "other"
         self._labels.add(label)
         return label
+
+
+def _name(*what: str | None) -> str:
+    return json.dumps(what, ensure_ascii=False)
 
 
 def _count(by_label: ByLabel, label: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.event import Event, Producer
 from pipeline.frame import Frame
 from pipeline.plugin import StageContext, StreamInfo
+from stages.count.kept import KeptTotals, Totals, place_key
 from stages.count.routes.follow import Cause, Known, Pass, Route, RouteFollower, Side
 from stages.count.routes.matrix import Matrix
 from stages.count.routes.options import RouteOptions
@@ -53,18 +54,32 @@ class Routes:
 
     Args:
         routes: by name.
+        places: what makes each line and zone what it is, by name, JSON values and sets: the totals of a live
+            stream go on after a restart as long as those of its gates stay the same.
         context: of the stage.
     """
 
-    def __init__(self, routes: Mapping[str, RouteOptions], context: StageContext) -> None:
+    def __init__(
+        self, routes: Mapping[str, RouteOptions], places: Mapping[str, Any], context: StageContext
+    ) -> None:
         self._context = context
+        self._places = places
+        self._kept: KeptTotals | None = None
+        self._snapshot: Mapping[str, Totals] = {}
         self._routes = [_Followed(name, options) for name, options in routes.items()]
         self._suspended = False
 
-    def open(self, info: StreamInfo) -> None:  # noqa: ARG002
-        """Forget the objects; what was counted stays counted."""
+    def open(self, info: StreamInfo) -> None:
+        """Forget the objects; what was counted stays counted, of a live stream also before a restart."""
         for routes in self._routes:
             routes.follower.drop_all(Cause.END)
+        if self._kept is not None:
+            return
+        folder = self._context.folder if info.live else None
+        self._kept = KeptTotals.of(folder, self._context.stream, "routes")
+        totals = self._kept.restored({routes.name: self._key(routes.options) for routes in self._routes})
+        for routes in self._routes:
+            routes.matrix.restore(totals.get(routes.name, {}))
 
     def update(self, seen: Seen) -> list[Event]:
         """Find out who came in, and who went out."""
@@ -79,6 +94,7 @@ class Routes:
             if begins:
                 found += routes.follower.drop_all(Cause.SUSPENDED)
             events += self._told(routes, found, seen.frame)
+        self._keep(seen.frame, changed=bool(events))
         return events
 
     def finish(self, seen: Seen) -> list[Event]:
@@ -97,16 +113,36 @@ class Routes:
                     data={"route": routes.name, **routes.matrix.figures()},
                 )
             )
+        self._keep(seen.frame, changed=True)
         return events
 
     def statistics(self) -> Mapping[str, Any]:
-        """Return the matrix of each set of routes."""
-        return {routes.name: routes.matrix.figures() for routes in self._routes}
+        """Return the matrix of each set of routes, of a live stream with since when it counts."""
+        since = {} if self._kept is None else self._kept.since
+        return {
+            routes.name: {
+                **({"since": since[routes.name]} if routes.name in since else {}),
+                **routes.matrix.figures(),
+            }
+            for routes in self._routes
+        }
 
     def close(self) -> None:
         """Forget all objects."""
         for routes in self._routes:
             routes.follower.drop_all(Cause.END)
+        if self._kept is not None:
+            self._kept.save()
+
+    def _keep(self, frame: Frame, *, changed: bool) -> None:
+        if changed or not self._snapshot:
+            self._snapshot = {routes.name: routes.matrix.snapshot() for routes in self._routes}
+        if self._kept is not None:
+            self._kept.note(frame.moment, self._snapshot)
+
+    def _key(self, options: RouteOptions) -> str:
+        rules = options.model_dump(exclude={"movements"})
+        return place_key(rules=rules, places={gate: self._places.get(gate) for gate in options.gates})
 
     def _told(self, routes: _Followed, found: Iterable[Route], frame: Frame) -> list[Event]:
         events = []

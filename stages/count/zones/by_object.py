@@ -70,7 +70,9 @@ class ByObject(ABC):
         for key in self._spells.going_on():
             visitor = self._spells.visitor(key)
             assert visitor is not None  # noqa: S101 - for mypy
-            reports += self._spells.end(key, time_s, reason, self._data(visitor, time_s))
+            # It may not have been seen for a while; nobody knows what it did since.
+            last_s = min(time_s, visitor.seen_s)
+            reports += self._spells.end(key, last_s, reason, self._data(visitor, last_s))
         self._forget_all()
         return reports
 

@@ -161,7 +161,9 @@ class Loitering:
         """Return the ends of all that is going on, and forget it."""
         reports = self._given_up(inf)
         for key in self._spells.going_on():
-            reports += self._spells.end(key, time_s, reason, _stayed(self._here[key], time_s))
+            stayer = self._here[key]
+            last_s = min(time_s, stayer.visitor.seen_s)
+            reports += self._spells.end(key, last_s, reason, _stayed(stayer, last_s))
         self._here.clear()
         return reports
 

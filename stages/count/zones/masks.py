@@ -23,6 +23,10 @@ class Masks:
         self._options = options
         self._regions: list[tuple[MaskOptions, Region]] = []
 
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        return len(self._options)
+
     def open(self, info: StreamInfo) -> None:
         """Lay the masks into the picture.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import hypot
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -178,6 +178,11 @@ class ZoneOptions(AreaOptions, FilterOptions):
             for point in self.wrong_way.way if self.wrong_way else ():
                 check_fraction("point of wrong_way.way", point, self.units)
         return self
+
+    def place(self) -> dict[str, Any]:
+        """Return what makes it this zone; hysteresis and what is told play no part."""
+        kept = {*AreaOptions.model_fields, *FilterOptions.model_fields, "anchor"}
+        return self.model_dump(include=kept, exclude_defaults=True)
 
     def way(self, where: str, info: StreamInfo) -> tuple[Point, ...]:
         """Return the allowed direction in px.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -16,17 +15,14 @@ from pipeline.plugin import StageContext, StreamInfo
 from stages.count.fields import band_px
 from stages.count.geometry import Anchor
 from stages.count.ground.options import GroundOptions
+from stages.count.kept import KeptTotals, Totals, place_key
 from stages.count.seen import Seen, Visit
+from stages.count.unmatched import Unmatched
 from stages.count.zones.asked import Place
 from stages.count.zones.options import ZoneOptions
 from stages.count.zones.presence import Change, Presence, Way, Zone
 from stages.count.zones.scene import Report, Visitor
-from stages.count.zones.zone import Tracked
-
-logger = logging.getLogger(__name__)
-
-MAX_LABELS_NAMED = 10
-"""Most labels that a warning names."""
+from stages.count.zones.zone import Tracked, VisitTotals
 
 
 @dataclass(slots=True)
@@ -72,10 +68,11 @@ class Zones:
         self._visits = 0
         self._latest: Frame | None = None
         self._now_s = 0.0
+        self._kept: KeptTotals | None = None
+        self._snapshot: Mapping[str, Totals] = {}
         self._late: list[Event] = []  # made while no frame was there to take them
         self._suspended = False
-        self._unmatched: list[Tracked] = []  # those whose labels no object has had yet
-        self._seen_labels: set[str] = set()
+        self._unmatched = Unmatched("zone", context.stream, {})
 
     def open(self, info: StreamInfo) -> None:
         """Lay the zones into the picture. Totals of pictures of another size are kept, visits end.
@@ -88,6 +85,12 @@ class Zones:
         before = {zone.name: zone for zone in self._zones}
         self._anchors = list(dict.fromkeys(zone.anchor for zone in self._options.values()))
         plane = None if self._ground is None else self._ground.plane(info.width, info.height)
+        kept: Mapping[str, Totals] = {}
+        if self._kept is None:
+            folder = self._context.folder if info.live else None
+            self._kept = KeptTotals.of(folder, self._context.stream, "zones")
+            keys = {name: place_key(**options.place()) for name, options in self._options.items()}
+            kept = self._kept.restored(keys)
         zones: list[Tracked] = []
         laid: list[Zone] = []
         for name, options in self._options.items():
@@ -96,25 +99,27 @@ class Zones:
             zone = Tracked(name, Place(where, options, region, plane, info), self._vanished_s)
             if name in before:
                 zone.totals, zone.course = before[name].totals, before[name].course
+            elif name in kept:
+                zone.totals = VisitTotals.restored(kept[name])
             zones.append(zone)
             band = band_px(options.band, options.units, info)
             laid.append(Zone(region, band, options.hold_s, self._anchors.index(options.anchor)))
         self._zones, self._presence = zones, Presence(laid, self._forget_s)
         self._areas = MappingProxyType({zone.name: zone.outline for zone in zones})
-        self._unmatched = [zone for zone in zones if zone.options.labels is not None]
-        self._seen_labels = set()
+        self._unmatched = Unmatched("zone", self._context.stream, self._options)
 
     def update(self, seen: Seen) -> list[Event]:
         """Find out who came, who is gone, and what there is to tell of the others."""
         self._latest, self._now_s = seen.frame, seen.time_s
         events, self._late = self._late, []
-        self._note(seen.labels)
+        self._unmatched.note(seen.labels, seen.attributes)
         if seen.suspended is None:
             events += self._told(seen)
         elif not self._suspended:
             events += self._closed(seen, "suspended")
         self._suspended = seen.suspended is not None
         self._show(seen)
+        self._keep(seen.frame, changed=bool(seen.visits))
         return events
 
     def finish(self, seen: Seen) -> list[Event]:
@@ -122,24 +127,40 @@ class Zones:
 
         Warns of each zone whose `labels` none of the objects had.
         """
-        self._warn_of_unmatched()
+        self._unmatched.warn()
         events, self._late = [*self._late, *self._closed(seen, "end")], []
         self._latest = None
+        self._keep(seen.frame, changed=True)
         return events
 
     def statistics(self) -> Mapping[str, Any]:
-        """Return the totals of each zone."""
-        return {zone.name: zone.figures(self._now_s) for zone in self._zones}
+        """Return the totals of each zone, of a live stream with since when they count."""
+        since = {} if self._kept is None else self._kept.since
+        return {
+            zone.name: {
+                **({"since": since[zone.name]} if zone.name in since else {}),
+                **zone.figures(self._now_s),
+            }
+            for zone in self._zones
+        }
 
     def close(self) -> None:
-        """Forget all objects."""
+        """Forget all objects; write the totals that are kept."""
         self._presence.forget()
+        if self._kept is not None:
+            self._kept.save()
+
+    def _keep(self, frame: Frame, *, changed: bool) -> None:
+        if changed or not self._snapshot:
+            self._snapshot = {zone.name: zone.totals.snapshot() for zone in self._zones}
+        if self._kept is not None:
+            self._kept.note(frame.moment, self._snapshot)
 
     def _told(self, seen: Seen) -> list[Event]:
         row_of = {object_id: row for row, object_id in enumerate(seen.ids)}
         if seen.ids:
             columns = [seen.anchors(anchor) for anchor in self._anchors]
-            points = np.stack(columns, axis=1)
+            points = columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
             changes = self._presence.update(seen.time_s, seen.ids, points)
         else:
             changes = self._presence.update(seen.time_s, [], np.empty((0, len(self._anchors), 2)))
@@ -262,28 +283,3 @@ class Zones:
         else:
             notes = {zone.name: zone.note for zone in self._zones}
         frame.notes = MappingProxyType({**frame.notes, **notes} if frame.notes else notes)
-
-    def _note(self, labels: Sequence[str]) -> None:
-        """Note which labels there are, as long as a zone still waits for one of its own."""
-        if not self._unmatched:
-            return
-        self._unmatched = [zone for zone in self._unmatched if not zone.options.names_one_of(labels)]
-        for label in labels:
-            if len(self._seen_labels) <= MAX_LABELS_NAMED:  # one more, to know that there are more
-                self._seen_labels.add(label)
-
-    def _warn_of_unmatched(self) -> None:
-        seen, self._seen_labels = sorted(self._seen_labels), set()
-        unmatched, self._unmatched = self._unmatched, []
-        if not seen:
-            return
-        if len(seen) > MAX_LABELS_NAMED:
-            seen[MAX_LABELS_NAMED:] = ["others"]
-        for zone in unmatched:
-            logger.warning(
-                "zone '%s' of stream '%s' is only for %s; the tracks seen were %s",
-                zone.name,
-                self._context.stream,
-                ", ".join(sorted(zone.options.labels or ())),
-                ", ".join(seen),
-            )

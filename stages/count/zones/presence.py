@@ -96,6 +96,7 @@ class Presence:
         self._last_s = np.full(_FIRST_SLOTS, np.inf)
         columns = 1 + max((zone.anchor for zone in zones), default=0)
         self._last = np.zeros((_FIRST_SLOTS, columns, 2))
+        self._oldest_s = -np.inf  # nobody was seen last before that, as far as was looked
         self._stays: dict[int, dict[int, Stay]] = {}
         self._leaving: set[tuple[int, int]] = set()  # (object, zone): outside of it, not yet for certain
         bands = np.array([zone.band_px for zone in zones])
@@ -148,13 +149,15 @@ class Presence:
         self._stays.clear()
         self._leaving.clear()
         self._last_s[:] = np.inf
+        self._oldest_s = -np.inf
 
     def _near(self, ids: Sequence[int], before: F64Array, points: F64Array) -> tuple[I64Array, I64Array]:
         """Return rows and zones of the pairs whose path comes near the zone's bounding box."""
         low, high = np.minimum(before, points), np.maximum(before, points)
         if low.shape[1] > 1:
             low, high = low[:, self._anchor], high[:, self._anchor]
-        near: BoolArray = ((low <= self._high) & (high >= self._low)).all(axis=2)
+        near: BoolArray = (low[..., 0] <= self._high[:, 0]) & (high[..., 0] >= self._low[:, 0])
+        near &= (low[..., 1] <= self._high[:, 1]) & (high[..., 1] >= self._low[:, 1])
         if self._leaving:
             row_of = {object_id: row for row, object_id in enumerate(ids)}
             for object_id, zone in self._leaving:
@@ -171,7 +174,7 @@ class Presence:
         Around a point that is d px from the nearest edge lies a disc of that radius without an edge. If the
         discs of both ends cover the path, it meets no edge. The same holds for the band's rim.
         """
-        (was_inside, inside), (from_px, to_px) = distances(np.stack([starts, ends]), self._edges[:, zones])
+        (was_inside, inside), (from_px, to_px) = distances(np.stack([starts, ends]), self._edges[:, :, zones])
         step = ends - starts
         step_px = np.hypot(step[:, 0], step[:, 1])
         stands = step_px == 0
@@ -240,12 +243,15 @@ class Presence:
 
     def _retire(self, time_s: float) -> list[Change]:
         """Forget those unobserved for long."""
+        if time_s - self._oldest_s <= self._forget_s:
+            return []
         slots = np.flatnonzero(time_s - self._last_s > self._forget_s)
         changes = []
         for object_id in self._ids[slots].tolist():
             changes += self._gone(object_id)
             self._last_s[self._slots[object_id]] = np.inf
             self._free.append(self._slots.pop(object_id))
+        self._oldest_s = min(float(self._last_s.min()), time_s)
         return changes
 
     def _gone(self, object_id: int) -> list[Change]:
@@ -273,10 +279,9 @@ class Presence:
             slots.append(slot)
         if max(slots) >= len(self._ids):
             self._grow(max(slots) + 1)
-        where = np.array(slots, np.int64)
-        self._ids[where[new]] = np.array(ids, np.int64)[new]
-        self._first_s[where[new]] = time_s
-        return where, new
+        for row in new:
+            self._ids[slots[row]], self._first_s[slots[row]] = ids[row], time_s
+        return np.array(slots, np.int64), new
 
     def _grow(self, count: int) -> None:
         more = max(count, 2 * len(self._ids)) - len(self._ids)

@@ -125,7 +125,7 @@ class Region:
 
 
 def edge_table(regions: Sequence[Sequence[Edge]]) -> F64Array:
-    """Return what `distances` needs of the edges of R regions, (7, R, E) float64.
+    """Return what `distances` needs of the edges of R regions, (7, E, R) float64.
 
     Rows: x and y of one end, the y of the other, the way to it in x and y, how far x moves per y, and one
     over the squared length. Where a region has fewer than E edges, there are some of no length at its first
@@ -134,6 +134,7 @@ def edge_table(regions: Sequence[Sequence[Edge]]) -> F64Array:
     most = max((len(edges) for edges in regions), default=0)
     filled = [[*edges, *[edges[0][:2] * 2] * (most - len(edges))] for edges in regions]
     ax, ay, bx, by = np.moveaxis(np.array(filled, np.float64).reshape(len(regions), most, 4), -1, 0)
+    ax, ay, bx, by = ax.T, ay.T, bx.T, by.T
     dx, dy = bx - ax, by - ay
     length2 = dx * dx + dy * dy
     slope = dx / np.where(dy != 0, dy, 1.0)
@@ -145,22 +146,22 @@ def distances(points: F64Array, table: F64Array) -> tuple[BoolArray, F64Array]:
 
     Args:
         points: (..., N, 2) px.
-        table: (7, N, E) the edges that each point is asked about, see `edge_table`; or (7, 1, E), the same
+        table: (7, E, N) the edges that each point is asked about, see `edge_table`; or (7, E, 1), the same
             for all.
 
     Returns:
         (..., N) bool, and (..., N) float64 px.
     """
-    x, y = points[..., 0, None], points[..., 1, None]
+    x, y = points[..., None, :, 0], points[..., None, :, 1]
     ax, ay, by, dx, dy, slope, per_length2 = table
     px, py = x - ax, y - ay
     spans = (ay > y) != (by > y)
-    within: BoolArray = np.logical_xor.reduce(spans & (px < py * slope), axis=-1)
+    within: BoolArray = np.logical_xor.reduce(spans & (px < py * slope), axis=-2)
     along = (px * dx + py * dy) * per_length2
     np.clip(along, 0.0, 1.0, out=along)
     px -= along * dx
     py -= along * dy
-    return within, np.sqrt((px * px + py * py).min(axis=-1))
+    return within, np.sqrt((px * px + py * py).min(axis=-2))
 
 
 def _cuts(x: float, y: float, dx: float, dy: float, edge: Edge, band_px: float) -> Sequence[float]:

@@ -23,6 +23,8 @@ MOST_FOLLOWED = 200
 
 _SAME_PATH = 0.35
 """How far a place may lie beside another's path to be on it, in diagonals of the box: half a car's width."""
+_TRAIL_GOES_ON_S = 1.0
+"""Who was not seen for longer leads nobody."""
 _STEPS = 4
 """Points of a trail over which its direction is taken, as single steps tremble."""
 _APART_AGAIN = 1.2
@@ -36,8 +38,8 @@ class _Follower:
     Attributes:
         trail: (media time, x, y) of where it was, oldest first.
         close_s: since when it follows too closely, None while it does not.
-        leader: whom it followed last.
-        gap_s: the time gap to them.
+        leader: whom it followed too closely last.
+        gap_s: the time gap to them then.
         gap_m: the distance, None where it cannot be told.
         least_s: smallest gap since `close_s`.
     """
@@ -91,7 +93,7 @@ class Tailgating(ByObject):
         for visitor in scene.observed[:MOST_FOLLOWED]:
             follower = self._followers.setdefault(visitor.object_id, _Follower())
             follower.trail.append((scene.time_s, *visitor.xy))
-        trails = _Trails(self._followers)
+        trails = _Trails(self._followers, scene.time_s - _TRAIL_GOES_ON_S)
         for visitor in scene.observed[:MOST_FOLLOWED]:
             self._judge(visitor, trails, scene)
 
@@ -99,20 +101,22 @@ class Tailgating(ByObject):
         follower = self._followers[visitor.object_id]
         stands = scene.time_s - visitor.standing.since_s > 1.0
         found = None if stands else trails.leader_of(visitor, scene.time_s)
-        too_close = False
-        if found is not None:
-            leader, follower.gap_s = found
-            follower.leader, follower.gap_m = leader, self._metres(visitor.xy, trails.place(leader))
-            slack = 1.0 if follower.close_s is None else _APART_AGAIN
-            too_close = follower.gap_s < slack * self._under_s
-            if self._under_m is not None and follower.gap_m is not None:
-                too_close = too_close or follower.gap_m < slack * self._under_m
+        if found is None:
+            follower.close_s = None
+            return
+        leader, gap_s = found
+        gap_m = self._metres(visitor.xy, trails.place(leader))
+        slack = 1.0 if follower.close_s is None else _APART_AGAIN
+        too_close = gap_s < slack * self._under_s
+        if self._under_m is not None and gap_m is not None:
+            too_close = too_close or gap_m < slack * self._under_m
         if not too_close:
             follower.close_s = None
-        elif follower.close_s is None:
-            follower.close_s, follower.least_s = scene.time_s, follower.gap_s
-        else:
-            follower.least_s = min(follower.least_s, follower.gap_s)
+            return
+        if follower.close_s is None:
+            follower.close_s, follower.least_s = scene.time_s, gap_s
+        follower.leader, follower.gap_s, follower.gap_m = leader, gap_s, gap_m
+        follower.least_s = min(follower.least_s, gap_s)
 
     def _metres(self, place: Point, other: Point) -> float | None:
         if self._to_metres is None:
@@ -146,10 +150,14 @@ class Tailgating(ByObject):
 
 
 class _Trails:
-    """Where all objects of a zone were lately, as one table."""
+    """Where all objects of a zone that were seen since a moment were lately, as one table."""
 
-    def __init__(self, followers: dict[int, _Follower]) -> None:
-        self._ids = [object_id for object_id, follower in followers.items() if len(follower.trail) >= 2]
+    def __init__(self, followers: dict[int, _Follower], since_s: float) -> None:
+        self._ids = [
+            object_id
+            for object_id, follower in followers.items()
+            if len(follower.trail) >= 2 and follower.trail[-1][0] >= since_s
+        ]
         counts = [len(followers[object_id].trail) for object_id in self._ids]
         self._begins = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         rows = [row for object_id in self._ids for row in followers[object_id].trail]

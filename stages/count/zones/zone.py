@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import hypot
-from typing import Any
+from typing import Any, Self
 
 from stages.count.geometry import Point
 from stages.count.seen import Seen
@@ -19,14 +19,37 @@ from stages.count.zones.standing import Standing
 
 
 @dataclass(slots=True)
-class _Totals:
-    """What was counted since the start; kept when the picture's size changes."""
+class VisitTotals:
+    """What was counted since the start; kept when the picture's size changes.
+
+    Attributes:
+        entered: who came, by class.
+        left: who left.
+        lost: who was lost inside.
+        dwell_s: how long those who left were inside, together.
+        longest_s: the longest of it.
+    """
 
     entered: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
     dwell_s: float = 0.0
     longest_s: float = 0.0
+
+    def snapshot(self) -> dict[str, dict[str, int]]:
+        """Return them as whole numbers, to be kept over a restart and given to `restored`."""
+        dwell_ms = {"sum": round(1000 * self.dwell_s), "longest": round(1000 * self.longest_s)}
+        told = {"entered": self.entered, "left": self.left, "lost": self.lost, "dwell_ms": dwell_ms}
+        return {name: dict(values) for name, values in told.items()}
+
+    @classmethod
+    def restored(cls, kept: Mapping[str, Mapping[str, int]]) -> Self:
+        """Return what a snapshot says."""
+        counts = {name: dict(kept.get(name, {})) for name in ("entered", "left", "lost")}
+        dwell_ms = kept.get("dwell_ms", {})
+        return cls(
+            **counts, dwell_s=dwell_ms.get("sum", 0) / 1000, longest_s=dwell_ms.get("longest", 0) / 1000
+        )
 
 
 class Tracked:
@@ -53,7 +76,7 @@ class Tracked:
         self.outline: Ring = keyhole(place.region.outer, place.region.holes)
         self.visitors: dict[int, Visitor] = {}
         self.changed: list[tuple[Visitor, Change]] = []
-        self.totals = _Totals()
+        self.totals = VisitTotals()
         self.course: Course | None = None
         self.present = 0
         self.note = self._note(0.0)

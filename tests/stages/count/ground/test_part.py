@@ -282,3 +282,17 @@ def test_fractions_and_pixels_give_the_same_plane() -> None:
 def test_speeds_are_drawn_at_the_boxes() -> None:
     _, now = drive(ground(), [36, 36])
     assert now.frame.remarks == {7: "36 km/h"}
+
+
+@pytest.mark.parametrize(
+    ("anchor", "free", "cut"),
+    [
+        ("bottom_center", [100, 0, 200, 500], [100, 300, 200, HEIGHT]),
+        ("center", [100, 10, 200, 500], [100, 0, 200, 500]),
+        ("bottom_left", [1100, 300, WIDTH, 500], [0, 300, 100, 500]),
+        ([0.5, 0.9], [100, 10, 200, 500], [100, 300, 200, HEIGHT - 1]),
+    ],
+)
+def test_the_border_matters_where_the_anchor_hangs_on_it(anchor: Any, free: list, cut: list) -> None:
+    part = ground(anchor=anchor)
+    assert part._cut(np.array([free, cut], float)).tolist() == [False, True]

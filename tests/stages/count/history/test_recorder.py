@@ -185,7 +185,7 @@ def test_a_live_stream_is_on_the_disk_before_it_ends(tmp_path):
 
 
 def test_nothing_grows_with_the_objects_that_are_gone(tmp_path):
-    options = CountOptions.model_validate({"trajectories": {}})
+    options = CountOptions.model_validate({"trajectories": {}, "handover_s": 0})
     stage = CountStage(options, StageContext("cam", folder=tmp_path))
     stage.open(info_of(640, 360))
     recorder = stage._parts["trajectories"]

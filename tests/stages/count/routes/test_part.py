@@ -1,6 +1,7 @@
 """Routes of the whole stage: between lines, between zones, and what is wrong in the options."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,11 +42,15 @@ LINES = {  # a crossing whose arms are cut 100 px from its middle, (320, 180)
 GATES = {"north": "southbound", "south": "northbound", "west": "eastbound", "east": "westbound"}
 
 
-def stage(**options) -> CountStage:
+INFO = StreamInfo("cam", "file:cam", "run", WIDTH, HEIGHT)
+CONTEXT = StageContext("cam", config_hash="c0ffee")
+
+
+def stage(context: StageContext = CONTEXT, info: StreamInfo = INFO, **options) -> CountStage:
     for kind in ("lines", "zones"):
         options[kind] = {name: {"units": "px", **given} for name, given in options.get(kind, {}).items()}
-    made = CountStage(CountOptions.model_validate(options), StageContext("cam", config_hash="c0ffee"))
-    made.open(StreamInfo("cam", "file:cam", "run", WIDTH, HEIGHT))
+    made = CountStage(CountOptions.model_validate(options), context)
+    made.open(info)
     return made
 
 
@@ -198,3 +203,39 @@ def test_masked_objects_do_not_exist():
     (left,) = [event for event in hidden if event.kind == "zone.left"]
     assert left.data["reason"] == "lost"
     assert left.moment.pts_s == pytest.approx(1.5, abs=0.15)
+
+
+def test_a_live_stream_s_totals_go_on_after_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    given = {"lines": LINES, "zones": {"middle": box(320, 180)}, "routes": {"junction": {"gates": GATES}}}
+    info = StreamInfo("cam", "rtsp:cam", "run", WIDTH, HEIGHT, live=True)
+
+    def run(**changed) -> dict:
+        counter = stage(StageContext("cam", folder=tmp_path), info, **{**given, **changed})
+        drive(counter, {1: STRAIGHT, 4: PARKS}, 20)
+        counter.close()
+        return dict(counter.statistics())
+
+    first, second = run(), run()
+    for part, numbers in (
+        ("routes", ("junction", "completed", "north", "south")),
+        ("zones", ("middle", "left")),
+    ):
+        once, twice = first[part], second[part]
+        for name in numbers:
+            once, twice = once[name], twice[name]
+        assert (once, twice) == ({"car": 1}, {"car": 2})
+    assert second["routes"]["junction"]["entered_lost"] == {"south": {"car": 2}}
+    assert second["routes"]["junction"]["mean_travel_s"] == first["routes"]["junction"]["mean_travel_s"]
+    assert second["zones"]["middle"]["mean_dwell_s"] == first["zones"]["middle"]["mean_dwell_s"]
+    moved = {**LINES, "north": {**LINES["north"], "start": [260, 80]}}
+    third = run(lines=moved, zones={"middle": {**box(320, 180), "stopped": {}}})
+    assert third["routes"]["junction"]["completed"] == {"north": {"south": {"car": 1}}}
+    assert third["zones"]["middle"]["left"] == {"car": 3}, "it is the same zone, whatever is asked of it"
+    assert any("'junction' was edited and begins anew at 0" in message for message in caplog.messages)
+
+
+def test_a_recording_keeps_nothing(tmp_path: Path):
+    counter = stage(StageContext("cam", folder=tmp_path), lines=LINES, routes={"junction": {"gates": GATES}})
+    drive(counter, {1: STRAIGHT}, 20)
+    counter.close()
+    assert list(tmp_path.iterdir()) == []

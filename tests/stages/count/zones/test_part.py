@@ -210,7 +210,9 @@ def test_what_is_shown_and_counted():
 def test_it_warns_of_a_class_that_nobody_had(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         drive(zones(till={"labels": ["persn"]}), {7: THROUGH}, 2, finish=True)
-    assert caplog.messages == ["zone 'till' of stream 'cam' is only for persn; the tracks seen were person"]
+    assert caplog.messages == [
+        "zone 'till' of stream 'cam' counts only persn; the tracks seen were person; did you mean 'person'?"
+    ]
 
 
 def test_memory_ends_with_the_objects():
