@@ -82,10 +82,10 @@ def batch_crossings(gate, double hold_s, anchor, batch, others):
     cdef const uint8_t[::1] finished = batch.finished.view(uint8)
     cdef double fx = anchor[0], fy = anchor[1]
     cdef Py_ssize_t row, before, number, n = start_us.shape[0], gates = 1 + len(others)
-    cdef int came
+    cdef int goes_on
     left, doubts = empty(n, uint8), zeros(n, uint8)
     cdef uint8_t[::1] undone = left, doubtful = doubts
-    cdef Points path
+    cdef Points path, near
     cdef Findings out, trial
     cdef Gate *lines = <Gate *>malloc(gates * sizeof(Gate))
     cdef Span *spans = <Span *>malloc(gate.lengths.shape[0] * sizeof(Span))
@@ -112,15 +112,17 @@ def batch_crossings(gate, double hold_s, anchor, batch, others):
                 )
                 if undone[row]:
                     continue
+                # The widest of the gates says whether, and where, there is anything to decide.
+                if not part_near(&lines[gates > 1], &path, &near):
+                    continue
                 before = out.count
-                came = count_path(&lines[0], hold_s, &path, finished[row], row, spans, met, &out)
+                count_path(&lines[0], hold_s, &path, finished[row], row, spans, met, &out)
+                goes_on = near.time_s + near.count < path.time_s + path.count
                 for number in range(1, gates):
                     trial.count = 0
-                    came |= count_path(
-                        &lines[number], hold_s, &path, finished[row], row, spans, met, &trial
+                    count_path(
+                        &lines[number], hold_s, &near, goes_on or finished[row], row, spans, met, &trial
                     )
-                    if not came:  # nor will it come near the others: the first of them is the widest
-                        break
                     if not same_directions(&out, before, &trial):
                         doubtful[row] = 1
                         break

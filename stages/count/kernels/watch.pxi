@@ -49,7 +49,7 @@ cdef void finalise(Stay *stay, int64_t row, Findings *out) noexcept nogil:
     out.count += 1
 
 
-cdef int count_path(
+cdef void count_path(
     const Gate *gate,
     double hold_s,
     const Points *path,
@@ -59,19 +59,15 @@ cdef int count_path(
     Meeting *met,
     Findings *out,
 ) noexcept nogil:
-    """Twin of `LineWatch`: `begin`, a `step` from each point to the next, and `finish`.
-
-    Returns whether the path came into the band at all.
-    """
+    """Twin of `LineWatch`: `begin`, a `step` from each point to the next, and `finish`."""
     cdef Stay stay
-    cdef int came = 0
     cdef Py_ssize_t i, number, n, meetings, taken
     cdef double last_s, ox, oy, now_s, tx, ty, came_s, came_x, came_y
     cdef int side
     memset(&stay, 0, sizeof(stay))
     last_s, ox, oy = path.time_s[0], path.x[0], path.y[0]
     if within_of(gate, ox, oy, ox, oy, 0.0, spans):
-        stay.is_there = stay.inside = came = 1
+        stay.is_there = stay.inside = 1
         stay.until_s = stay.sight_s = last_s
     for i in range(1, path.count):
         now_s, tx, ty = path.time_s[i], path.x[i], path.y[i]
@@ -85,7 +81,6 @@ cdef int count_path(
             or (oy > gate.bottom and ty > gate.bottom)
         ):
             n = within_of(gate, ox, oy, tx, ty, hypot(tx - ox, ty - oy), spans)
-        came |= n > 0
         meetings = crossings_of(gate, ox, oy, tx, ty, met) if n else 0
         taken = 0
         for number in range(n):
@@ -131,7 +126,26 @@ cdef int count_path(
         last_s, ox, oy = now_s, tx, ty
     if finished and stay.is_there and not stay.inside:
         finalise(&stay, row, out)
-    return came
+
+
+cdef int part_near(const Gate *gate, const Points *path, Points *near) noexcept nogil:
+    """Point at the part of a path outside of which no step comes near the gate; 0 if none does."""
+    cdef Py_ssize_t i, first = -1, last = -1
+    for i in range(1, path.count):
+        if not (
+            (path.x[i - 1] < gate.left and path.x[i] < gate.left)
+            or (path.x[i - 1] > gate.right and path.x[i] > gate.right)
+            or (path.y[i - 1] < gate.top and path.y[i] < gate.top)
+            or (path.y[i - 1] > gate.bottom and path.y[i] > gate.bottom)
+        ):
+            if first < 0:
+                first = i - 1
+            last = i
+    if first < 0:
+        return 0
+    near.time_s, near.x, near.y = path.time_s + first, path.x + first, path.y + first
+    near.vanished, near.count, near.room = path.vanished + first, last - first + 1, 0
+    return 1
 
 
 cdef int same_directions(const Findings *a, Py_ssize_t from_a, const Findings *b) noexcept nogil:
