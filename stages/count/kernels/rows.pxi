@@ -82,7 +82,6 @@ def batch_crossings(gate, double hold_s, anchor, batch, others):
     cdef const uint8_t[::1] finished = batch.finished.view(uint8)
     cdef double fx = anchor[0], fy = anchor[1]
     cdef Py_ssize_t row, before, number, n = start_us.shape[0], gates = 1 + len(others)
-    cdef int goes_on
     left, doubts = empty(n, uint8), zeros(n, uint8)
     cdef uint8_t[::1] undone = left, doubtful = doubts
     cdef Points path, near
@@ -117,12 +116,11 @@ def batch_crossings(gate, double hold_s, anchor, batch, others):
                     continue
                 before = out.count
                 count_path(&lines[0], hold_s, &path, finished[row], row, spans, met, &out)
-                goes_on = near.time_s + near.count < path.time_s + path.count
+                if not finished[row]:
+                    near = path  # whether the hold time passes on the rest of it decides
                 for number in range(1, gates):
                     trial.count = 0
-                    count_path(
-                        &lines[number], hold_s, &near, goes_on or finished[row], row, spans, met, &trial
-                    )
+                    count_path(&lines[number], hold_s, &near, finished[row], row, spans, met, &trial)
                     if not same_directions(&out, before, &trial):
                         doubtful[row] = 1
                         break
