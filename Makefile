@@ -47,7 +47,7 @@ $(BIN)/python:
 
 SAY_KERNELS = $(BIN)/python -c 'from stages.track import kernels; print("tracker kernels:", kernels.describe())'
 # Compiled while sightline is installed, so a change of theirs asks for another install.
-KERNELS := hatch_build.py $(wildcard stages/track/kernels/*.pyx stages/track/kernels/*.pxi)
+KERNELS := hatch_build.py $(wildcard stages/*/kernels/*.pyx stages/*/kernels/*.pxi)
 
 $(VENV)/.base: pyproject.toml $(KERNELS) | $(BIN)/python
 	@echo "installing sightline (about 225 MB to download, 760 MB on disk)"

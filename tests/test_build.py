@@ -1,4 +1,4 @@
-"""Installing: with a C compiler the tracker's kernels come along, without one nothing fails."""
+"""Installing: with a C compiler the kernels come along, without one nothing fails."""
 
 from __future__ import annotations
 
@@ -46,12 +46,14 @@ def install(project: Path, target: Path, *options: str, **environment: str) -> s
 
 
 def kernels_in(target: Path) -> str:
-    """What the installed tracker says of its kernels, after a frame."""
+    """What the installed tracker and counter say of their kernels, after a frame; one word if they agree."""
     code = (
         "import numpy as np; from pipeline.objects import Detections\n"
         "from stages.track import kernels; from stages.track.methods import make_tracker\n"
         "make_tracker().update(Detections(np.array([[0, 0, 9, 9.0]]), np.ones(1), np.array(['car'])), 1.0)\n"
-        "print(kernels.describe())"
+        "import stages.count.history.follow; from stages.count import kernels as counter\n"
+        "both = {kernels.describe(), counter.describe().replace('Python', 'numpy', 1)}\n"
+        "print(' / '.join(sorted(both)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(target), "SIGHTLINE_PURE": ""}
     return subprocess.check_output(
@@ -88,13 +90,14 @@ def test_an_editable_install_has_them_beside_their_source_or_not_at_all(
     """Not at all: an older build must not stay at work, as it would not fit its source."""
     if compiled and not shutil.which("cc") and os.environ.get("CI") != "true":
         pytest.skip("needs a C compiler on this box")
-    folder = project / "stages/track/kernels"
-    beside = folder / f"compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
-    beside.write_bytes(b"of another day")
+    name = f"compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
+    beside = [project / room / "kernels" / name for room in ("stages/track", "stages/count")]
+    for path in beside:
+        path.write_bytes(b"of another day")
     try:
         install(project, tmp_path, "--editable", **({"CC": compiler} if compiler else {}))
-        assert beside.exists() == compiled
+        assert [path.exists() for path in beside] == [compiled, compiled]
         assert not compiled or kernels_in(project) == "compiled"
     finally:
-        for built in folder.glob("*.so"):
+        for built in project.rglob("*.so"):
             built.unlink()

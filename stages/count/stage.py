@@ -124,7 +124,9 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     if options.lines:
         parts["evidence"] = EvidencePart(options.evidence, context, lines.places)
     if options.trajectories is not None:
-        parts["trajectories"] = recorder_of(options.trajectories, options.lines, options.vanished_s, context)
+        parts["trajectories"] = recorder_of(
+            options.trajectories, options.lines, options.vanished_s, options.forget_s, context
+        )
     if options.maps:
         parts["maps"] = Maps(options.maps, options.vanished_s, context)
     return parts

@@ -19,8 +19,8 @@ _NEAR_TICK_US = 1000
 _TICKS_US = (1000, 100, 1)
 """Tried in this order where the times do not follow the tick that they seem to have."""
 
-FORMS = (0, 3, FULL)
-"""How a path may be kept, the shortest first: within 1 unit, within an eighth of a unit, exactly."""
+FORMS = (0, 3, 6, FULL)
+"""How a path may be kept, the shortest first: within 1 unit, an eighth, a 64th of a unit, exactly."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,3 +39,9 @@ class Path:
     def at(self, times_s: F64Array) -> F64Array:
         """Return the boxes at these times, (M, 4) px, interpolated; before and after: the end points'."""
         return np.stack([np.interp(times_s, self.times_s, side) for side in self.xyxy.T], axis=1)
+
+    def anchored(self, anchor: tuple[float, float]) -> F64Array:
+        """Return one point of the boxes, (K, 2) px; `anchor` is in fractions of their width and height."""
+        return np.ascontiguousarray(
+            self.xyxy[:, :2] + (self.xyxy[:, 2:] - self.xyxy[:, :2]) * np.array(anchor)
+        )

@@ -16,7 +16,7 @@ from stages.count.history.codec import FULL
 from stages.count.history.compact import bound
 from stages.count.history.files import stream_folder
 from stages.count.history.options import TrajectoryOptions, require
-from stages.count.history.row import CONTINUES, ENDED, SUSPENDED, UNSEEN, Row
+from stages.count.history.row import CONTINUES, ENDED, GIVEN_UP, STOPPED, SUSPENDED, UNSEEN, Row
 from stages.count.history.sighting import Sighting
 from stages.count.history.store import Store
 from stages.count.history.verify import Verifier, told
@@ -57,6 +57,7 @@ class Recorder:
         options: of this part.
         lines: makes the lines that are counted live, for pictures of known size.
         vanished_s: see `CountOptions`.
+        forget_s: see `CountOptions`.
         context: of the stage.
 
     Raises:
@@ -68,16 +69,17 @@ class Recorder:
         options: TrajectoryOptions,
         lines: Callable[[StreamInfo], Sequence[AskedLine]],
         vanished_s: float,
+        forget_s: float,
         context: StageContext,
     ) -> None:
         require("pyarrow")
         self._options = options
         self._lines = lines
         self._vanished_s = vanished_s
+        self._forget_s = forget_s
         self._context = context
         self._place: _Place | None = None
         self._objects: dict[int, Sighting] = {}
-        self._latest_s = 0.0
         self._flushed_s = 0.0
         self._figures = {"trajectories": 0, "exact": 0, "disagree": 0, "path_bytes": 0}
         self._lost = 0
@@ -90,7 +92,7 @@ class Recorder:
         """
         self.close()
         self._objects.clear()
-        self._latest_s = self._flushed_s = 0.0
+        self._flushed_s = 0.0
         if self._context.folder is None:
             return
         store = Store(
@@ -116,7 +118,6 @@ class Recorder:
             self._end_all(place, SUSPENDED)
         elif seen.ids:
             self._note_positions(place, seen)
-        self._latest_s = seen.time_s
         is_due = place.info.live and seen.time_s - self._flushed_s >= self._options.flush_s
         if is_due or place.writer.is_full:
             self._flushed_s = seen.time_s
@@ -129,7 +130,7 @@ class Recorder:
             self._note_crossings(seen)
             self._end_all(self._place, ENDED)
             self._place.writer.flush()
-            self._latest_s = self._flushed_s = 0.0
+            self._flushed_s = 0.0
         return []
 
     def statistics(self) -> Mapping[str, Any]:
@@ -151,6 +152,7 @@ class Recorder:
         """Write what waits; what the disk refuses is lost, and said."""
         place, self._place = self._place, None
         if place is not None:
+            self._end_all(place, STOPPED)  # after `finish` there are none
             place.writer.close()
             self._lost += place.writer.lost
 
@@ -159,12 +161,21 @@ class Recorder:
         for each in seen.crossings:
             found = self._objects.get(each.crossing.track_id)
             if found is not None:
-                found.account.live.setdefault(each.line, []).append(told(each.crossing, offset_ns))
+                crossing = each.crossing
+                found.account.live.setdefault(each.line, []).append(
+                    told(crossing.time_s, crossing.to_right, crossing.label, offset_ns)
+                )
 
     def _note_positions(self, place: _Place, seen: Seen) -> None:
         time_s, time_ns = seen.time_s, seen.frame.moment.time_ns
-        for object_id, box, label in zip(seen.ids, seen.xyxy.tolist(), seen.labels, strict=True):
+        kinds = seen.attributes or [{}] * len(seen)
+        for object_id, box, label, attributes in zip(
+            seen.ids, seen.xyxy.tolist(), seen.labels, kinds, strict=True
+        ):
             found = self._objects.get(object_id)
+            if found is not None and time_s - found.times_s[-1] > self._forget_s:
+                self._end(place, object_id, UNSEEN)  # it came back at the very frame that would have ended it
+                found = None
             if found is None:
                 began_us = round(time_s * 1e6)
                 found = Sighting(seen.frame.run, 0, began_us, _offset_ns(seen), time_ns, time_ns)
@@ -175,8 +186,8 @@ class Recorder:
                     found = self._objects[object_id] = found.next_part()
                 last_s = found.times_s[-1]
                 if time_s - last_s >= self._vanished_s:
-                    found.return_after(vanished=self._latest_s - last_s >= self._vanished_s)
-            found.add(time_s, time_ns, box, label)
+                    found.vanish()
+            found.add(time_s, time_ns, box, label, attributes)
 
     def _end_all(self, place: _Place, how: str) -> None:
         for object_id in list(self._objects):
@@ -194,9 +205,9 @@ class Recorder:
             found.must_stay(),
             place.unit_px,
             found.account,
-            found.labels,
+            found.kinds,
             found.offset_ns,
-            finished=how != SUSPENDED,
+            finished=how not in GIVEN_UP,
             continues=how == CONTINUES,
         )
         left, top, right, bottom = bound(np.concatenate([whole.xyxy, kept.path.xyxy]))
@@ -217,8 +228,9 @@ class Recorder:
             top=top,
             right=right,
             bottom=bottom,
-            label=found.labels[-1][1],
-            labels=found.changes(),
+            label=found.kinds[-1].label,
+            attributes=found.kinds[-1].attributes,
+            earlier=found.earlier(),
             seen=len(whole),
             error=ceil(kept.error * 100),
             agrees=agrees,
@@ -241,14 +253,18 @@ class Recorder:
 
 
 def recorder_of(
-    options: TrajectoryOptions, lines: Mapping[str, LineOptions], vanished_s: float, context: StageContext
+    options: TrajectoryOptions,
+    lines: Mapping[str, LineOptions],
+    vanished_s: float,
+    forget_s: float,
+    context: StageContext,
 ) -> Recorder:
     """Return a recorder beside these lines."""
 
     def laid(info: StreamInfo) -> list[AskedLine]:
-        return [AskedLine.of(name, line, vanished_s, info) for name, line in lines.items()]
+        return [AskedLine.of(name, line, info) for name, line in lines.items()]
 
-    return Recorder(options, laid, vanished_s, context)
+    return Recorder(options, laid, vanished_s, forget_s, context)
 
 
 def _offset_ns(seen: Seen) -> int:

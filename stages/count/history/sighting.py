@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
+from stages.count.history.asked import Kind
 from stages.count.history.path import BoolArray, Path
+from stages.count.history.row import Earlier
 from stages.count.history.verify import Account
 
 MOST_POSITIONS = 6000
@@ -32,7 +36,7 @@ class Sighting:
         boxes: xyxy px of each, one after the other.
         vanished: numbers of the positions before which it had vanished.
         kept: numbers of the positions that must stay points.
-        labels: classes, each with the media time from which on it was that.
+        kinds: what it was taken for, one after the other.
         account: what was counted of it.
     """
 
@@ -46,28 +50,26 @@ class Sighting:
     boxes: array[float] = field(default_factory=lambda: array("f"))
     vanished: list[int] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
-    labels: list[tuple[float, str]] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
     account: Account = field(default_factory=Account)
 
-    def add(self, time_s: float, time_ns: int, box: list[float], label: str) -> None:
+    def add(
+        self, time_s: float, time_ns: int, box: list[float], label: str, attributes: Mapping[str, str]
+    ) -> None:
         """Note a position."""
-        if not self.labels or self.labels[-1][1] != label:
-            self.labels.append((time_s, label))
+        kind = Kind(time_s, label, attributes)
+        if not self.kinds or self.kinds[-1][1:] != kind[1:]:
+            self.kinds.append(kind)
             self.kept.append(len(self.times_s))
         self.times_s.append(time_s)
         self.boxes.extend(box)
         self.end_ns = time_ns
 
-    def return_after(self, vanished: bool) -> None:
-        """Note that the next position comes after a long time without sight.
-
-        Args:
-            vanished: there was a frame in that time at which it counted as vanished.
-        """
+    def vanish(self) -> None:
+        """Note that it has been unseen for so long before its next position that it counted as vanished."""
         number = len(self.times_s)
         self.kept += [number - 1, number]
-        if vanished:
-            self.vanished.append(number)
+        self.vanished.append(number)
 
     def is_long(self, time_s: float) -> bool:
         """Whether its path should be kept before it goes on at `time_s`."""
@@ -77,7 +79,8 @@ class Sighting:
         """Return what goes on where this ends: the latest position is the next part's first."""
         after = Sighting(self.run, self.part + 1, self.began_us, self.offset_ns, self.end_ns, self.end_ns)
         after.account = self.account
-        after.add(self.times_s[-1], self.end_ns, self.boxes[-4:].tolist(), self.labels[-1][1])
+        _, label, attributes = self.kinds[-1]
+        after.add(self.times_s[-1], self.end_ns, self.boxes[-4:].tolist(), label, attributes)
         return after
 
     def path(self) -> Path:
@@ -89,10 +92,12 @@ class Sighting:
         """Return (N,) bool, True for positions that must stay points."""
         return self._marks(self.kept)
 
-    def changes(self) -> tuple[tuple[int, str], ...]:
-        """Return the classes before the latest one, each with the microsecond up to which it was that."""
-        ends = [round(since_s * 1e6) for since_s, _ in self.labels[1:]]
-        return tuple((end, label) for end, (_, label) in zip(ends, self.labels, strict=False))
+    def earlier(self) -> tuple[Earlier, ...]:
+        """Return what it was taken for before the last time."""
+        return tuple(
+            Earlier(round(after.since_s * 1e6), kind.label, kind.attributes)
+            for kind, after in pairwise(self.kinds)
+        )
 
     def _marks(self, numbers: list[int]) -> BoolArray:
         marks = np.zeros(len(self.times_s), bool)

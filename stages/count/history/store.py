@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import SinkError
 from stages.count.history.files import Piece, piece_path, pieces_of
-from stages.count.history.row import Row, schema, table_of, write_options
+from stages.count.history.row import Row, file_metadata, schema, table_of, write_options
 
 GROUP_ROWS = 16_384
 """Rows of one row group: what a reader takes at once, about 3 MB."""
@@ -92,7 +92,7 @@ class Store:
         for row in rows:
             by_day[_day(row.end_ns)].append(row)
         for day, those in sorted(by_day.items()):
-            self._add(day, [table_of(those, self._metadata)], self._next, self._next)
+            self._add(day, [table_of(those)], self._next, self._next)
             self._next += 1
         self._put_together(_day(max(row.end_ns for row in rows)))
         self._let_go(max(row.end_ns for row in rows))
@@ -124,14 +124,18 @@ class Store:
             if day < today:
                 self._merge(small)
                 continue
-            # From the newest back, as long as no piece is much larger than what has been gathered.
-            run: list[Piece] = []
-            for piece in reversed(small):
-                if run and _width(piece) > _TOGETHER * max(map(_width, run)) / 2:
-                    break
-                run.insert(0, piece)
-            if len(run) >= _TOGETHER:
+            while run := self._alike(self._small(day)):
                 self._merge(run)
+
+    @staticmethod
+    def _alike(pieces: Sequence[Piece]) -> list[Piece]:
+        """Return the newest pieces of about one size, if there are so many that they should be one."""
+        run: list[Piece] = []
+        for piece in reversed(pieces):
+            if run and _width(piece) > _TOGETHER * max(map(_width, run)) / 2:
+                break
+            run.insert(0, piece)
+        return run if len(run) >= _TOGETHER else []
 
     def _small(self, day: str) -> list[Piece]:
         return sorted(piece for piece in self._pieces if (piece.day, piece.series) == (day, self._series))
@@ -177,7 +181,7 @@ def write_table(path: Path, tables: Iterable[Any], metadata: Mapping[str, str]) 
     path.parent.mkdir(parents=True, exist_ok=True)
     part = Path(f"{path}.part")
     try:
-        with part.open("wb") as file, pq.ParquetWriter(file, schema(metadata), **write_options()) as writer:
+        with part.open("wb") as file, pq.ParquetWriter(file, schema(), **write_options()) as writer:
             waiting: list[Any] = []
             for table in tables:
                 waiting.append(table)
@@ -186,6 +190,7 @@ def write_table(path: Path, tables: Iterable[Any], metadata: Mapping[str, str]) 
                     waiting = []
             if waiting:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=GROUP_ROWS)
+            writer.add_key_value_metadata(file_metadata(metadata))
             writer.close()
             file.flush()
             os.fsync(file.fileno())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from stages.count.history.asked import AskedLine, Follower, Labels
+from stages.count.history.asked import AskedLine, Crossed, Kind, LineFollower
 from stages.count.history.compact import FORMS, Compact, compact
 from stages.count.history.path import BoolArray, Path
-from stages.count.line_counter import Crossing
 
 _MINUTE_NS = 60 * 10**9
 
@@ -18,20 +18,19 @@ class Told(NamedTuple):
     """A crossing, as far as it must be the same again.
 
     Attributes:
+        minute: in which minute of UTC it was, as bins of time begin with whole minutes.
         to_right: its direction.
         label: its class.
-        minute: in which minute of UTC it was, as bins of time begin with whole minutes.
     """
 
+    minute: int
     to_right: bool
     label: str
-    minute: int
 
 
-def told(crossing: Crossing, offset_ns: int) -> Told:
+def told(time_s: float, to_right: bool, label: str, offset_ns: int) -> Told:
     """Return what must be the same again; `offset_ns` is UTC less media time."""
-    minute = (round(crossing.time_s * 1e9) + offset_ns) // _MINUTE_NS
-    return Told(crossing.to_right, crossing.label, minute)
+    return Told((round(time_s * 1e9) + offset_ns) // _MINUTE_NS, to_right, label)
 
 
 @dataclass(slots=True)
@@ -46,7 +45,7 @@ class Account:
 
     live: dict[str, list[Told]] = field(default_factory=dict)
     again: dict[str, list[Told]] = field(default_factory=dict)
-    followers: Mapping[str, Follower] = field(default_factory=dict)
+    followers: Mapping[str, LineFollower] = field(default_factory=dict)
 
 
 class Verifier:
@@ -65,7 +64,7 @@ class Verifier:
         keep: BoolArray,
         unit_px: float,
         account: Account,
-        labels: Labels,
+        kinds: Sequence[Kind],
         offset_ns: int,
         *,
         finished: bool,
@@ -78,50 +77,66 @@ class Verifier:
             keep: see `compact`.
             unit_px: see `compact`.
             account: of the object; it is brought up to date.
-            labels: see `AskedLine.crossings`.
+            kinds: see `AskedLine.crossings`.
             offset_ns: UTC less media time.
             finished: see `AskedLine.crossings`.
             continues: the path goes on after this part: a crossing may be decided on one side only.
         """
+        is_long = continues or bool(account.followers)
         for form in FORMS:
             chosen = compact(whole, keep, unit_px, form)
-            followers = self._followers(chosen.path, account)
-            again = {name: list(numbers) for name, numbers in account.again.items()}
-            for name, follower in followers.items():
-                found = follower.follow(chosen.path, labels)
-                found += follower.finish() if finished and not continues else []
-                again.setdefault(name, []).extend(told(crossing, offset_ns) for crossing in found)
+            again = {name: list(those) for name, those in account.again.items()}
+            followers = self._followers(account) if is_long else {}
+            for line, crossed in self._counted(chosen.path, kinds, finished and not continues, followers):
+                again.setdefault(line.name, []).append(
+                    told(crossed.time_s, crossed.to_right, crossed.kind.label, offset_ns)
+                )
             if _balance(account.live, again, continues):
-                break
-        else:
-            account.live, account.again, account.followers = {}, {}, followers
-            return chosen, False
-        account.again = again
-        account.followers = followers if continues else {}
-        return chosen, True
+                account.again = again
+                account.followers = followers
+                return chosen, True
+        account.live, account.again, account.followers = {}, {}, followers
+        return chosen, False
 
-    def _followers(self, path: Path, account: Account) -> dict[str, Follower]:
-        """Return followers of the lines that this path may meet, or that know of earlier parts of it."""
+    def _counted(
+        self, path: Path, kinds: Sequence[Kind], finished: bool, followers: Mapping[str, LineFollower]
+    ) -> list[tuple[AskedLine, Crossed]]:
+        if followers:
+            return [
+                (follower.line, crossed)
+                for follower in followers.values()
+                for crossed in follower.follow(path, kinds, finished)
+            ]
         bounds = path.bounds()
-        found = {}
-        for line in self._lines:
-            earlier = account.followers.get(line.name)
-            if earlier is not None:
-                found[line.name] = earlier.copy()
-            elif line.may_be_crossed_by(bounds):
-                found[line.name] = Follower(line)
-        return found
+        return [
+            (line, crossed)
+            for line in self._lines
+            if line.may_be_crossed_within(bounds)
+            for crossed in line.crossings(path, kinds, finished)
+        ]
+
+    def _followers(self, account: Account) -> dict[str, LineFollower]:
+        """Return followers of the lines that know what came before this part."""
+        return {
+            line.name: deepcopy(account.followers[line.name])
+            if line.name in account.followers
+            else line.follower()
+            for line in self._lines
+        }
 
 
 def _balance(live: dict[str, list[Told]], again: dict[str, list[Told]], continues: bool) -> bool:
-    """Take away what stands on both sides; return False, and take nothing, if they contradict each other."""
-    left = 1 if continues else 0
+    """Take away what stands on both sides; return False, and take nothing, if they contradict each other.
+
+    In what order gates of one line tell of their crossings does not matter.
+    """
+    pairs = []
     for name in live.keys() | again.keys():
-        a, b = live.get(name, []), again.get(name, [])
-        both = min(len(a), len(b))
-        if a[:both] != b[:both] or max(len(a), len(b)) - both > left:
+        a, b = sorted(live.get(name, [])), sorted(again.get(name, []))
+        both = min(len(a), len(b)) if continues else max(len(a), len(b))
+        if a[:both] != b[:both] or max(len(a), len(b)) - both > 1:
             return False
-    for name in live.keys() & again.keys():
-        both = min(len(live[name]), len(again[name]))
-        del live[name][:both], again[name][:both]
+        pairs.append((name, a[both:], b[both:]))
+    for name, a, b in pairs:
+        live[name], again[name] = a, b
     return True
