@@ -19,10 +19,11 @@ from stages.vision.sharpness import sharpness
 
 U8Array = npt.NDArray[np.uint8]
 
-WIDTH_PX = 320
+WIDTH_PX = 400
 """Pictures are halved until they are no larger than this."""
 
 _ROWS = 36
+_MOST_PX = 70_000
 _BRIGHTEST = 99.0
 # What has been sent again may differ in the time of day that the camera writes into it.
 _NOVEL_SHARE = 0.03
@@ -30,13 +31,16 @@ _NOVEL_SHARE = 0.03
 _LONGEST_PAUSE_S = 5.0
 # Coarse brightness as it was, but structure gone: out of focus, not covered.
 _BACKDROP_KEPT = 0.85
+_FADED = 0.5
+# A picture as bright as this share of the reference would have strong edges if it was in focus.
+_LIT = 0.7
 # A view can be missed only where the picture has something to recognise it by.
 _LEAST_TOLD = 0.5
 _LEAST_BUSY = 0.3
 # A view that has moved by so much is compared with other places of the picture.
 _ELSEWHERE = 0.02
 # As much of the reference in place is the view, whatever hides the rest of it.
-_RECOGNISED = 0.35
+_RECOGNISED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,10 @@ class Measure:
         brightest = int(np.searchsorted(levels, _BRIGHTEST / 100 * levels[-1]))
         wanted = self._options.blurred is not None
         return Glance(
-            SceneView(reduced), float(brightest), sharpness(some_rows(luma)) if wanted else None, reduction
+            SceneView(reduced),
+            float(brightest),
+            sharpness(some_rows(luma)[::2]) if wanted else None,
+            reduction,
         )
 
     def dark(self, glance: Glance) -> Finding | None:
@@ -112,7 +119,8 @@ class Measure:
             sight: what it shows of the view.
         """
         agreement, shift = sight.agreement, sight.shift
-        faded = agreement.backdrop >= _BACKDROP_KEPT and agreement.gone >= 0.5
+        edgeless = glance.sharpness is None and sight.sharpness is not None and agreement.light >= _LIT
+        faded = agreement.backdrop >= _BACKDROP_KEPT and (edgeless or agreement.gone >= _FADED)
         found: dict[Problem, Finding | None] = {"blurred": self._blurred(glance, sight, faded=faded)}
         covered = None
         if self._options.covered is not None and agreement.told >= _LEAST_TOLD:
@@ -154,6 +162,7 @@ class Measure:
 
 
 def some_rows(luma: U8Array) -> U8Array:
-    """Return about 36 rows at full size, evenly spread: (N, W) uint8."""
-    step = max(luma.shape[0] // _ROWS, 1)
+    """Return some rows at full size, evenly spread: (N, W) uint8, 36 of 1080p and half as many of 4K."""
+    wanted = max(min(_ROWS, _MOST_PX // luma.shape[1]), 1)
+    step = max(luma.shape[0] // wanted, 1)
     return np.ascontiguousarray(luma[step // 2 :: step])

@@ -195,7 +195,7 @@ def read_reference(path: Path, width: int, height: int) -> Known:
         )
     luma = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8)
     if (columns, rows) == (width, height):
-        return Known(halved_luma(luma, WIDTH_PX)[0], sharpness(some_rows(luma)))
+        return Known(halved_luma(luma, WIDTH_PX)[0], sharpness(some_rows(luma)[::2]))
     return Known(_fitted(luma, width, height), None)  # another size has another focus
 
 

@@ -18,13 +18,13 @@ MOST_LOOKS = 3
 """Most lights in which a view is remembered: day, night, and one between."""
 
 # So many cells alike: nothing has moved, and nothing else needs to be asked.
-_SURELY_SAME = 0.6
+_SURELY_SAME = 0.5
 # Less than this of what a reference shows is too little to recognise it by.
 _FEWEST_CELLS = 12
 # While a reference is learned, pictures may differ by no more than this from each other.
 _STANDS_SHARE = 0.01
 # A view that is in place but looks this different is remembered in this light, too.
-_OTHER_LIGHT = 0.45
+_OTHER_LIGHT = 0.4
 _OTHER_LIGHT_S = 60.0
 _LEAST_SHARP = 0.75
 # A search for features is dear: after one without success the next waits, twice as long each time.

@@ -15,6 +15,7 @@ from stages.vision.sparse_flow import FlowView, corners
 
 U8Array = npt.NDArray[np.uint8]
 F32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
 C64Array = npt.NDArray[np.complex64]
 
 CELLS = (16, 9)
@@ -27,8 +28,11 @@ _PLAIN_LEVELS = 3.0
 # A cell that has kept less than this share of its structure, under the cell's own light, has lost it.
 _GONE_SHARE = 0.35
 _DARKEST_LIGHT = 0.2
-# Correlation from which on two cells show the same; cells of unrelated pictures seldom reach it.
+# Correlation from which on two cells show the same; and how often cells that do not reach it by chance is
+# found by moving the reference against itself by these shares of its size.
 _SAME = 0.5
+_CHANCE_SHIFTS = ((0.23, 0.0), (0.0, 0.29), (0.37, 0.41), (-0.31, 0.17), (0.5, -0.37))
+_MOST_CHANCE = 0.8
 # A cell as dark as this tells nothing: black is 16 in most video.
 _DARK_LEVELS = 30.0
 # Gradients below this many levels per px are noise.
@@ -87,10 +91,12 @@ class Agreement:
     Attributes:
         structured: cells that have structure in the reference: what can be compared.
         told: share of these that are bright enough in the picture to tell anything.
-        same: share of these that show the same, be it with the opposite sign.
+        same: share of these that show the same, be it with the opposite sign, beyond what chance would give:
+            1 for all, about 0 for another view.
         gone: share of the cells that tell something that have lost their structure; 0 when there are none.
         backdrop: correlation of coarse brightness, -1..1: near 1 also for a picture out of focus.
         busy: cells of the picture that have structure, as a share of `structured`.
+        light: mean brightness of the picture, as a share of the reference's.
     """
 
     structured: int
@@ -99,6 +105,7 @@ class Agreement:
     gone: float
     backdrop: float
     busy: float
+    light: float
 
 
 class ReferenceView:
@@ -113,7 +120,8 @@ class ReferenceView:
     def __init__(self, luma: U8Array) -> None:
         self.view = SceneView(luma)
         self.landmarks = corners(self.view, LANDMARKS)
-        self.structured: npt.NDArray[np.bool_] = self.view.structure >= _PLAIN_LEVELS
+        self.structured: BoolArray = self.view.structure >= _PLAIN_LEVELS
+        self._chance = self._same_by_chance()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -125,20 +133,19 @@ class ReferenceView:
         mine = self.view
         total = int(self.structured.sum())
         if total == 0:
-            return Agreement(0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        product = _cells(mine.relief * view.relief)
-        correlation = np.abs(product) / np.maximum(mine.structure * view.structure, 1e-3)
-        same = self.structured & (correlation >= _SAME)
+            return Agreement(0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+        same = self.structured & _alike(_cells(mine.relief * view.relief), mine.structure, view.structure)
         light = np.clip(view.brightness / np.maximum(mine.brightness, 1.0), _DARKEST_LIGHT, 1.0)
         told = self.structured & (view.brightness >= _DARK_LEVELS)
         gone = told & ~same & (view.structure < _GONE_SHARE * light * mine.structure)
         return Agreement(
             structured=total,
             told=float(told.sum()) / total,
-            same=float(same.sum()) / total,
+            same=(float(same.sum()) / total - self._chance) / (1 - self._chance),
             gone=float(gone.sum()) / max(float(told.sum()), 1.0),
             backdrop=_correlation(mine.backdrop, view.backdrop),
             busy=float((view.structure >= _PLAIN_LEVELS).sum()) / total,
+            light=float(view.brightness.mean()) / max(float(mine.brightness.mean()), 1.0),
         )
 
     def outline_shift(self, view: SceneView) -> tuple[float, float, float]:
@@ -166,6 +173,25 @@ class ReferenceView:
         height = (float(surface[y, x]) - float(surface.mean())) / spread
         right, down = x - columns if x > columns // 2 else x, y - rows if y > rows // 2 else y
         return 2.0 * right, 2.0 * down, height
+
+    def _same_by_chance(self) -> float:
+        """Return the share of structured cells that are alike where the reference lies upon itself elsewhere.
+
+        In a plain scene a cell holds a bend of brightness and little more, and many bends are alike.
+        """
+        relief, total = self.view.relief, int(self.structured.sum())
+        if total == 0:
+            return 0.0
+        alike = 0
+        for x, y in _CHANCE_SHIFTS:
+            other = np.roll(relief, (round(y * self.view.height), round(x * self.view.width)), (0, 1))
+            same = _alike(_cells(relief * other), self.view.structure, np.sqrt(_cells(other * other)))
+            alike += int((same & self.structured).sum())
+        return min(alike / (len(_CHANCE_SHIFTS) * total), _MOST_CHANCE)
+
+
+def _alike(product: F32Array, first: F32Array, second: F32Array) -> BoolArray:
+    return np.asarray(np.abs(product) >= _SAME * np.maximum(first * second, 1e-3), np.bool_)
 
 
 def _cells(picture: npt.NDArray[np.uint8] | F32Array) -> F32Array:
