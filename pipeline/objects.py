@@ -54,6 +54,8 @@ class Detections(_Table):
             then the upright box around them, cut at the picture's edges.
         outline: (N,) object, of each object the polygon (P, 2) float32 px around its mask, or None. P is 0
             where a mask is empty.
+        attributes: (N,) object, of each object a mapping of names to values ("colour" -> "red"), or None when
+            nobody told any.
 
     Raises:
         ValueError: if a column's shape does not fit, a value is not finite, a box has its corners swapped,
@@ -67,6 +69,7 @@ class Detections(_Table):
     keypoints: F32Array | None = None
     corners: F32Array | None = None
     outline: ObjectArray | None = None
+    attributes: ObjectArray | None = None
 
     def __post_init__(self) -> None:
         _set(self, "xyxy", _boxes(self.xyxy))
@@ -84,6 +87,8 @@ class Detections(_Table):
             _set(self, "corners", _points("corners", self.corners, (n, 4, 2)))
         if self.outline is not None:
             _set(self, "outline", _outlines(self.outline, n))
+        if self.attributes is not None:
+            _set(self, "attributes", _attributes(self.attributes, n))
 
     def with_embedding(self, embedding: F32Array) -> Detections:
         """Return the same detections with these appearance vectors, (N, D) float32."""
@@ -131,6 +136,7 @@ class Tracks(_Table):
         label: (N,) str, the class the track's detections voted for.
         detection: (N,) int64, row in the frame's `Detections` that the track matched, -1 for predicted.
         missed_s: (N,) float32, seconds of media time since the latest matched detection (0 when matched).
+        attributes: (N,) object, as those of `Detections`, of the detection that matched; empty for predicted.
 
     Raises:
         ValueError: if a column's shape does not fit, a box is not finite, or an id appears twice.
@@ -142,6 +148,7 @@ class Tracks(_Table):
     label: StrArray
     detection: I64Array
     missed_s: F32Array
+    attributes: ObjectArray | None = None
 
     def __post_init__(self) -> None:
         _set(self, "xyxy", _boxes(self.xyxy))
@@ -151,6 +158,8 @@ class Tracks(_Table):
         _set(self, "label", _column("label", self.label, np.str_, n))
         _set(self, "detection", _column("detection", self.detection, np.int64, n))
         _set(self, "missed_s", _column("missed_s", self.missed_s, np.float32, n))
+        if self.attributes is not None:
+            _set(self, "attributes", _attributes(self.attributes, n))
         if len(np.unique(self.id)) != n:
             raise ValueError(f"track ids must be unique within a frame, got {self.id.tolist()}")
 
@@ -161,6 +170,15 @@ class Tracks(_Table):
         none = np.empty(0, np.int64)
         zero = np.empty(0, np.float32)
         return cls(none, np.empty((0, 4), np.float32), zero, np.empty(0, np.str_), none, zero)
+
+    def with_attributes(self, detections: Detections) -> Tracks:
+        """Return the same tracks with the attributes of the detections that they matched."""
+        if detections.attributes is None:
+            return self
+        column = np.empty(len(self), np.object_)
+        for row, matched in enumerate(self.detection.tolist()):
+            column[row] = detections.attributes[matched] if matched >= 0 else {}
+        return replace(self, attributes=column)
 
     @property
     def predicted(self) -> npt.NDArray[np.bool_]:
@@ -227,6 +245,19 @@ def _outlines(values: Sequence[npt.ArrayLike] | ObjectArray, n: int) -> ObjectAr
     column = np.empty(n, dtype=np.object_)
     for row, polygon in enumerate(values):
         column[row] = _points("each outline", polygon, ("P", 2))
+    return column
+
+
+def _attributes(values: Sequence[Mapping[str, str]] | ObjectArray, n: int) -> ObjectArray:
+    if len(values) != n:
+        raise ValueError(f"attributes must have shape ({n},) like xyxy's rows, got ({len(values)},)")
+    column = np.empty(n, dtype=np.object_)
+    for row, named in enumerate(values):
+        if not isinstance(named, Mapping) or not all(
+            isinstance(name, str) and isinstance(value, str) for name, value in named.items()
+        ):
+            raise ValueError(f"each attributes must map names to texts, got {named!r}")
+        column[row] = named
     return column
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.objects import Detections, Tracks
+from pipeline.objects import Detections, ObjectArray, Tracks
 
 MAX_OUTLINE_POINTS = 50_000
 """Of one message: more of them are left out, so that the header stays within its bounds."""
@@ -22,6 +22,9 @@ Box = Annotated[list[Number], Field(min_length=4, max_length=4)]
 Point = Annotated[list[Number], Field(min_length=2, max_length=2)]
 WholePoint = Annotated[list[Pixel], Field(min_length=2, max_length=2)]
 Keypoint = Annotated[list[Number], Field(min_length=3, max_length=3)]
+
+
+Attributes = Annotated[dict[Label, Label], Field(max_length=64)]
 
 
 class Fields(BaseModel):
@@ -39,6 +42,7 @@ class TrackColumns(Fields):
     label: list[Label]
     detection: list[Int64]
     missed_s: list[Number]
+    attributes: list[Attributes] | None = None
 
 
 class DetectionColumns(Fields):
@@ -50,9 +54,10 @@ class DetectionColumns(Fields):
     keypoints: list[list[Keypoint]] | None = None
     corners: list[Annotated[list[Point], Field(min_length=4, max_length=4)]] | None = None
     outline: list[list[WholePoint]] | None = None
+    attributes: list[Attributes] | None = None
 
 
-def track_columns(tracks: Tracks) -> dict[str, list[Any]]:
+def track_columns(tracks: Tracks) -> dict[str, list[Any] | None]:
     """Return the tracks as plain lists, rounded to 0.01 px."""
     return {
         "id": tracks.id.tolist(),
@@ -61,6 +66,7 @@ def track_columns(tracks: Tracks) -> dict[str, list[Any]]:
         "label": tracks.label.tolist(),
         "detection": tracks.detection.tolist(),
         "missed_s": _rounded(tracks.missed_s, 4),
+        "attributes": _plain(tracks.attributes),
     }
 
 
@@ -77,13 +83,15 @@ def detection_columns(detections: Detections) -> dict[str, list[Any] | None]:
         "keypoints": None if keypoints is None else _rounded(keypoints, 2),
         "corners": None if corners is None else _rounded(corners, 2),
         "outline": None if outline is None else [np.rint(one).astype(int).tolist() for one in outline],
+        "attributes": _plain(detections.attributes),
     }
 
 
-def read_tracks(columns: Mapping[str, list[Any]]) -> Tracks:
+def read_tracks(columns: Mapping[str, list[Any] | None]) -> Tracks:
     """Return checked columns as a table. Raises ValueError if they do not belong together."""
     boxes = np.asarray(columns["xyxy"], np.float32).reshape(-1, 4)
-    return Tracks(**{name: np.asarray(column) for name, column in columns.items()} | {"xyxy": boxes})
+    arrays = {name: np.asarray(columns[name]) for name in ("id", "score", "label", "detection", "missed_s")}
+    return Tracks(**arrays, xyxy=boxes, attributes=_objects(columns["attributes"]))
 
 
 def read_detections(columns: Mapping[str, list[Any] | None]) -> Detections:
@@ -102,7 +110,20 @@ def read_detections(columns: Mapping[str, list[Any] | None]) -> Detections:
         keypoints=None if keypoints is None else _points(keypoints, 3),
         corners=None if corners is None else np.asarray(corners, np.float32).reshape(-1, 4, 2),
         outline=outlines,
+        attributes=_objects(columns["attributes"]),
     )
+
+
+def _plain(attributes: ObjectArray | None) -> list[dict[str, str]] | None:
+    return None if attributes is None else [dict(named) for named in attributes]
+
+
+def _objects(attributes: list[Any] | None) -> ObjectArray | None:
+    if attributes is None:
+        return None
+    column = np.empty(len(attributes), np.object_)
+    column[:] = attributes
+    return column
 
 
 def _points(rows: list[Any], sides: int) -> npt.NDArray[np.float32]:

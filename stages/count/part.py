@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from pipeline.event import Event
-from pipeline.frame import Frame
 from pipeline.plugin import StreamInfo
 from stages.count.seen import Seen
 
@@ -24,10 +23,11 @@ class Part(Protocol):
     def update(self, seen: Seen) -> list[Event]:
         """Take one frame; called for every frame, also without objects. Returns the events it made."""
 
-    def finish(self, frame: Frame) -> list[Event]:
+    def finish(self, seen: Seen) -> list[Event]:
         """Return what is certain because nothing more will be seen of the objects; forget them.
 
-        Called at the stream's end, and where media time begins anew; `frame` is the last one before.
+        Called at the stream's end, and where media time begins anew. `seen` is of the last frame before
+        and has no objects; what becomes certain by the end (crossings, visits) is in it for later parts.
         """
 
     def statistics(self) -> Mapping[str, Any]:

@@ -11,7 +11,11 @@ import numpy.typing as npt
 
 from pipeline.frame import Frame
 from stages.count.geometry import Anchor, F64Array, anchor_points
-from stages.count.line_counter import Crossing
+from stages.count.lines.crossing import Crossing
+from stages.count.votes import Votes
+
+VoteTable = Mapping[int, Votes]
+"""What the detections of each object say of it, by object id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,12 @@ class Seen:
         rows: (N,) row of each in `frame.tracks`.
         xyxy: (N, 4) float64 px.
         labels: (N,) classes.
+        attributes: (N,) what else is known of each, such as its colour, by the votes of all its detections so
+            far; None where nobody tells any.
+        votes: how often the detections of each object gave each class, by object id.
         ended: objects that were forgotten at this frame, as nothing was seen of them for `forget_s`: whoever
             keeps something by object drops it now.
-        continued: object id -> ids of the tracks that it went on from, oldest first; where there are any.
+        continued: object id -> ids of its tracks, oldest first, where it has several (see `Handover`).
         speeds: of those whose speed can be told, by object id.
         crossings: final at this frame, by the lines.
         passages: paths that met a line at this frame.
@@ -105,6 +112,8 @@ class Seen:
     rows: list[int]
     xyxy: F64Array
     labels: list[str]
+    attributes: list[Mapping[str, str]] | None = None
+    votes: VoteTable = field(default_factory=dict)
     ended: list[int] = field(default_factory=list)
     continued: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     speeds: Mapping[int, Speed] = field(default_factory=dict)
@@ -115,6 +124,16 @@ class Seen:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @classmethod
+    def of_nobody(cls, frame: Frame, **known: Any) -> Seen:
+        """Return what parts are told when nothing more will be seen after this frame.
+
+        Args:
+            frame: the last one.
+            **known: further fields: what is known of the objects that were there.
+        """
+        return cls(frame, frame.moment.pts_s, [], [], [], np.empty((0, 4)), [], **known)
 
     @property
     def suspended(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, floor, hypot
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from stages.draw.paint import (
 )
 from stages.draw.place import Point, Rect, Segment, place
 
+_ARROWS_AT = (1 / 3, 2 / 3)  # share of the line's length: to the right, to the left
 _HEAD = 0.35  # length of an arrow's head, share of the arrow
 
 
@@ -31,16 +33,30 @@ class CountingLine(NamedTuple):
 
     Attributes:
         name: written at its start.
-        start: (x, y) px.
-        end: (x, y) px.
+        points: (x, y) px of its start, of its bends if it has any, and of its end.
         directions: the names of "to the right" and "to the left" for a person who stands at the start and
-            looks to the end. May be empty.
+            walks to the end. May be empty.
     """
 
     name: str
-    start: Point
-    end: Point
+    points: tuple[Point, ...]
     directions: tuple[str, ...]
+
+    @property
+    def parts(self) -> list[Segment]:
+        """Its straight parts."""
+        return list(pairwise(self.points))
+
+    def part_at(self, share: float) -> tuple[Segment, float]:
+        """Return the straight part at this share of its length, and the share of that part."""
+        lengths = [hypot(bx - ax, by - ay) for (ax, ay), (bx, by) in self.parts]
+        left = share * sum(lengths)
+        last = len(lengths) - 1
+        for number, (part, length) in enumerate(zip(self.parts, lengths, strict=True)):
+            if left <= length or number == last:
+                return part, min(1.0, left / max(length, 1e-9))
+            left -= length
+        raise ValueError("a line has at least two points")
 
 
 class Tag(NamedTuple):
@@ -73,9 +89,10 @@ def lay_out(
         style: sizes.
         keep_free: where no tag may be.
     """
-    segments = [(line.start, line.end) for line in lines]
+    segments = [part for line in lines for part in line.parts]
+    ends = [point for line in lines for point in (line.points[0], line.points[-1])]
     arrows = [_arrows(line, picture, style) for line in lines]
-    taken = [*keep_free, *(_around([end], 2 * style.stroke + 1) for ends in segments for end in ends)]
+    taken = [*keep_free, *(_around([end], 2 * style.stroke + 1) for end in ends)]
     taken += [_around(_outline(arrow), style.stroke + 1) for pair in arrows for arrow in pair]
     tags: list[Tag] = []
 
@@ -87,21 +104,21 @@ def lay_out(
         taken.append(rect)
         tags.append(Tag(shown, rect, colour))
 
-    for (_, start, end, directions), pair in zip(lines, arrows, strict=True):
-        sides = ((start, end), (end, start))
-        for direction, arrow, side in zip(directions, pair, sides, strict=False):
-            add(direction, arrow, WHITE, side)
-    for name, start, end, _ in lines:
-        add(name, (end, start), AMBER)
+    for line, pair in zip(lines, arrows, strict=True):
+        for number, (direction, arrow) in enumerate(zip(line.directions, pair, strict=False)):
+            (start, end), _ = line.part_at(_ARROWS_AT[number])
+            add(direction, arrow, WHITE, (end, start) if number else (start, end))
+    for line in lines:
+        add(line.name, (line.points[1], line.points[0]), AMBER)
     return Layout(tuple(arrow for pair in arrows for arrow in pair), tuple(tags))
 
 
 def draw_lines(canvas: U8Array, lines: Sequence[CountingLine], layout: Layout, style: Style) -> None:
     """Draw counting lines with their arrows and tags onto `canvas`, (H, W, 3) uint8 BGR."""
-    for _, start, end, _ in lines:
+    for line in lines:
         for colour, extra in ((BLACK, 2), (AMBER, 0)):
-            draw_path(canvas, (start, end), colour, style.stroke + extra)
-        for point in (start, end):
+            draw_path(canvas, line.points, colour, style.stroke + extra)
+        for point in (line.points[0], line.points[-1]):
             cv2.circle(canvas, _whole(point), 2 * style.stroke, AMBER, cv2.FILLED, cv2.LINE_AA)
     for foot, tip in layout.arrows:
         for colour, extra in ((BLACK, 2), (AMBER, 0)):
@@ -116,11 +133,11 @@ def _arrows(line: CountingLine, picture: tuple[int, int], style: Style) -> list[
 
     They start at different places along the line, so that their tags keep apart also at the border.
     """
-    _, (ax, ay), (bx, by), directions = line
-    length = max(hypot(bx - ax, by - ay), 1e-9)
     reach = 2.6 * style.cap
     arrows = []
-    for side, share in list(zip((1, -1), (1 / 3, 2 / 3), strict=True))[: len(directions)]:
+    for side, at in list(zip((1, -1), _ARROWS_AT, strict=True))[: len(line.directions)]:
+        ((ax, ay), (bx, by)), share = line.part_at(at)
+        length = max(hypot(bx - ax, by - ay), 1e-9)
         x, y = ax + share * (bx - ax), ay + share * (by - ay)
         dx, dy = -(by - ay) / length * side * reach, (bx - ax) / length * side * reach
         x += _shift(x, x + dx, picture[0], style.stroke)

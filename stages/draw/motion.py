@@ -19,6 +19,7 @@ _STROKE_S = 0.2
 _SLOWEST = 0.01
 _MOST_STROKES = 2000
 _DIRECTIONS = 12
+_LONGEST_NOTE = 60  # characters
 _SHIFT = 3  # OpenCV's fixed point: coordinates in eighths of a pixel
 
 
@@ -48,14 +49,25 @@ def draw_motion(canvas: U8Array, field: MotionField, style: Style) -> None:
             cv2.circle(canvas, (x, y), radius, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
 
-def draw_areas(canvas: U8Array, areas: Mapping[str, Area], style: Style) -> None:
-    """Outline each area, with its name above its topmost corner; coordinates are px of the canvas."""
+def draw_areas(canvas: U8Array, areas: Mapping[str, Area], notes: Mapping[str, str], style: Style) -> None:
+    """Outline each area, with its name above its topmost corner, and the note on it, if any, below that.
+
+    Args:
+        canvas: (H, W, 3) uint8 BGR, painted in place.
+        areas: px of the canvas, by name.
+        notes: by name.
+        style: sizes.
+    """
     thin = max(1, style.stroke - 1)
     for polygon in areas.values():
         draw_path(canvas, [*polygon, polygon[0]], AMBER, thin)
     for name, polygon in areas.items():
         top = min(polygon, key=lambda corner: (corner[1], corner[0]))
         draw_tag(canvas, shortened(name), top, AMBER, style)
+        if name in notes:
+            draw_tag(
+                canvas, shortened(notes[name], _LONGEST_NOTE), (top[0], top[1] + style.row), AMBER, style
+            )
 
 
 def _colour(direction: int) -> Bgr:

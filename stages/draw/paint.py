@@ -164,10 +164,10 @@ def panel_rect(height: int, rows: Sequence[tuple[str, str, int]], style: Style) 
     )
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, longest: int = _LONGEST_NAME) -> str:
     """Return printable text that leaves room for others."""
     shown = _printable(text)
-    return shown if len(shown) <= _LONGEST_NAME else shown[: _LONGEST_NAME - 2] + ".."
+    return shown if len(shown) <= longest else shown[: longest - 2] + ".."
 
 
 def _table(

@@ -45,7 +45,8 @@ class DrawOptions(Options):
         lines: show the counting lines, with the names of their directions.
         counts: show the totals in the top left corner.
         motion: show the optical flow, if a stage before measured it.
-        areas: outline zones, and places that a stage before found worth a look.
+        areas: outline zones, and places that a stage before found worth a look, with what there is to say of
+            them.
     """
 
     boxes: bool = True
@@ -74,6 +75,7 @@ class FrameOverlay:
         counts: the totals.
         motion: the optical flow.
         areas: zones and the like.
+        notes: what to write beside them.
         lay_out: finds places for the lines' tags; remembers them, as lines seldom change.
     """
 
@@ -85,6 +87,7 @@ class FrameOverlay:
     counts: Counts
     motion: MotionField | None
     areas: Mapping[str, Area]
+    notes: Mapping[str, str]
     lay_out: Callable[[tuple[CountingLine, ...], tuple[int, int], Style, tuple[Rect, ...]], Layout]
 
     def paint(self, canvas: U8Array) -> None:
@@ -93,7 +96,7 @@ class FrameOverlay:
         if self.options.motion and self.motion is not None:
             draw_motion(canvas, self.motion, style)
         if self.options.areas:
-            draw_areas(canvas, self.areas, style)
+            draw_areas(canvas, self.areas, self.notes, style)
         for track_id, trail in self.trails.items():
             draw_trail(canvas, [(x, y) for _, x, y in trail], colour_of(track_id), style)
         if self.objects is not None:
@@ -127,8 +130,8 @@ class FrameOverlay:
     def _paint_lines(self, canvas: U8Array, style: Style) -> None:
         height, width = canvas.shape[:2]
         lines = tuple(
-            CountingLine(name, start, end, tuple(self.counts.get(name, ())))
-            for name, (start, end) in self.lines.items()
+            CountingLine(name, points, tuple(self.counts.get(name, ())))
+            for name, points in self.lines.items()
         )
         # Room for four digits from the start: a tag beside the panel does not move when numbers grow.
         rows = [(line, direction, 9999) for line, direction, _ in self._rows()]
@@ -179,6 +182,7 @@ class DrawStage(Stage):
             counts=frame.counts or {},
             motion=frame.motion,
             areas=frame.areas or {},
+            notes=frame.notes or {},
             lay_out=self._lay_out,
         )
 

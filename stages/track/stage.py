@@ -127,7 +127,7 @@ class TrackStage(Stage):
                     frame.tracks = Tracks.empty()
                     return
                 self._tracker = make_tracker(self.options.method, **self._settings(detections))
-            frame.tracks = self._track(self._tracker, frame, detections, camera)
+            frame.tracks = self._track(self._tracker, frame, detections, camera).with_attributes(detections)
         except ValueError as error:
             raise SourceError(f"picture {frame.sequence}: {error}") from error
 

@@ -148,3 +148,26 @@ def test_columns_known_to_be_right_are_taken_as_they_are() -> None:
     assert taken.embedding is None
     with pytest.raises(FrozenInstanceError):
         taken.score = checked.score  # type: ignore[misc]
+
+
+def test_attributes_go_with_their_row_and_from_detections_to_tracks() -> None:
+    seen = detections(attributes=[{"colour": "red"}, {}, {"colour": "blue", "kind": "van"}])
+    assert seen[[2]].attributes.tolist() == [{"colour": "blue", "kind": "van"}]
+    tracks = Tracks(
+        np.array([5, 6]),
+        np.zeros((2, 4)),
+        np.ones(2),
+        np.array(["car", "car"]),
+        np.array([2, -1]),
+        np.zeros(2),
+    )
+    assert tracks.with_attributes(detections()) is tracks
+    handed_on = tracks.with_attributes(seen)
+    assert handed_on.attributes.tolist() == [{"colour": "blue", "kind": "van"}, {}]
+    assert handed_on[handed_on.predicted].attributes.tolist() == [{}]
+
+
+@pytest.mark.parametrize("told", [[{}], [{}, {}, {"colour": 3}], [{}, {}, "red"]])
+def test_attributes_that_are_none_are_refused(told) -> None:
+    with pytest.raises(ValueError, match="attributes must"):
+        detections(attributes=told)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -131,6 +132,7 @@ def make_detections(rows: int = 3) -> Detections:
         keypoints=random.uniform(0, 1, (rows, 17, 3)) * [1e3, 1e3, 1],
         corners=random.uniform(-9, 1e3, (rows, 4, 2)),
         outline=[random.integers(0, 2000, (9 * row, 2)) for row in range(rows)],  # type: ignore[arg-type]
+        attributes=[{"colour": "red"} if row else {} for row in range(rows)],  # type: ignore[arg-type]
     )
 
 
@@ -151,6 +153,21 @@ def test_detections_travel_with_poses_turned_boxes_and_outlines(rows: int) -> No
     assert found.outline is not None
     assert sent.outline is not None
     assert [one.tolist() for one in found.outline] == [one.tolist() for one in sent.outline]
+    assert found.attributes is not None
+    assert found.attributes.tolist() == [{}, {"colour": "red"}, {"colour": "red"}][:rows]
+
+
+def test_attributes_travel_with_the_tracks() -> None:
+    told = replace(make_tracks(2), attributes=[{"colour": "blue"}, {}])
+    found = decode(encode(FrameMessage.of(make_frame(tracks=told), JPEG, quality=80, bus=BUS, n=0)))
+    assert isinstance(found, FrameMessage)
+    assert found.tracks is not None
+    assert found.tracks.attributes is not None
+    assert found.tracks.attributes.tolist() == [{"colour": "blue"}, {}]
+    bare = decode(encode(FrameMessage.of(make_frame(tracks=make_tracks(2)), JPEG, quality=80, bus=BUS, n=0)))
+    assert isinstance(bare, FrameMessage)
+    assert bare.tracks is not None
+    assert bare.tracks.attributes is None
 
 
 def test_what_a_detector_does_not_give_is_nil() -> None:
@@ -159,7 +176,7 @@ def test_what_a_detector_does_not_give_is_nil() -> None:
     columns = msgpack.unpackb(encode(message)[1])["detections"]
     assert columns == {
         "xyxy": [[1.0, 2.0, 3.0, 4.0]], "score": [0.5], "label": ["car"],
-        "keypoints": None, "corners": None, "outline": None,
+        "keypoints": None, "corners": None, "outline": None, "attributes": None,
     }  # fmt: skip
 
 
@@ -196,6 +213,8 @@ def test_a_crowd_of_outlines_does_not_burst_the_header() -> None:
         ({"outline": [[[1.5, 2.5]]]}, "detections.outline"),
         ({"outline": []}, "outline must have shape"),
         ({"label": ["x" * 300]}, "detections.label"),
+        ({"attributes": [{"colour": 3}]}, "detections.attributes"),
+        ({"attributes": []}, "attributes must have shape"),
     ],
 )
 def test_detections_that_are_wrong_are_refused(columns: dict[str, Any], reason: str) -> None:

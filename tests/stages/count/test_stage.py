@@ -280,8 +280,8 @@ def test_the_border_belongs_to_the_picture():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "lines"),
-        ({"lines": {}}, "at least 1"),
+        ({}, "nothing to count; give it lines"),
+        ({"lines": {}}, "nothing to count; give it lines"),
         ({"lines": {"": GATE}}, "at least 1 character"),
         ({"lines": {"gate": {"start": [0, 0]}}}, "end"),
         ({"lines": {"gate": GATE | {"end": [0, 0.5]}}}, r"two different points, got \(0, 0\.5\) twice"),

@@ -45,7 +45,7 @@ short = st.tuples(shares, shares, st.floats(-0.02, 0.02), st.floats(-0.02, 0.02)
 def counting_lines(draw: st.DrawFn, size: tuple[int, int]) -> CountingLine:
     ax, ay, bx, by = draw(st.one_of(diagonal, vertical, horizontal, short))
     (width, height), words = size, draw(st.tuples(names, names, names))
-    return CountingLine(words[0], (ax * width, ay * height), (bx * width, by * height), words[1:])
+    return CountingLine(words[0], ((ax * width, ay * height), (bx * width, by * height)), words[1:])
 
 
 @settings(max_examples=100, deadline=None)
@@ -63,7 +63,7 @@ def test_tags_of_lines_are_in_the_picture_and_hide_nothing(data, size, with_pane
     for rect in rects:
         for x, y in (point for arrow in layout.arrows for point in arrow):
             assert not (rect.left <= x < rect.right and rect.top <= y < rect.bottom), "on an arrow's end"
-        for x, y in (point for line in lines for point in (line.start, line.end)):
+        for x, y in (point for line in lines for point in line.points):
             assert not (rect.left <= x < rect.right and rect.top <= y < rect.bottom), "on a line's end"
     assert lay_out(lines, size, style, keep_free) == layout
 
@@ -71,8 +71,8 @@ def test_tags_of_lines_are_in_the_picture_and_hide_nothing(data, size, with_pane
 @settings(max_examples=100, deadline=None)
 @given(st.data(), st.sampled_from(SIZES))
 def test_arrows_are_in_the_picture_and_lead_to_their_side(data, size):
-    line = data.draw(counting_lines(size).filter(lambda line: line.start != line.end))
-    (ax, ay), (bx, by) = line.start, line.end
+    line = data.draw(counting_lines(size).filter(lambda line: line.points[0] != line.points[1]))
+    (ax, ay), (bx, by) = line.points
     arrows = lay_out([line], size, Style.of(canvas(size))).arrows
     for sign, (foot, tip) in zip((1, -1), arrows, strict=True):
         assert all(0 <= x < size[0] and 0 <= y < size[1] for x, y in (foot, tip))
@@ -90,7 +90,7 @@ def test_arrows_are_in_the_picture_and_lead_to_their_side(data, size):
 def test_with_room_around_a_direction_is_written_on_the_side_it_leads_to(centre, angle, reach, size):
     x, y = centre[0] * size[0], centre[1] * size[1]
     dx, dy = np.cos(angle) * reach * min(size), np.sin(angle) * reach * min(size)
-    line = CountingLine("gate", (x - dx, y - dy), (x + dx, y + dy), ("in", "out"))
+    line = CountingLine("gate", ((x - dx, y - dy), (x + dx, y + dy)), ("in", "out"))
     layout = lay_out([line], size, Style.of(canvas(size)))
     for sign, tag, (_, tip) in zip((1, -1), layout.tags, layout.arrows, strict=False):
         left, top, right, bottom = tag.rect
@@ -109,9 +109,9 @@ def test_with_room_around_a_direction_is_written_on_the_side_it_leads_to(centre,
     ],
 )
 def test_an_arrow_shows_which_direction_leads_where(start, end, right, left):
-    plain = drawn(CountingLine("gate", start, end, ()))
-    right_only = drawn(CountingLine("gate", start, end, ("in",)))
-    both = drawn(CountingLine("gate", start, end, ("in", "out")))
+    plain = drawn(CountingLine("gate", (start, end), ()))
+    right_only = drawn(CountingLine("gate", (start, end), ("in",)))
+    both = drawn(CountingLine("gate", (start, end), ("in", "out")))
     assert not plain[right[1], right[0]]
     assert right_only[right[1], right[0]]
     assert not right_only[left[1], left[0]]
@@ -119,7 +119,7 @@ def test_an_arrow_shows_which_direction_leads_where(start, end, right, left):
 
 
 def test_what_is_painted_lies_where_the_layout_says():
-    line = CountingLine("pavement", (64, 360), (64, 300), ("right", "left"))  # from the demo
+    line = CountingLine("pavement", ((64, 360), (64, 300)), ("right", "left"))  # from the demo
     without = drawn(line._replace(name="", directions=("", "")))
     extra = drawn(line) & ~without
     for tag in lay_out([line], (640, 360), Style.of(canvas((640, 360)))).tags:
@@ -131,7 +131,7 @@ def test_what_is_painted_lies_where_the_layout_says():
 
 @pytest.mark.parametrize("size", [(1, 1), (64, 48), (7, 300)])
 def test_pictures_without_room_are_no_error(size):
-    line = CountingLine("northbound", (0, 0), size, ("in", "out"))
+    line = CountingLine("northbound", ((0, 0), size), ("in", "out"))
     assert drawn(line, size).any()
 
 
@@ -160,3 +160,14 @@ def test_lines_are_not_hidden_where_there_is_room_beside_them():
     left_of = (line[1], line[0])
     assert place((20, 10), (40, 30), (100, 100), dots, [line], line).left == 23
     assert place((20, 10), (40, 30), (100, 100), dots, [line], left_of).left == 48
+
+
+def test_a_line_with_bends_is_drawn_along_them_with_arrows_across_its_parts():
+    line = CountingLine("road", ((100, 100), (300, 100), (300, 300)), ("in", "out"))
+    painted = drawn(line)
+    assert painted[100, 110:200:10].all()
+    assert painted[210:290:10, 300].all()
+    assert not painted[190:210, 190:210].any(), "nothing on the straight way from end to end"
+    (right, left) = lay_out([line], (640, 360), Style.of(canvas((640, 360)))).arrows
+    assert right[0][1] < right[1][1], "across the first part to its right: down"
+    assert left[0][0] < left[1][0], "across the second part to its left: to the right of the picture"

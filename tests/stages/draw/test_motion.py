@@ -26,6 +26,15 @@ def test_what_stands_has_no_stroke() -> None:
     assert not changed(frame(motion=field())).any()
 
 
+def test_what_there_is_to_say_of_an_area_is_written_below_its_name() -> None:
+    plain, noted = (
+        changed(frame(areas=AREAS, notes=notes)) for notes in (None, {"entrance": "3 waiting, 41 s"})
+    )
+    assert noted.sum() > plain.sum()
+    assert not (plain & ~noted).any()
+    assert (changed(frame(areas=AREAS, notes={"elsewhere": "unknown"})) == plain).all()
+
+
 def test_areas_are_outlined_and_named() -> None:
     mask = changed(frame(areas=AREAS))
     assert mask[338:342, 400:600].any(axis=0).mean() > 0.9

@@ -1,0 +1,1 @@
+"""Counting lines: their options, and the part of the stage `count` that watches them."""
