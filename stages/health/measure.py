@@ -124,7 +124,10 @@ class Measure:
         found: dict[Problem, Finding | None] = {"blurred": self._blurred(glance, sight, faded=faded)}
         covered = None
         if self._options.covered is not None and agreement.told >= _LEAST_TOLD:
-            share = 0.0 if faded else agreement.gone
+            share = agreement.gone
+            if agreement.same < _RECOGNISED:  # nothing of it, and nothing else instead
+                share = max(share, 1.0 - agreement.busy)
+            share = 0.0 if faded else share
             covered = Finding(share >= self._options.covered, round(share, 3), self._options.covered)
         limit = self._options.moved
         if shift is not None and shift.share >= _ELSEWHERE:

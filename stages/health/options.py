@@ -38,7 +38,7 @@ class HealthOptions(Options):
     moved: Annotated[float, Field(ge=0.01, lt=1)] | None = 0.02
     after_s: Seconds = 10.0
     clear_s: Seconds = 5.0
-    every_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+    every_s: Annotated[float, Field(ge=0.1, le=60)] = 2.0
     learn_s: Annotated[float, Field(ge=1, le=3600)] = 20.0
     reference: Path | None = None
     suspend: frozenset[Problem] = frozenset({"moved", "covered", "dark", "frozen"})

@@ -20,9 +20,9 @@ MOST_LOOKS = 3
 # So many cells alike: nothing has moved, and nothing else needs to be asked.
 _SURELY_SAME = 0.5
 # Less than this of what a reference shows is too little to recognise it by.
-_FEWEST_CELLS = 12
+_FEWEST_CELLS = 10
 # While a reference is learned, pictures may differ by no more than this from each other.
-_STANDS_SHARE = 0.01
+_STANDS_SHARE = 0.015
 # A view that is in place but looks this different is remembered in this light, too.
 _OTHER_LIGHT = 0.4
 _OTHER_LIGHT_S = 60.0
@@ -162,7 +162,7 @@ class Learner:
         self._pictures: list[U8Array] = []
         self._sharpness: list[float] = []
         self._first: ReferenceView | None = None
-        self._next_s = 0.0
+        self._start_s = self._next_s = 0.0
 
     def update(self, view: SceneView, sharpness: float | None, time_s: float) -> Known | None:
         """Take a picture; return the view when it is known.
@@ -178,10 +178,12 @@ class Learner:
             if not is_recognisable(first):
                 return None
             self._first = first
+            self._start_s = time_s
         self._pictures.append(view.luma)
         if sharpness is not None:
             self._sharpness.append(sharpness)
-        self._next_s = time_s + self._step_s
+        # Counted from the first one: looks that do not fall on these times delay the end by one look at most.
+        self._next_s = self._start_s + len(self._pictures) * self._step_s
         if len(self._pictures) < SAMPLES:
             return None
         luma = np.median(np.stack(self._pictures), axis=0).astype(np.uint8)

@@ -24,7 +24,7 @@ LANDMARKS = 80
 """About how many corners of a reference are looked for."""
 
 # Structure of a cell: how far it deviates from coarse brightness. What is below this is plain, or noise.
-_PLAIN_LEVELS = 3.0
+_PLAIN_LEVELS = 2.5
 # A cell that has kept less than this share of its structure, under the cell's own light, has lost it.
 _GONE_SHARE = 0.35
 _DARKEST_LIGHT = 0.2
