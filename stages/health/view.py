@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.vision.same_view import Agreement, ReferenceView, SceneView
-from stages.vision.view_shift import Shift, in_place, locate
+from stages.vision.view_shift import Shift, in_place, locate, search, undone
 
 U8Array = npt.NDArray[np.uint8]
 
@@ -27,7 +27,9 @@ _STANDS_SHARE = 0.015
 _OTHER_LIGHT = 0.4
 _OTHER_LIGHT_S = 60.0
 _LEAST_SHARP = 0.75
-# A search for features is dear: after one without success the next waits, twice as long each time.
+# As much of the reference, where it was found before: it is still there.
+_STILL_THERE = 0.3
+# A search for features is dear: after each the next one waits, twice as long after one without success.
 _SEARCH_S = 5.0
 _LONGEST_SEARCH_S = 80.0
 
@@ -74,6 +76,7 @@ class View:
         self.changed = False
         self._views = [ReferenceView(light.luma) for light in known]
         self._latest = 0
+        self._elsewhere: Shift | None = None
         self._next_search_s: float | None = None
         self._search_s = _SEARCH_S
         self._learner = Learner(_OTHER_LIGHT_S)
@@ -97,17 +100,11 @@ class View:
                     best, self._latest = found, index
         normal = self.known[self._latest].sharpness
         if best.same >= _SURELY_SAME:
-            self._found()
-            return Sight(best, self._from_first(in_place(self.shape)), normal)
-        search = self._next_search_s is None or time_s >= self._next_search_s
-        shift = locate(self._views[self._latest], view, thoroughly=search)
-        if shift is not None:
-            self._found()
-            return Sight(best, self._from_first(shift), normal)
-        if search:
-            self._next_search_s = time_s + self._search_s
-            self._search_s = min(2 * self._search_s, _LONGEST_SEARCH_S)
-        return Sight(best, None, normal)
+            shift: Shift | None = in_place(self.shape)
+        else:
+            reference = self._views[self._latest]
+            shift = locate(reference, view) or self._searched(reference, view, time_s)
+        return Sight(best, None if shift is None else self._from_first(shift), normal)
 
     def learn(self, sight: Sight, view: SceneView, sharpness: float | None, time_s: float) -> None:
         """Take a picture in which all is well; remember its light if it is a new one.
@@ -135,8 +132,19 @@ class View:
         self._latest = len(self.known) - 1
         self.changed = True
 
-    def _found(self) -> None:
-        self._next_search_s, self._search_s = None, _SEARCH_S
+    def _searched(self, reference: ReferenceView, view: SceneView, time_s: float) -> Shift | None:
+        if self._elsewhere is not None:
+            if reference.agreement(undone(view, self._elsewhere)).same >= _STILL_THERE:
+                return self._elsewhere
+            self._elsewhere = None
+        if self._next_search_s is not None and time_s < self._next_search_s:
+            return None
+        self._elsewhere = search(reference, view)
+        if self._elsewhere is not None:
+            self._search_s = _SEARCH_S
+        self._next_search_s = time_s + self._search_s
+        self._search_s = min(2 * self._search_s, _LONGEST_SEARCH_S)
+        return self._elsewhere
 
     def _from_first(self, shift: Shift) -> Shift:
         offset = self.known[self._latest].offset_share
@@ -201,5 +209,5 @@ def is_recognisable(reference: ReferenceView) -> bool:
 def _stands(reference: ReferenceView, view: SceneView) -> bool:
     if reference.agreement(view).same >= _SURELY_SAME:
         return True
-    shift = locate(reference, view, thoroughly=False)
+    shift = locate(reference, view)
     return shift is not None and shift.share <= _STANDS_SHARE
