@@ -29,8 +29,9 @@ _BRIGHTEST = 99.0
 _NOVEL_SHARE = 0.03
 # After a pause of so long nobody knows what was sent meanwhile.
 _LONGEST_PAUSE_S = 5.0
-# Coarse brightness as it was, but structure gone: out of focus, not covered.
+# Coarse brightness as it was, and a little structure, but most of it gone: out of focus, not covered.
 _BACKDROP_KEPT = 0.85
+_KEPT = 0.1
 _FADED = 0.5
 # A picture as bright as this share of the reference would have strong edges if it was in focus.
 _LIT = 0.7
@@ -120,7 +121,8 @@ class Measure:
         """
         agreement, shift = sight.agreement, sight.shift
         edgeless = glance.sharpness is None and sight.sharpness is not None and agreement.light >= _LIT
-        faded = agreement.backdrop >= _BACKDROP_KEPT and (edgeless or agreement.gone >= _FADED)
+        kept = agreement.backdrop >= _BACKDROP_KEPT and agreement.same >= _KEPT
+        faded = kept and (edgeless or agreement.gone >= _FADED)
         found: dict[Problem, Finding | None] = {"blurred": self._blurred(glance, sight, faded=faded)}
         covered = None
         if self._options.covered is not None and agreement.told >= _LEAST_TOLD:
