@@ -124,7 +124,7 @@ class HealthStage(Stage):
         glance = self._measure.glance(luma)
         findings["dark"] = dark = self._measure.dark(glance)
         if dark is not None and dark.bad:
-            findings.update(moved=None, covered=None, blurred=None)
+            findings.update({"moved": None, "covered": None, "blurred": None})
         elif self._view is None:
             self._learn(glance, time_s)
         else:

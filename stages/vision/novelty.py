@@ -71,6 +71,6 @@ class Novelty:
 
 def _changed(first: U8Array, second: U8Array) -> npt.NDArray[np.bool_]:
     """Return (N * W / 64,) whether a pixel differs in each segment of the rows."""
-    differs = cv2.compare(cv2.absdiff(first, second), _LEVELS, cv2.CMP_GT)
-    words = np.asarray(differs, np.uint8).view(np.uint64)
+    _, differs = cv2.threshold(cv2.absdiff(first, second), _LEVELS, 1, cv2.THRESH_BINARY)
+    words = np.ascontiguousarray(differs, np.uint8).view(np.uint64)
     return np.asarray((words.reshape(-1, _SEGMENT_PX // _WORD_BYTES) != 0).any(axis=1), np.bool_)

@@ -162,10 +162,9 @@ class ReferenceView:
         """
         cross = view.outlines * np.conj(self.view.outlines)
         size = np.abs(cross)
-        cross = cross / np.maximum(size, max(_FLOOR * float(size.max()), 1e-9))
-        surface = np.asarray(scipy.fft.ifft2(cross).real, np.float32)
-        sharp = surface
-        surface = cv2.blur(surface, (3, 3), borderType=cv2.BORDER_REFLECT)
+        white: C64Array = cross / np.maximum(size, np.float32(max(_FLOOR * float(size.max()), 1e-9)))
+        sharp = np.asarray(scipy.fft.ifft2(white).real, np.float32)
+        surface = np.asarray(cv2.blur(sharp, (3, 3), borderType=cv2.BORDER_REFLECT), np.float32)
         spread = float(surface.std())
         if spread <= 1e-9:
             return 0.0, 0.0, 0.0
@@ -197,7 +196,7 @@ class ReferenceView:
 
 
 def _vertex(values: F32Array) -> float:
-    """Return where between -0.5 and 0.5 a parabola through three values, the middle one highest, has its top."""
+    """Return where within -0.5..0.5 a parabola through three values has its top; the middle is highest."""
     before, middle, after = values.tolist()
     bend = before - 2 * middle + after
     return 0.0 if bend >= 0 else min(max((before - after) / (2 * bend), -0.5), 0.5)

@@ -66,7 +66,7 @@ def locate(reference: ReferenceView, view: SceneView) -> Shift | None:
 
 def search(reference: ReferenceView, view: SceneView) -> Shift | None:
     """Find a view wherever it is, turned and zoomed, by its features (SIFT, Lowe, 2004); 30 to 40 ms."""
-    finder = cv2.SIFT_create(_FEATURES)
+    finder = cv2.SIFT.create(_FEATURES)
     before, old = finder.detectAndCompute(reference.view.luma, None)
     after, new = finder.detectAndCompute(view.luma, None)
     if old is None or new is None or min(len(old), len(new)) < _FEWEST_MATCHES:

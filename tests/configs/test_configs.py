@@ -9,7 +9,12 @@ from pipeline.config import load_config
 from pipeline.config.builtin import find_config, shipped_configs
 
 NAMES = ("camera", "crowd", "demo", "folder", "follow", "left", "objects", "people", "traffic", "webcam")
-STAGES = {"crowd": ["draw"], "follow": ["count", "draw"], "left": ["draw"]}
+STAGES = {
+    "camera": ["motion", "track", "count", "draw"],
+    "crowd": ["draw"],
+    "follow": ["count", "draw"],
+    "left": ["draw"],
+}
 SINKS = {
     "camera": ["events", "counts"],
     "crowd": ["events", "video"],
