@@ -162,7 +162,8 @@ class ReferenceView:
         """
         cross = view.outlines * np.conj(self.view.outlines)
         size = np.abs(cross)
-        white: C64Array = cross / np.maximum(size, np.float32(max(_FLOOR * float(size.max()), 1e-9)))
+        floor = np.float32(max(_FLOOR * float(size.max()), 1e-9))
+        white = np.asarray(cross / np.maximum(size, floor), np.complex64)
         sharp = np.asarray(scipy.fft.ifft2(white).real, np.float32)
         surface = np.asarray(cv2.blur(sharp, (3, 3), borderType=cv2.BORDER_REFLECT), np.float32)
         spread = float(surface.std())
