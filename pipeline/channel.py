@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -37,10 +37,11 @@ class Channel(Generic[Item]):
 
     Attributes:
         policy: what happens when the channel is full; may be changed while nothing waits.
+        capacity_items: how many items may wait; likewise.
 
     Args:
         policy: the first one.
-        capacity_items: how many items may wait.
+        capacity_items: the first bound.
         capacity_bytes: how many bytes may wait.
         weigh: bytes of an item.
         on_drop: called as `on_drop(dropped, following)` for each item that "latest" drops, before the
@@ -62,7 +63,7 @@ class Channel(Generic[Item]):
         if capacity_items < 1 or capacity_bytes < 1:
             raise ValueError(f"a channel needs room, got {capacity_items} items, {capacity_bytes} bytes")
         self.policy: Policy = policy
-        self._capacity_items = capacity_items
+        self.capacity_items = capacity_items
         self._capacity_bytes = capacity_bytes
         self._weigh = weigh
         self._on_drop = on_drop
@@ -77,20 +78,29 @@ class Channel(Generic[Item]):
 
     def put(self, item: Item) -> bool:
         """Hand over an item; waits for room under policy "every". False: the channel is closed."""
-        size = self._weigh(item)
+        return self.put_all((item,)) == 1
+
+    def put_all(self, items: Sequence[Item]) -> int:
+        """Hand over several items one after the other, as `put` does, but wake the consumer once.
+
+        Returns how many were taken: all, or fewer when the channel was closed.
+        """
         with self._changed:
-            while not self._closed and not self._has_room(size):
-                if self.policy == "latest":
-                    self._drop_oldest(item)
-                else:
-                    self._producer_waits = True
-                    self._changed.notify_all()
-                    self._changed.wait()
-            self._producer_waits = False
-            if self._closed:
-                return False
-            self._append(item, size)
-            return True
+            for place, item in enumerate(items):
+                size = self._weigh(item)
+                while not self._closed and not self._has_room(size):
+                    if self.policy == "latest":
+                        self._drop_oldest(item)
+                    else:
+                        self._producer_waits = True
+                        self._changed.notify_all()
+                        self._changed.wait()
+                self._producer_waits = False
+                if self._closed:
+                    return place
+                self._append(item, size)
+            self._tell()
+            return len(items)
 
     def put_beyond(self, item: Item, most: int) -> bool:
         """Hand over an item without waiting and without regard to the capacity, if fewer than `most` wait.
@@ -102,6 +112,7 @@ class Channel(Generic[Item]):
             if self._closed or len(self._items) >= most:
                 return False
             self._append(item, size)
+            self._tell()
             return True
 
     def take(
@@ -158,13 +169,15 @@ class Channel(Generic[Item]):
         self._bytes += size
         self._put += 1
         self._most_waiting = max(self._most_waiting, len(self._items))
+
+    def _tell(self) -> None:
         if len(self._items) >= self._wanted:  # to wake a thread costs more than most of what it does
             self._changed.notify_all()
 
     def _has_room(self, size: int) -> bool:
         if not self._items:
             return True
-        return len(self._items) < self._capacity_items and self._bytes + size <= self._capacity_bytes
+        return len(self._items) < self.capacity_items and self._bytes + size <= self._capacity_bytes
 
     def _catch_up(self, most: int) -> None:
         """Under "latest", drop all but the newest for a consumer that has been behind for a while."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pipeline.ages import Ages
 from pipeline.blame import blaming
-from pipeline.captured import Captured, Outgoing
+from pipeline.captured import Captured, Outgoing, lot_of
 from pipeline.channel import Channel
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import FrameLost, FramesLost, SightlineError, StageError
@@ -20,10 +20,8 @@ from pipeline.losses import Losses
 from pipeline.plugin import Stage, StreamInfo
 from pipeline.stopwatch import Stopwatch
 
-_RECORDED = 4
-"""So many pictures of a recording are taken at once: waking a thread for each costs 50 us of CPU."""
 _PATIENCE_S = 0.05
-"""But a source that is slower than this is not waited for."""
+"""A recording whose pictures come slower than this is not waited for."""
 NamedStage = tuple[str, Stage]
 """A stage with the name it has in the configuration."""
 
@@ -82,20 +80,11 @@ class Compute:
             SightlineError: of the stage that failed; frames that it had are in the ledger.
         """
         self._open(info)
-        most = self._batch * -(-_RECORDED // self._batch) if full else self._batch
+        most = lot_of(info, self._batch) if full else self._batch
         patience_s = _PATIENCE_S if full else None  # a camera's thread sleeps until there is a picture
         while taken := self._frames.take(most, fill=full, patience_s=patience_s, whole=self._batch):
-            left = len(taken)
-            try:
-                for infos, batch in _batches(taken, self._batch):
-                    if not batch[0].fits(self._info):
-                        self._finish()
-                        self._open(infos)
-                    left -= len(batch)
-                    if not self._pass([item.frame for item in batch]):
-                        return
-            finally:
-                self._books.ledger.drop("compute", "stream failed", left)
+            if not self._pass(taken):
+                return
         missing = joined(self._losses.at_the_end(), self.trailing_gap)
         if self._last is not None and missing:
             self._output.put(self._gap_event(self._last, missing, "end"))
@@ -117,16 +106,37 @@ class Compute:
         self._info = info
         self._output.put(info)
 
-    def _pass(self, batch: list[Frame]) -> bool:
-        self._note_ages("capture", batch)
-        done = self._process(batch)
-        self._note_ages("compute", done)
-        for index, frame in enumerate(done):
-            self._last = frame
-            if not self._output.put(frame):
-                self._books.ledger.drop("compute", "stream failed", len(done) - index)
-                return False
-        return True
+    def _pass(self, taken: list[Captured]) -> bool:
+        """Process what was taken and hand it over at once, waking the output once; False: it is closed."""
+        left = len(taken)
+        done: list[Frame] = []
+        try:
+            for info, batch in _batches(taken, self._batch):
+                if not batch[0].fits(self._info):
+                    if not self._deliver(done):
+                        return False
+                    done = []
+                    self._finish()
+                    self._open(info)
+                left -= len(batch)
+                frames = [item.frame for item in batch]
+                self._note_ages("capture", frames)
+                processed = self._process(frames)
+                self._note_ages("compute", processed)
+                done += processed
+        except BaseException:
+            self._deliver(done)
+            raise
+        finally:
+            self._books.ledger.drop("compute", "stream failed", left)
+        return self._deliver(done)
+
+    def _deliver(self, done: list[Frame]) -> bool:
+        if done:
+            self._last = done[-1]
+        taken = self._output.put_all(done)
+        self._books.ledger.drop("compute", "stream failed", len(done) - taken)
+        return taken == len(done)
 
     def _process(self, batch: list[Frame]) -> list[Frame]:
         """Lead the frames through the stages; return those that no stage has lost."""

@@ -96,6 +96,7 @@ class Frame:
         motion: how what is seen moves, set by a stage of optical flow; None where it was not measured.
         areas: zones and places worth a look, by name, so that a drawing stage can show them.
         notes: what there is to say of an area, by its name ("3 waiting, 41 s"), to be drawn beside it.
+        remarks: what there is to say of a track, by its id ("52 km/h"), to be drawn at its box.
         suspended: why places in this picture cannot be trusted ("moved", "covered"), set by a stage that
             watches the camera's health; lines and zones pause meanwhile. None when all is well.
         events: what became known at this frame.
@@ -118,6 +119,7 @@ class Frame:
     motion: MotionField | None = None
     areas: Mapping[str, Area] | None = None
     notes: Mapping[str, str] | None = None
+    remarks: Mapping[int, str] | None = None
     suspended: str | None = None
     events: list[Event] = field(default_factory=list)
     overlay: Overlay | None = None

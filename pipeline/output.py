@@ -64,13 +64,14 @@ class Output:
             SightlineError: of the sink that failed; the frame that it had is in the ledger.
         """
         while taken := self._items.take():
-            match taken[0]:
-                case Frame() as frame:
-                    self._deliver(frame)
-                case Event() as event:
-                    self._announce(event)
-                case StreamInfo() as info:
-                    self._begin(info)
+            for item in taken:
+                match item:
+                    case Frame() as frame:
+                        self._deliver(frame)
+                    case Event() as event:
+                        self._announce(event)
+                    case StreamInfo() as info:
+                        self._begin(info)
 
     def close(self) -> list[SightlineError]:
         """Close the stream in every sink that knows it; return what fails."""

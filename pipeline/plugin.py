@@ -169,6 +169,16 @@ class Stage:
         self.options = options
         self.context = context
 
+    @classmethod
+    def known_labels(cls, options: Any) -> frozenset[str] | None:  # noqa: ARG003
+        """Return the classes that its detections may have, None where only running it can tell."""
+        return None
+
+    @classmethod
+    def asked_labels(cls, options: Any) -> Mapping[tuple[str, ...], frozenset[str]]:  # noqa: ARG003
+        """Return the classes that its options ask for, by the path of the option that does."""
+        return {}
+
     def open(self, info: StreamInfo) -> None:
         """Prepare for pictures of this size; called before the first frame, and again when the size changes.
 

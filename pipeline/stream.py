@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.ages import Ages
 from pipeline.blame import blaming, one_line
 from pipeline.bus import Bus
-from pipeline.captured import Captured, Outgoing
+from pipeline.captured import Captured, Outgoing, lot_of
 from pipeline.channel import Channel
 from pipeline.compute import Compute, NamedStage
 from pipeline.condition import SourceState
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 _CHANNEL_BYTES = 64 << 20
 """Most bytes that may wait in one channel: about twenty 1080p pictures, or five of 4K."""
 _SPARE_FRAMES = 4
-"""Frames that may wait beyond one batch: enough to ride out jitter, few enough to stay fresh."""
+"""Live frames that may wait beyond one batch: enough to ride out jitter, few enough to stay fresh."""
 _EVENT_BYTES = 1 << 10
 _MOST_NOTICES = 256
 _NEWS = {
@@ -121,7 +121,7 @@ class Stream:
             tell=self._source_is,
             options=config.keeper,
         )
-        batch = max((stage.batch for _, stage in self._stages), default=1)
+        batch = self._batch = max((stage.batch for _, stage in self._stages), default=1)
         self._to_compute: Channel[Captured] = Channel(
             config.policy or "every",
             capacity_items=batch + _SPARE_FRAMES,
@@ -278,6 +278,9 @@ class Stream:
         if not self._opened.done():
             # Only an open source knows whether it is a camera or a recording on a server.
             self._to_compute.policy = self.config.policy or ("latest" if info.live else "every")
+            if not info.live:  # one lot is filled while another is worked on
+                lot = lot_of(info, self._batch)
+                self._to_compute.capacity_items, self._to_output.capacity_items = 2 * lot, lot
             self._opened.set_result(info)
 
     def _accept(self, info: StreamInfo, item: Frame | Gap) -> bool:

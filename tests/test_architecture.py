@@ -30,7 +30,9 @@ GROUND_FLOOR = {
 LIBRARY = "stages.vision"
 """Picture algorithms; every room of `stages` may import them, they import only `pipeline.picture`."""
 HEAVY = {
+    "duckdb",
     "openvino",
+    "pyarrow",
     "torch",
     "torchvision",
     "ultralytics",

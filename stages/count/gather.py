@@ -11,6 +11,7 @@ from pipeline.objects import Detections, Tracks
 from stages.count.handover import Handover
 from stages.count.seen import Seen
 from stages.count.votes import Votes
+from stages.count.zones.masks import Masks
 
 
 class Gatherer:
@@ -18,10 +19,12 @@ class Gatherer:
 
     Args:
         forget_s: an object unobserved for longer has ended.
+        masks: what lies in them is not observed.
         handover_s: see `Handover`; 0 takes each track for an object of its own.
     """
 
-    def __init__(self, forget_s: float, handover_s: float = 0.0) -> None:
+    def __init__(self, forget_s: float, masks: Masks, handover_s: float = 0.0) -> None:
+        self._masks = masks
         self._forget_s = forget_s
         self._handover_s = handover_s
         self._size = (0, 0)
@@ -39,9 +42,9 @@ class Gatherer:
         self.forget()
 
     def seen(self, frame: Frame, tracks: Tracks) -> Seen:
-        """Return what is observed at this frame; rows that are merely predicted are passed over."""
+        """Return what is observed at this frame; rows that are merely predicted or masked are passed over."""
         time_s = frame.moment.pts_s
-        rows = np.flatnonzero(tracks.detection >= 0)
+        rows = np.flatnonzero((tracks.detection >= 0) & ~self._masks.hide(tracks.xyxy.astype(np.float64)))
         observed = tracks[rows] if len(rows) < len(tracks) else tracks
         tracks_seen: list[int] = observed.id.tolist()
         xyxy, labels = observed.xyxy.astype(np.float64), observed.label.tolist()

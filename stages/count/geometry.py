@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import hypot, sqrt
+from math import hypot, inf, sqrt
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -79,16 +79,22 @@ class Polyline:
     to the right, or comes onto it from there. Both end points belong to the line, and a bend belongs to it
     once: a path exactly through it crosses the line once.
 
+    Attributes:
+        points: (x, y) px of its start, its bends and its end.
+        parts: its straight parts, each (start, end).
+
     Raises:
         ValueError: if it has fewer than two points, the same point twice in a row, or touches itself.
     """
 
     points: tuple[Point, ...]
+    parts: tuple[tuple[Point, Point], ...] = field(init=False, repr=False, compare=False)
     _outward: tuple[Point, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.points) < 2:
             raise ValueError(f"a line needs at least two points, got {len(self.points)}")
+        object.__setattr__(self, "parts", tuple(pairwise(self.points)))
         for a, b in self.parts:
             if a == b:
                 raise ValueError(f"a line needs two different points, got {a} twice in a row")
@@ -104,11 +110,6 @@ class Polyline:
     def end(self) -> Point:
         """The last point."""
         return self.points[-1]
-
-    @property
-    def parts(self) -> list[tuple[Point, Point]]:
-        """Its straight parts, each (start, end)."""
-        return list(pairwise(self.points))
 
     def sides(self, points: F64Array) -> npt.NDArray[np.int64]:
         """Return the side, +1 (right) or -1 (left), for points (N, 2) px."""
@@ -172,6 +173,9 @@ class Polyline:
         Returns:
             (from, to), shares of the path 0..1, in order and apart from each other.
         """
+        if len(self.parts) == 1:
+            span = _within(self.parts[0], origin, target, radius_px)
+            return [] if span is None else [span]
         found = [_within(part, origin, target, radius_px) for part in self.parts]
         return joined([span for span in found if span is not None])
 
@@ -215,22 +219,20 @@ def _within(
     if step == 0:
         return (0.0, 1.0) if sqrt(_squared_distance(part, origin)) <= radius_px else None
     # In coordinates along the part and to the right of it: the rectangle beside it, then the two round ends.
-    spans = []
+    low, high = inf, -inf
     along = _clipped(x * dx + y * dy, ux * dx + uy * dy, 0.0, length)
     aside = _clipped(y * dx - x * dy, uy * dx - ux * dy, -radius_px, radius_px)
     if along is not None and aside is not None:
-        spans.append((max(along[0], aside[0]), min(along[1], aside[1])))
+        start, end = max(along[0], aside[0]), min(along[1], aside[1])
+        if start <= end:
+            low, high = start, end
     for cx, cy in ((-x, -y), (bx - origin[0], by - origin[1])):
         miss = (ux * cy - uy * cx) / step
         if abs(miss) <= radius_px:
             middle, half = (ux * cx + uy * cy) / step, sqrt(radius_px * radius_px - miss * miss)
-            spans.append(((middle - half) / step, (middle + half) / step))
-    spans = [
-        (max(0.0, start), min(1.0, end)) for start, end in spans if start <= min(1.0, end) and end >= 0.0
-    ]
-    if not spans:
-        return None
-    return min(start for start, _ in spans), max(end for _, end in spans)
+            low, high = min(low, (middle - half) / step), max(high, (middle + half) / step)
+    low, high = max(0.0, low), min(1.0, high)
+    return (low, high) if low <= high else None
 
 
 def _clipped(origin: float, step: float, low: float, high: float) -> tuple[float, float] | None:
@@ -254,7 +256,7 @@ def _moves(points: tuple[Point, ...]) -> tuple[Point, ...]:
     return ((-units[0][0], -units[0][1]), *bends, units[-1])
 
 
-def _refuse_touching(parts: list[tuple[Point, Point]]) -> None:
+def _refuse_touching(parts: Sequence[tuple[Point, Point]]) -> None:
     """Raise ValueError where two parts have more in common than the bend between neighbours."""
     for number, (a, b) in enumerate(parts):
         for other, (c, d) in enumerate(parts[number + 1 :], number + 1):

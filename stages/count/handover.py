@@ -21,20 +21,26 @@ _LARGEST_GROWTH = 1.3  # of width or height
 _CLEAR = 3.0  # the second best must be so many times further away
 _NEAR = 0.3  # or so many box sizes
 
-Spot = tuple[float, float, float]
-"""Media time in seconds, centre x and y in pixels."""
+Box = Sequence[float]
+"""Left, top, right, bottom, px."""
 
 
 @dataclass(slots=True)
 class _Track:
-    """What is known of a track: its object, its latest box, and where it was lately."""
+    """What is known of a track: its object, and when it was where lately, at least once."""
 
     object_id: int
-    last_s: float
-    box: tuple[float, float, float, float]
     label: str
-    recent: deque[Spot] = field(default_factory=lambda: deque(maxlen=_MOST_POSITIONS))
+    recent: deque[tuple[float, Box]] = field(default_factory=lambda: deque(maxlen=_MOST_POSITIONS))
     continued: bool = False
+
+    @property
+    def last_s(self) -> float:
+        return self.recent[-1][0]
+
+    @property
+    def box(self) -> Box:
+        return self.recent[-1][1]
 
 
 class Handover:
@@ -80,14 +86,11 @@ class Handover:
             track = self._tracks.pop(track_id, None)
             if track is None:
                 lost_id = heirs.get(row)
-                track = _Track(
-                    track_id if lost_id is None else self._inherit(lost_id, track_id), time_s, box, label
-                )
+                track = _Track(track_id if lost_id is None else self._inherit(lost_id, track_id), label)
             elif track.continued:  # it comes back although another goes on for it: then they were two
                 track.object_id, track.continued = self._another(track_id), False
-            left, top, right, bottom = box
-            track.last_s, track.box, track.label = time_s, box, label
-            track.recent.append((time_s, (left + right) / 2, (top + bottom) / 2))
+            track.label = label
+            track.recent.append((time_s, box))
             self._tracks[track_id] = track
             objects.append(track.object_id)
         self._forget(time_s)
@@ -115,7 +118,7 @@ class Handover:
         self,
         time_s: float,
         ids: Sequence[int],
-        boxes: Sequence[tuple[float, float, float, float]],
+        boxes: Sequence[Box],
         labels: Sequence[str],
         new: Sequence[int],
     ) -> dict[int, int]:
@@ -143,7 +146,7 @@ class Handover:
             if np.isfinite(away[place, number]) and _is_clear(away, place, number)
         }
 
-    def _at_border(self, box: tuple[float, float, float, float]) -> bool:
+    def _at_border(self, box: Box) -> bool:
         left, top, right, bottom = box
         width, height = self._size
         margin = 0.1 * sqrt(max(0.0, right - left) * max(0.0, bottom - top))
@@ -157,7 +160,7 @@ class Handover:
             del self._tracks[oldest]
 
 
-def _away(lost: _Track, time_s: float, box: tuple[float, float, float, float], label: str) -> float:
+def _away(lost: _Track, time_s: float, box: Box, label: str) -> float:
     """Return how many box sizes a new box is from where a lost track must be; infinite if it is not it."""
     left, top, right, bottom = box
     width, height = max(right - left, 1e-6), max(bottom - top, 1e-6)
@@ -166,16 +169,22 @@ def _away(lost: _Track, time_s: float, box: tuple[float, float, float, float], l
     if label != lost.label or grown > log(_LARGEST_GROWTH):
         return np.inf
     gap_s = time_s - lost.last_s
-    _, x, y = lost.recent[-1]
+    x, y = (lost.box[0] + lost.box[2]) / 2, (lost.box[1] + lost.box[3]) / 2
     speed_x, speed_y = _velocity(lost.recent)
     size = sqrt(old_width * old_height)
     miss = hypot((left + right) / 2 - x - speed_x * gap_s, (top + bottom) / 2 - y - speed_y * gap_s) / size
     return miss if miss <= _GATE + _GATE_PER_S * gap_s else np.inf
 
 
-def _velocity(recent: Sequence[Spot]) -> tuple[float, float]:
+def _velocity(recent: Sequence[tuple[float, Box]]) -> tuple[float, float]:
     """Return the velocity, px/s, of the straight line through the latest positions (least squares)."""
-    spots = np.array([spot for spot in recent if recent[-1][0] - spot[0] <= _RECENT_S])
+    spots = np.array(
+        [
+            (time_s, (left + right) / 2, (top + bottom) / 2)
+            for time_s, (left, top, right, bottom) in recent
+            if recent[-1][0] - time_s <= _RECENT_S
+        ]
+    )
     times = spots[:, 0] - spots[:, 0].mean()
     if spots[-1, 0] - spots[0, 0] < _LEAST_S:
         return 0.0, 0.0

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.plugin import Options
 from stages.count.fields import Name, Seconds
+from stages.count.ground.options import GroundOptions
+from stages.count.history.options import TrajectoryOptions
 from stages.count.lines.options import LineOptions
+from stages.count.maps.part import MapsOptions
+from stages.count.routes.options import RouteOptions
+from stages.count.zones.options import MaskOptions, ZoneOptions
 
 
 class CountOptions(Options):
@@ -16,6 +21,12 @@ class CountOptions(Options):
 
     Attributes:
         lines: by name.
+        zones: by name.
+        routes: from which of the lines and zones to which objects go, by name.
+        masks: areas, by name, in which objects do not exist for all that is counted here.
+        ground: where the ground lies in the picture: speeds in km/h, areas and distances in metres.
+        maps: heat maps and flow maps, for each interval of the clock.
+        trajectories: keep where every object went, to count the past later; nothing is kept when left out.
         vanished_s: an object unseen for so long has left the picture; if it was last seen beyond a line's
             band, its crossing counts although `hold_s` has not passed.
         forget_s: an object unseen for longer is forgotten; set it to at least the time for which the
@@ -27,15 +38,38 @@ class CountOptions(Options):
     """
 
     lines: dict[Name, LineOptions] = Field(default_factory=dict)
+    zones: dict[Name, ZoneOptions] = Field(default_factory=dict)
+    routes: dict[Name, RouteOptions] = Field(default_factory=dict)
+    masks: dict[Name, MaskOptions] = Field(default_factory=dict)
+    ground: GroundOptions | None = None
+    maps: MapsOptions | None = None
+    trajectories: TrajectoryOptions | None = None
     vanished_s: Seconds = 1.0
     forget_s: Seconds = 10.0
     handover_s: Annotated[float, Field(ge=0, le=5)] = 1.0
     explain: bool = False
 
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Return what makes each line and zone what it is, by name; hysteresis plays no part."""
+        lines = {
+            name: line.model_dump(exclude={"band", "hold_s"}, exclude_defaults=True)
+            for name, line in self.lines.items()
+        }
+        return lines | {name: zone.place() for name, zone in self.zones.items()}
+
     @model_validator(mode="after")
     def _something_to_count(self) -> Self:
-        if not self.lines:
-            raise ValueError("there is nothing to count; give it lines")
+        if not (self.lines or self.zones or self.ground or self.trajectories or self.maps):
+            raise ValueError("there is nothing to count; give it lines, zones, ground, trajectories or maps")
+        return self
+
+    @model_validator(mode="after")
+    def _routes_have_gates(self) -> Self:
+        lines = {
+            name: (line.directions.to_right, line.directions.to_left) for name, line in self.lines.items()
+        }
+        for name, routes in self.routes.items():
+            routes.check(name, lines, self.zones)
         return self
 
     @model_validator(mode="after")

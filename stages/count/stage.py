@@ -10,9 +10,15 @@ from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.count.gather import Gatherer
+from stages.count.ground.part import Ground
+from stages.count.history.recorder import recorder_of
 from stages.count.lines.part import Lines
+from stages.count.maps.part import Maps
 from stages.count.options import CountOptions
 from stages.count.part import Part
+from stages.count.routes.part import Routes
+from stages.count.zones.masks import Masks
+from stages.count.zones.part import Zones
 
 
 class CountStage(Stage):
@@ -26,9 +32,20 @@ class CountStage(Stage):
     gives = frozenset({"counts", "lines"})
     options: CountOptions
 
+    @classmethod
+    def asked_labels(cls, options: CountOptions) -> Mapping[tuple[str, ...], frozenset[str]]:
+        """Return the classes that lines and zones ask for."""
+        return {
+            (kind, name, "labels"): asked.labels
+            for kind, drawn in (("lines", options.lines), ("zones", options.zones))
+            for name, asked in drawn.items()
+            if asked.labels is not None
+        }
+
     def __init__(self, options: CountOptions, context: StageContext) -> None:
         super().__init__(options, context)
-        self._gatherer = Gatherer(options.forget_s, options.handover_s)
+        self._masks = Masks(options.masks)
+        self._gatherer = Gatherer(options.forget_s, self._masks, options.handover_s)
         self._parts = parts_of(options, context)
         self._latest: Frame | None = None
 
@@ -40,6 +57,7 @@ class CountStage(Stage):
         """
         self._latest = None
         self._gatherer.open(info.width, info.height)
+        self._masks.open(info)
         for part in self._parts.values():
             part.open(info)
 
@@ -88,7 +106,17 @@ def parts_of(options: CountOptions, context: StageContext) -> dict[str, Part]:
     stages and sinks take counts for granted.
     """
     parts: dict[str, Part] = {}
+    if options.ground is not None:
+        parts["ground"] = Ground(options.ground, options.vanished_s, context)
     parts["lines"] = Lines(
         options.lines, options.vanished_s, options.forget_s, context, explain=options.explain
     )
+    if options.zones:
+        parts["zones"] = Zones(options.zones, options.vanished_s, options.forget_s, options.ground, context)
+    if options.routes:
+        parts["routes"] = Routes(options.routes, options.places(), context)
+    if options.trajectories is not None:
+        parts["trajectories"] = recorder_of(options.trajectories, options.lines, options.vanished_s, context)
+    if options.maps:
+        parts["maps"] = Maps(options.maps, options.vanished_s, context)
     return parts

@@ -37,6 +37,17 @@ class Detector(Stage):
         super().__init__(options, context)
         self._spender = Spender(getattr(options, "spend", _EVERY_PICTURE))
 
+    @classmethod
+    def known_labels(cls, options: Any) -> frozenset[str] | None:
+        """Return the classes that the options name; None where they leave it to the model."""
+        label = getattr(options, "label", None)
+        if label is not None:
+            return frozenset({label})
+        for named in (getattr(options, "labels", None), getattr(options, "classes", None)):
+            if isinstance(named, tuple):
+                return frozenset(named)
+        return None
+
     @abstractmethod
     def detect(self, pictures: Sequence[Picture]) -> Sequence[Found]:
         """Return the detections of each picture, in the pictures' order.

@@ -107,6 +107,11 @@ class ColourDetector(Detector):
 
     Options: ClassVar[type[Options]] = ColourOptions
 
+    @classmethod
+    def known_labels(cls, options: ColourOptions) -> frozenset[str]:
+        """Return the labels that the options give to colours."""
+        return frozenset(options.colours)
+
     def __init__(self, options: ColourOptions, context: StageContext) -> None:
         super().__init__(options, context)
         self._ranges = {label: [_range(one) for one in ones] for label, ones in options.colours.items()}

@@ -51,6 +51,7 @@ class DrawOptions(Options):
         ids: write the tracks' ids.
         labels: write the classes.
         scores: write the detector's confidence.
+        remarks: write what a stage before has to say of a track, such as its speed.
         trails_s: show where the bottom centre of each track was in the last so many seconds; 0 for no trails.
         lines: show the counting lines, with the names of their directions.
         counts: show the totals in the top left corner.
@@ -66,6 +67,7 @@ class DrawOptions(Options):
     ids: bool = True
     labels: bool = True
     scores: bool = False
+    remarks: bool = True
     trails_s: Annotated[float, Field(ge=0, le=60)] = 2.0
     lines: bool = True
     counts: bool = True
@@ -89,6 +91,7 @@ class FrameOverlay:
         areas: zones and the like.
         notes: what to write beside them.
         suspended: why places cannot be trusted, None when they can.
+        remarks: what to write at tracks, by their ids.
         lay_out: finds places for the lines' tags; remembers them, as lines seldom change.
     """
 
@@ -102,6 +105,7 @@ class FrameOverlay:
     areas: Mapping[str, Area]
     notes: Mapping[str, str]
     suspended: str | None
+    remarks: Mapping[int, str]
     lay_out: Callable[[tuple[CountingLine, ...], tuple[int, int], Style, tuple[Rect, ...]], Layout]
 
     def paint(self, canvas: U8Array) -> None:
@@ -162,7 +166,13 @@ class FrameOverlay:
             parts.append(objects.label.tolist())
         if self.options.scores:
             parts.append([f"{score:.2f}" for score in objects.score.tolist()])
-        return [" ".join(words) for words in zip(*parts, strict=True)] if parts else [""] * len(objects)
+        if self.options.remarks and self.remarks and isinstance(objects, Tracks):
+            parts.append([self.remarks.get(track_id, "") for track_id in objects.id.tolist()])
+        return (
+            [" ".join(filter(None, words)) for words in zip(*parts, strict=True)]
+            if parts
+            else [""] * len(objects)
+        )
 
     def _rows(self) -> list[tuple[str, str, int]]:
         return [
@@ -200,6 +210,7 @@ class DrawStage(Stage):
             areas=frame.areas or {},
             notes=frame.notes or {},
             suspended=frame.suspended,
+            remarks=frame.remarks or {},
             lay_out=self._lay_out,
         )
 

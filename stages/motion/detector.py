@@ -51,6 +51,11 @@ class MotionDetector(Stage):
     Options: ClassVar[type[Options]] = MotionOptions
     gives = frozenset({"detections"})
 
+    @classmethod
+    def known_labels(cls, options: MotionOptions) -> frozenset[str]:
+        """Return the one label that all detections have."""
+        return frozenset({options.label})
+
     def __init__(self, options: MotionOptions, context: StageContext) -> None:
         super().__init__(options, context)
         self._model = BackgroundModel(options.method, options.history_s, shadows=options.shadows)

@@ -44,6 +44,15 @@ def crosses_itself(polygon: Polygon) -> bool:
     )
 
 
+def meet(polygon: Polygon, other: Polygon) -> bool:
+    """Return whether an edge of one polygon meets an edge of the other."""
+    return any(
+        _meet(polygon[i - 1], polygon[i], other[j - 1], other[j])
+        for i in range(len(polygon))
+        for j in range(len(other))
+    )
+
+
 Point = tuple[float, float]
 
 

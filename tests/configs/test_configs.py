@@ -8,7 +8,21 @@ import pytest
 from pipeline.config import load_config
 from pipeline.config.builtin import find_config, shipped_configs
 
-NAMES = ("camera", "crowd", "demo", "folder", "follow", "left", "objects", "people", "traffic", "webcam")
+NAMES = (
+    "camera",
+    "crowd",
+    "demo",
+    "folder",
+    "follow",
+    "junction",
+    "left",
+    "objects",
+    "people",
+    "shop",
+    "speed",
+    "traffic",
+    "webcam",
+)
 STAGES = {
     "camera": ["motion", "track", "count", "draw"],
     "crowd": ["draw"],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import stream as stream_module
+from pipeline.captured import _LOT_PICTURES
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import ConfigError, FrameLost, SinkError, SourceError
 from pipeline.event import Event
@@ -245,7 +245,7 @@ def test_a_frame_that_finds_no_room_until_the_stop_is_not_said_to_have_failed(
     stream = Stream(stream_config(work, script=["frame"] * 100), [], None, done.set)
     stream.start()
     deadline_s = time.monotonic() + PATIENCE_S
-    room = 1 + 1 + stream_module._SPARE_FRAMES  # one is worked on, the others wait
+    room = 3 * _LOT_PICTURES  # one lot is worked on, two wait
     while stream.ledger.entry().captured <= room and time.monotonic() < deadline_s:
         time.sleep(0.001)
     stream.stop()

@@ -38,10 +38,12 @@ class _Path:
 
     Attributes:
         last_s: when it was observed last.
-        recent: its latest positions; empty when they are not to be trusted any more.
+        at: where that was, (x, y) px; None when places are not to be trusted any more.
+        recent: its latest positions, since they are to be trusted.
     """
 
     last_s: float
+    at: list[float] | None = None
     recent: deque[TimedPoint] = field(default_factory=lambda: deque(maxlen=TRAIL_POINTS // 2))
 
 
@@ -90,7 +92,8 @@ class LineCounters:
         self.met = []
         final = self._advance(time_s, ids, points, labels, attributes) if ids and self._watches else []
         for number, watch in enumerate(self._watches):
-            final += [Counted(number, crossing) for crossing in watch.retire(time_s)]
+            if watch.stays:
+                final += [Counted(number, crossing) for crossing in watch.retire(time_s)]
         while self._paths:
             oldest = next(iter(self._paths))
             if time_s - self._paths[oldest].last_s <= self._forget_s:
@@ -113,6 +116,7 @@ class LineCounters:
     def suspend(self) -> None:
         """Forget where all objects are, as places cannot be trusted, but not how often each was counted."""
         for path in self._paths.values():
+            path.at = None
             path.recent.clear()
         for watch in self._watches:
             watch.suspend()
@@ -127,16 +131,14 @@ class LineCounters:
     ) -> list[Counted]:
         places = points.tolist()
         paths = [self._path(track_id, time_s) for track_id in ids]
-        origins = [
-            path.recent[-1][1:] if path.recent else place for path, place in zip(paths, places, strict=True)
-        ]
+        origins = [path.at or place for path, place in zip(paths, places, strict=True)]
         rows, lines = self._near.pairs(np.array(origins), points).nonzero()
         told = set(zip(lines.tolist(), rows.tolist(), strict=True))
         row_of: dict[int, int] | None = None
         for number, watch in enumerate(self._watches):
-            if watch.followed:
+            if watch.stays:
                 row_of = row_of or {track_id: row for row, track_id in enumerate(ids)}
-                told.update((number, row_of[followed]) for followed in watch.followed if followed in row_of)
+                told.update((number, row_of[followed]) for followed in watch.stays if followed in row_of)
         final: list[Counted] = []
         for number, row in sorted(told):
             (x, y), recent = places[row], paths[row].recent
@@ -153,8 +155,9 @@ class LineCounters:
                     self.met.append(Met(number, row))
             else:
                 self._watches[number].begin(sight)
-        for path, (x, y) in zip(paths, places, strict=True):
-            path.recent.append((time_s, x, y))
+        for path, place in zip(paths, places, strict=True):
+            path.at = place
+            path.recent.append((time_s, place[0], place[1]))
         return final
 
     def _path(self, track_id: int, time_s: float) -> _Path:

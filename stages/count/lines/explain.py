@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Explainer:
                     watched.facts.hold_s,
                     vanished_s,
                     lambda *_: True,
-                    tell=lambda verdict, number=number: self._guess(number, verdict),
+                    tell=partial(self._guess, number),
                 )
                 for number, watched in enumerate(lines)
                 if watched.anchor == anchor
@@ -125,8 +126,9 @@ class Explainer:
             counters.update(seen.time_s, ids, anchor_points(boxes, anchor), tracks.label.tolist())
 
     def _guess(self, number: int, verdict: Verdict) -> None:
-        if verdict.reason is Reason.COUNTED:
-            self._story(verdict.track_id, number, verdict.label, verdict.until_s).predicted = True
+        story = self._stories.get(verdict.track_id, {}).get(number)  # only of those that were seen nearby
+        if story is not None and verdict.reason is Reason.COUNTED:
+            story.predicted = True
 
     def _story(self, object_id: int, number: int, label: str, time_s: float) -> _Story:
         stories = self._stories.setdefault(object_id, {})

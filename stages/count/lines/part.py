@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from pipeline.frame import Counts, Frame, Line
 from pipeline.plugin import StageContext, StreamInfo
 from stages.count.fields import band_px
 from stages.count.geometry import Anchor, Polyline
+from stages.count.kept import KeptTotals, place_key
 from stages.count.lines.counters import Counted, LineCounters
 from stages.count.lines.crossing import Crossing
 from stages.count.lines.explain import Explainer, WatchedLine
@@ -21,11 +21,7 @@ from stages.count.lines.options import LineOptions
 from stages.count.lines.stories import LineFacts, StoryFile
 from stages.count.lines.watch import LineWatch
 from stages.count.seen import LineCrossing, Passage, Seen
-
-logger = logging.getLogger(__name__)
-
-MAX_LABELS_NAMED = 10
-"""Most labels that a warning names."""
+from stages.count.unmatched import Unmatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +83,23 @@ class Lines:
         self._groups: list[_Group] = []
         self._shown: MappingProxyType[str, Line] = MappingProxyType({})
         self._counts: Counts = MappingProxyType({})
+        self._kept: KeptTotals | None = None
         self._suspended = False
-        self._unmatched: list[_CountedLine] = []  # those whose labels no track has had yet
-        self._seen_labels: set[str] = set()
+        self._unmatched = Unmatched("line", context.stream, {})
 
     def open(self, info: StreamInfo) -> None:
         """Lay the lines into the picture. What was counted in pictures of another size stays counted.
+
+        So does, of a live stream, what was counted before a restart, unless the line was edited.
 
         Raises:
             ConfigError: if a line lies outside the picture or is too short.
         """
         totals = {line.name: line.totals for line in self._lines}
+        if self._kept is None:
+            folder = self._context.folder if info.live else None
+            self._kept = KeptTotals.of(folder, self._context.stream, "lines")
+            totals = self._kept.restored({name: _key(line) for name, line in self._options.items()})
         self._lines = [self._laid(name, line, info) for name, line in self._options.items()]
         for line in self._lines:
             line.totals.update(totals.get(line.name, {}))
@@ -112,12 +114,11 @@ class Lines:
             }
         )
         self._counts = self._snapshot()
-        self._unmatched = [line for line in self._lines if line.options.labels is not None]
-        self._seen_labels = set()
+        self._unmatched = Unmatched("line", self._context.stream, self._options)
 
     def update(self, seen: Seen) -> list[Event]:
         """Count the frame's objects."""
-        self._note(seen.labels)
+        self._unmatched.note(seen.labels, seen.attributes)
         events: list[Event] = []
         if seen.suspended is None:
             for group in self._groups:
@@ -140,9 +141,9 @@ class Lines:
     def finish(self, seen: Seen) -> list[Event]:
         """Return the crossings of objects that were last seen beyond a line's band.
 
-        Warns of each line whose `labels` none of the objects had.
+        Warns of each line whose `labels` or attributes none of the objects had.
         """
-        self._warn_of_unmatched()
+        self._unmatched.warn()
         events = [
             event for group in self._groups for event in self._counted(group, group.counters.finish(), seen)
         ]
@@ -150,45 +151,27 @@ class Lines:
             self._explainer.finish()
         if events:
             self._counts = self._snapshot()
+        if self._kept is not None:
+            self._kept.note(seen.frame.moment, self._counts)
         return events
 
     def statistics(self) -> Mapping[str, Any]:
-        """Return nothing: the totals are on the frames and in the events."""
-        return {}
+        """Return since when the totals of a live stream count; themselves they are on the frames."""
+        since = {} if self._kept is None else self._kept.since
+        return {"since": dict(since)} if since else {}
 
     def close(self) -> None:
-        """Do nothing: it holds nothing."""
+        """Write the totals that are kept."""
+        if self._kept is not None:
+            self._kept.save()
 
     def _show(self, frame: Frame, changed: bool) -> None:
         if changed:
             self._counts = self._snapshot()
         frame.counts = self._counts
         frame.lines = self._shown
-
-    def _note(self, labels: Sequence[str]) -> None:
-        """Note which labels there are, as long as a line still waits for one of its own."""
-        if not self._unmatched:
-            return
-        self._unmatched = [line for line in self._unmatched if not line.options.names_one_of(labels)]
-        for label in labels:
-            if len(self._seen_labels) <= MAX_LABELS_NAMED:  # one more, to know that there are more
-                self._seen_labels.add(label)
-
-    def _warn_of_unmatched(self) -> None:
-        unmatched, self._unmatched = self._unmatched, []
-        if not self._seen_labels:
-            return
-        seen = sorted(self._seen_labels)
-        if len(seen) > MAX_LABELS_NAMED:
-            seen[MAX_LABELS_NAMED:] = ["others"]
-        for line in unmatched:
-            logger.warning(
-                "line '%s' of stream '%s' counts only %s; the tracks seen were %s",
-                line.name,
-                self._context.stream,
-                ", ".join(sorted(line.options.labels or ())),
-                ", ".join(seen),
-            )
+        if self._kept is not None:
+            self._kept.note(frame.moment, self._counts)
 
     def _laid(self, name: str, line: LineOptions, info: StreamInfo) -> _CountedLine:
         names = line.directions
@@ -254,6 +237,11 @@ class Lines:
     def _snapshot(self) -> Counts:
         """Return the totals as they are now, in mappings that nobody can change."""
         return MappingProxyType({line.name: _frozen(line.totals) for line in self._lines})
+
+
+def _key(line: LineOptions) -> str:
+    """Return what makes a line's total mean what it means; hysteresis does not."""
+    return place_key(**line.model_dump(exclude={"band", "hold_s"}, exclude_defaults=True))
 
 
 def _known(crossing: Crossing, seen: Seen) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class _Passage:
 
 
 @dataclass(slots=True)
-class _Stay:
+class Stay:
     """An object from its coming into the band until it is decided whether it counts.
 
     Attributes:
@@ -82,6 +82,9 @@ class LineWatch:
         wanted: which objects count; judged when a crossing is final.
         numbers: crossings by object, of those that have any; gates of one line share it.
         tell: is told of each decision; None tells nobody.
+
+    Attributes:
+        stays: the objects that it follows, by id: it must be told of their every step.
     """
 
     def __init__(
@@ -100,19 +103,14 @@ class LineWatch:
         self._vanished_s = vanished_s
         self._wanted = wanted
         self._tell = tell
-        self._stays: dict[int, _Stay] = {}
+        self.stays: dict[int, Stay] = {}
         self._numbers = {} if numbers is None else numbers
-
-    @property
-    def followed(self) -> Iterable[int]:
-        """Ids of the objects whose every step it must be told of."""
-        return self._stays.keys()
 
     def begin(self, sight: Sight) -> None:
         """Take an object that is seen for the first time."""
         time_s, x, y = sight.at
         if self.line.within((x, y), (x, y), self.band_px):
-            self._stays[sight.track_id] = _Stay(sight, 0, time_s, time_s)
+            self.stays[sight.track_id] = Stay(sight, 0, time_s, time_s)
 
     def step(self, last: TimedPoint, sight: Sight, recent: Sequence[TimedPoint]) -> Outcome:
         """Take an object's straight path from `last` to where it is seen now.
@@ -123,7 +121,7 @@ class LineWatch:
             recent: the observations before, oldest first; `last` is the last of them.
         """
         final: list[Crossing] = []
-        stay = self._stays.get(sight.track_id)
+        stay = self.stays.get(sight.track_id)
         if stay is not None and not stay.inside and sight.at[0] - last[0] >= self._vanished_s:
             final += self._finalise(stay)
             stay = None
@@ -137,8 +135,8 @@ class LineWatch:
                 if stay is not None:
                     stay = self._returned(stay, came, final)
                 if stay is None:
-                    stay = _Stay(sight, self.line.side(came[1:]), came[0], came[0])
-                    self._stays[sight.track_id] = stay
+                    stay = Stay(sight, self.line.side(came[1:]), came[0], came[0])
+                    self.stays[sight.track_id] = stay
             while met and (met[0].share <= end or number == len(spans)):
                 _meet(stay, met.pop(0), last, sight.at, recent)
             if end < 1:
@@ -157,31 +155,29 @@ class LineWatch:
 
     def retire(self, time_s: float) -> list[Crossing]:
         """Return the crossings of objects that have vanished beyond the band."""
-        if not self._stays:
-            return []
         gone = [
             stay
-            for stay in self._stays.values()
+            for stay in self.stays.values()
             if not stay.inside and time_s - stay.sight.at[0] >= self._vanished_s
         ]
         return [crossing for stay in gone for crossing in self._finalise(stay)]
 
     def finish(self) -> list[Crossing]:
         """Return the crossings that are final because nothing more will be seen; `clear` it then."""
-        waiting = [stay for stay in self._stays.values() if not stay.inside]
+        waiting = [stay for stay in self.stays.values() if not stay.inside]
         final = [crossing for stay in waiting for crossing in self._finalise(stay)]
         self._drop_all(Reason.LOST_INSIDE)
         return final
 
     def clear(self) -> None:
         """Forget all objects."""
-        self._stays.clear()
+        self.stays.clear()
         self._numbers.clear()
 
     def forget(self, track_id: int) -> None:
         """Forget an object for good."""
         self._numbers.pop(track_id, None)
-        stay = self._stays.pop(track_id, None)
+        stay = self.stays.pop(track_id, None)
         if stay is not None:
             self._decide(stay, Reason.LOST_INSIDE)
 
@@ -189,7 +185,7 @@ class LineWatch:
         """Give up all that is undecided: places cannot be trusted any more. Numbers go on."""
         self._drop_all(Reason.SUSPENDED)
 
-    def _returned(self, stay: _Stay, came: TimedPoint, final: list[Crossing]) -> _Stay | None:
+    def _returned(self, stay: Stay, came: TimedPoint, final: list[Crossing]) -> Stay | None:
         """Take an object that comes back into the band; None if its crossing had become final before."""
         if came[0] - stay.until_s >= self._hold_s:
             final += self._finalise(stay)
@@ -198,21 +194,21 @@ class LineWatch:
         stay.returns += 1
         return stay
 
-    def _left(self, stay: _Stay, left: TimedPoint) -> _Stay | None:
+    def _left(self, stay: Stay, left: TimedPoint) -> Stay | None:
         """Take an object that leaves the band; None if there is nothing to wait for."""
         side = self.line.side(left[1:])
         stay.until_s = left[0]
         stay.inside = False
         if stay.home == -side and stay.net * side > 0:
             return stay
-        del self._stays[stay.sight.track_id]
+        del self.stays[stay.sight.track_id]
         self._decide(stay, _why_not(stay, side))
         return None
 
-    def _finalise(self, stay: _Stay) -> list[Crossing]:
+    def _finalise(self, stay: Stay) -> list[Crossing]:
         """End a stay beyond the band on the other side; return its crossing if its kind is counted."""
         track_id, at, label, attributes = stay.sight
-        del self._stays[track_id]
+        del self.stays[track_id]
         passage = stay.passage
         if passage is None or not self._wanted(label, attributes):
             self._decide(stay, Reason.OTHER_KIND)
@@ -227,12 +223,12 @@ class LineWatch:
         ]
 
     def _drop_all(self, reason: Reason) -> None:
-        stays = list(self._stays.values())
-        self._stays.clear()
+        stays = list(self.stays.values())
+        self.stays.clear()
         for stay in stays:
             self._decide(stay, reason)
 
-    def _decide(self, stay: _Stay, reason: Reason, number: int = 0) -> None:
+    def _decide(self, stay: Stay, reason: Reason, number: int = 0) -> None:
         if self._tell is None:
             return
         track_id, _, label, attributes = stay.sight
@@ -258,7 +254,7 @@ def _at(last: TimedPoint, now: TimedPoint, share: float) -> TimedPoint:
 
 
 def _meet(
-    stay: _Stay, meeting: Meeting, last: TimedPoint, now: TimedPoint, recent: Iterable[TimedPoint]
+    stay: Stay, meeting: Meeting, last: TimedPoint, now: TimedPoint, recent: Iterable[TimedPoint]
 ) -> None:
     """Note that a path met the line."""
     stay.net += meeting.side
@@ -268,7 +264,7 @@ def _meet(
         stay.passage = _Passage(time_s, (x, y), list(recent))
 
 
-def _why_not(stay: _Stay, side: int) -> Reason:
+def _why_not(stay: Stay, side: int) -> Reason:
     """Return why an object that left the band to this side does not count."""
     if stay.home == 0:
         return Reason.BORN_INSIDE

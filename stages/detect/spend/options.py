@@ -49,7 +49,7 @@ class SpendOptions(Options):
     hold_s: float = Field(
         0.5, ge=0, le=60, description="After the last motion the detector goes on looking for so long."
     )
-    refresh_s: Seconds = Field(30.0, description="Look at least so often, whatever moves.")
+    refresh_s: Seconds = Field(60.0, description="Look at least so often, whatever moves.")
     every: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
         "auto", description="Look at every k-th picture only; auto: at all that there is time for."
     )

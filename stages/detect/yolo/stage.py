@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pydantic import Field
 from pipeline.errors import ModelError
 from pipeline.plugin import Options, StageContext
 from pipeline.shared import Lease
+from stages.detect.coco import COCO_NAMES
 from stages.detect.device_input import DeviceTensors
 from stages.detect.layouts.spec import InputSpec, Tensors
 from stages.detect.models.export import export
@@ -36,6 +38,7 @@ from stages.detect.yolo.weights import Weights
 logger = logging.getLogger(__name__)
 
 _TORCH = ".pt"
+_PUBLISHED = re.compile(r"yolo(v\d+|\d+)[a-z]u?\.pt")  # by name, not by a path: weights trained on COCO
 _OTHERS = (".onnx", ".xml")
 _HASH_DIGITS = 16
 
@@ -86,6 +89,12 @@ class YoloDetector(OnnxDetector):
     Options: ClassVar[type[Options]] = YoloOptions  # type: ignore[assignment]
     made_on_device: ClassVar[frozenset[str]] = frozenset({"cuda"})
     """Kinds of torch devices that scale and convert pictures; a CPU does it sooner by OpenCV."""
+
+    @classmethod
+    def known_labels(cls, options: YoloOptions) -> frozenset[str] | None:
+        """Return the classes that the options name, else COCO's for ultralytics' own detection weights."""
+        named = super().known_labels(options)
+        return frozenset(COCO_NAMES) if named is None and _PUBLISHED.fullmatch(options.model) else named
 
     def __init__(self, options: YoloOptions, context: StageContext) -> None:
         self._weights: Lease[Weights] | Lease[Exported] | None = None

@@ -14,6 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.builtin import shipped_configs
 from pipeline.config.load import MAX_BYTES, load_config
 from pipeline.config.problems import ConfigProblems, Problem
 from tests.pipeline.config.plugins import CATALOGUE, GOOD, load
@@ -132,7 +133,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 def test_a_missing_file_names_the_shipped_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path / "trafic.yaml") == (
         f"{tmp_path}/trafic.yaml: no such file; did you mean 'traffic'? "
-        "shipped configurations: camera, crowd, demo, folder, follow, left, objects, people, traffic, webcam"
+        f"shipped configurations: {', '.join(shipped_configs())}"
     )
 
 

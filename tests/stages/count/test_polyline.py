@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stages.count.geometry import Polyline, Segment, anchor_points, joined
 
-examples = settings(max_examples=100, deadline=None)
+examples = settings(max_examples=60, deadline=None)
 CORNER = Polyline(((0, 0), (100, 0), (100, 100)))  # to the right, then down: its right side is the inner one
 
 whole = st.integers(-20, 20)

@@ -137,6 +137,13 @@ def test_a_line_whose_labels_nothing_has_is_told_of_once(caplog):
     assert warnings_of(counter, caplog) == []
 
 
+def test_the_warning_names_the_nearest_class_that_was_seen(caplog):
+    counter = stage(gate=GATE | {"labels": ["motorbike"]})
+    drive(counter, 140, 200, label="motorcycle")
+    (said,) = warnings_of(counter, caplog)
+    assert said.endswith("the tracks seen were motorcycle; did you mean 'motorcycle'?")
+
+
 def test_one_fitting_label_is_enough_for_no_warning(caplog):
     counter = stage(gate=GATE | {"labels": ["truck", "car"]})
     drive(counter, 140, label="moving")

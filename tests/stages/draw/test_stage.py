@@ -317,3 +317,13 @@ def test_a_new_run_begins_without_the_trails_of_the_old():
     passing.run = "second run"
     drawing.process(passing)
     assert trail_of(passing, 7) == [(0.0, 330.0, 240.0)]
+
+
+def test_what_is_known_of_a_track_is_written_at_its_box():
+    nothing = {**SHOW_NOTHING, "boxes": False}
+    found = tracks((7, 100, 100), (8, 300, 100))
+    shown = changed(frame(found=found, remarks={7: "52 km/h"}), **nothing)
+    assert shown[80:100, 100:200].any()
+    assert not shown[:, 290:400].any(), "nothing is known of the other"
+    assert not changed(frame(found=found, remarks={7: "52 km/h"}), **nothing, remarks=False).any()
+    assert not changed(frame(found=found), **nothing).any()

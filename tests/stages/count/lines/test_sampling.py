@@ -13,7 +13,7 @@ from tests.stages.count.test_polyline import polylines
 
 BAND_PX, HOLD_S = 3.3, 0.1537  # no sum of steps ends exactly there
 LONG_S = 1e9
-examples = settings(max_examples=100, deadline=None)
+examples = settings(max_examples=60, deadline=None)
 
 whole = st.integers(-30, 30)
 points = st.tuples(whole, whole)
@@ -84,7 +84,7 @@ def hops_out(line: Polyline, origin, target) -> bool:
     return any(start - end < 0.05 for (_, end), (start, _) in pairwise(spans))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(lines, paths)
 def test_a_slow_walk_along_the_path_counts_the_same(line, steps):
     """Compared where a little more or less band and hold time would change nothing: there it must agree."""

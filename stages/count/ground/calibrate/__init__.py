@@ -1,0 +1,1 @@
+"""`sightline calibrate`: where the ground lies in a camera's picture."""

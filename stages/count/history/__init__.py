@@ -1,0 +1,1 @@
+"""Trajectories that are kept, so that a question that nobody has asked yet can be answered later."""

@@ -1,0 +1,1 @@
+"""Heat maps and flow maps: where objects are, for how long, and which way they go."""

@@ -1,0 +1,1 @@
+"""Routes: from which gate to which; the algorithm knows no engine."""

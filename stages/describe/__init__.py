@@ -1,0 +1,1 @@
+"""Telling more of objects than where they are: their colours."""
