@@ -24,6 +24,7 @@ Bgr = tuple[int, int, int]
 WHITE: Bgr = (255, 255, 255)
 BLACK: Bgr = (0, 0, 0)
 AMBER: Bgr = (0, 190, 255)
+RED: Bgr = (40, 40, 230)
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAP_HEIGHT_PX = 21.0  # of that font at scale 1
@@ -132,6 +133,14 @@ def draw_tag(
 def tag_size(text: str, style: Style) -> tuple[int, int]:
     """Return (width, height) in pixels of the tag with this text."""
     return _text_width(_printable(text), style) + 1 + style.stroke + 2 * style.pad, style.row
+
+
+def draw_notice(canvas: U8Array, text: str, style: Style) -> None:
+    """Write a warning across the bottom of the picture, red and centred, with a red frame around it all."""
+    height, width = canvas.shape[:2]
+    cv2.rectangle(canvas, (0, 0), (width - 1, height - 1), RED, 2 * style.stroke)
+    tag_width, _ = tag_size(text, style)
+    draw_tag(canvas, text, ((width - tag_width) / 2, height - 3 * style.pad), RED, style)
 
 
 def draw_panel(canvas: U8Array, rows: Sequence[tuple[str, str, int]], style: Style) -> None:

@@ -19,7 +19,17 @@ from pipeline.picture import U8Array
 from pipeline.plugin import Options, Stage, StageContext
 from stages.draw.lines import CountingLine, Layout, draw_lines, lay_out
 from stages.draw.motion import draw_areas, draw_motion
-from stages.draw.paint import Bgr, Style, colour_of, draw_box, draw_panel, draw_tag, draw_trail, panel_rect
+from stages.draw.paint import (
+    Bgr,
+    Style,
+    colour_of,
+    draw_box,
+    draw_notice,
+    draw_panel,
+    draw_tag,
+    draw_trail,
+    panel_rect,
+)
 from stages.draw.place import Rect
 from stages.draw.shapes import draw_corners, draw_outline, draw_pose
 
@@ -48,6 +58,7 @@ class DrawOptions(Options):
         motion: show the optical flow, if a stage before measured it.
         areas: outline zones, and places that a stage before found worth a look, with what there is to say of
             them.
+        suspended: say across the bottom that lines and zones pause, and why, while a stage before says so.
     """
 
     boxes: bool = True
@@ -62,6 +73,7 @@ class DrawOptions(Options):
     counts: bool = True
     motion: bool = True
     areas: bool = True
+    suspended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,7 @@ class FrameOverlay:
         motion: the optical flow.
         areas: zones and the like.
         notes: what to write beside them.
+        suspended: why places cannot be trusted, None when they can.
         remarks: what to write at tracks, by their ids.
         lay_out: finds places for the lines' tags; remembers them, as lines seldom change.
     """
@@ -91,6 +104,7 @@ class FrameOverlay:
     motion: MotionField | None
     areas: Mapping[str, Area]
     notes: Mapping[str, str]
+    suspended: str | None
     remarks: Mapping[int, str]
     lay_out: Callable[[tuple[CountingLine, ...], tuple[int, int], Style, tuple[Rect, ...]], Layout]
 
@@ -109,6 +123,8 @@ class FrameOverlay:
             self._paint_lines(canvas, style)
         if self.options.counts:
             draw_panel(canvas, self._rows(), style)
+        if self.options.suspended and self.suspended is not None:
+            draw_notice(canvas, f"PAUSED: camera {self.suspended}", style)
 
     def _paint_objects(self, canvas: U8Array, objects: Tracks | Detections, style: Style) -> None:
         colours = _colours(objects)
@@ -193,6 +209,7 @@ class DrawStage(Stage):
             motion=frame.motion,
             areas=frame.areas or {},
             notes=frame.notes or {},
+            suspended=frame.suspended,
             remarks=frame.remarks or {},
             lay_out=self._lay_out,
         )

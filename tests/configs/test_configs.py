@@ -23,7 +23,12 @@ NAMES = (
     "traffic",
     "webcam",
 )
-STAGES = {"crowd": ["draw"], "follow": ["count", "draw"], "left": ["draw"]}
+STAGES = {
+    "camera": ["motion", "track", "count", "draw"],
+    "crowd": ["draw"],
+    "follow": ["count", "draw"],
+    "left": ["draw"],
+}
 SINKS = {
     "camera": ["events", "counts"],
     "crowd": ["events", "video"],

@@ -1,0 +1,1 @@
+"""Whether a camera can be believed: frozen, dark, blurred, covered, moved."""
