@@ -117,7 +117,7 @@ def test_demo_compares_with_the_truth_and_writes_everything(tmp_path: Path, sigh
     assert ran.code == 0, ran.err
     assert "counted against true" in ran.out
     names = {path.name for path in folder.iterdir()}
-    assert names == {"street.mp4", "events.jsonl", "counts.csv", "chart.png", "report.json"}
+    assert names == {"street.mp4", "events.jsonl", "counts.csv", "chart.png", "report.json", "evidence"}
     rows = json.loads((folder / "report.json").read_text())["demo"]["counted_against_true"]
     assert len(rows) >= 2
     for row in rows:
