@@ -61,7 +61,7 @@ def compile_kernels(root: Path, source: Path, folder: Path) -> Path:
     from setuptools import Distribution, Extension
 
     name = ".".join(source.with_suffix("").parts)
-    known_by = runpy.run_path(str(root / source.with_name("source.py")))["digest"]((root / source).parent)
+    known_by = runpy.run_path(str(root / "pipeline/twins.py"))["digest"]((root / source).parent)
     macros = [("SIGHTLINE_SOURCE", f"{known_by}L")]
     extension = Extension(name, [str(root / source)], define_macros=macros, extra_compile_args=FLAGS)
     modules = cythonize([extension], build_dir=str(folder), quiet=True, force=True)

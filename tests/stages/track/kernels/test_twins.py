@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import stages.track.methods  # noqa: F401 - the import registers every kernel
 from stages.track.kernels import REFERENCE
-from stages.track.kernels.source import digest
+from pipeline.twins import digest
 from tests.stages.track.kernels.inputs import INPUTS
 
 compiled = pytest.importorskip("stages.track.kernels.compiled", reason="nothing was compiled at install")
