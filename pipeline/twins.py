@@ -1,4 +1,4 @@
-"""Compiled twins of Python functions: chosen at import, where they were compiled from the source that is here.
+"""Compiled twins of Python functions: chosen at import, where they were compiled from the present source.
 
 A room that has some keeps them in a folder `kernels` with the module `compiled`, and marks each function that
 has a twin with `@replaceable`. The function is the reference, and what runs where nothing was compiled; its

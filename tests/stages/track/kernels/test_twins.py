@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stages.track.methods  # noqa: F401 - the import registers every kernel
-from stages.track.kernels import REFERENCE
 from pipeline.twins import digest
+from stages.track.kernels import REFERENCE
 from tests.stages.track.kernels.inputs import INPUTS
 
 compiled = pytest.importorskip("stages.track.kernels.compiled", reason="nothing was compiled at install")
