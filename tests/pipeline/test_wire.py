@@ -187,6 +187,7 @@ def test_messages_of_earlier_senders_are_read() -> None:
     assert found.carried_s == 0
 
 
+@pytest.mark.slow
 def test_a_crowd_of_outlines_does_not_burst_the_header() -> None:
     """As many as there can be: boxes travel, outlines are left out; a little fewer travel with them."""
     n = 3000

@@ -121,6 +121,7 @@ def test_a_full_disk_behind_stdout_is_one_plain_line(words: list[str], buffered:
     assert (ran.returncode, said) == (1, "error: standard output: No space left on device\n")
 
 
+@pytest.mark.slow
 def test_a_run_whose_summary_nobody_reads_is_done_all_the_same(tmp_path: Path) -> None:
     """As in `sightline run ... | head -1`."""
     reader, writer = os.pipe()

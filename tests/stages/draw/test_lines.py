@@ -50,6 +50,7 @@ def counting_lines(draw: st.DrawFn, size: tuple[int, int]) -> CountingLine:
 
 @settings(max_examples=100, deadline=None)
 @given(st.data(), st.sampled_from(SIZES), st.booleans())
+@pytest.mark.slow
 def test_tags_of_lines_are_in_the_picture_and_hide_nothing(data, size, with_panel):
     lines = data.draw(st.lists(counting_lines(size), min_size=1, max_size=3))
     style = Style.of(canvas(size))

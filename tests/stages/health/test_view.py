@@ -35,6 +35,7 @@ def known(sharpness: float | None = 0.6) -> Known:
     return Known(luma(PLACE, 0.5), sharpness)
 
 
+@pytest.mark.slow
 def test_other_lights_of_a_view_are_remembered_but_no_more_than_three() -> None:
     view = View([known()])
     shares = lived(view, [0])

@@ -171,7 +171,8 @@ def test_a_zone_that_does_not_fit_the_picture_is_refused(polygon: list, message:
         _stage(zones={"gate": {"polygon": polygon, "units": "px"}})
 
 
-@pytest.mark.parametrize("method", ["sparse", pytest.param("dense", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
 def test_traffic_that_comes_down_the_road_is_seen_to_do_so(method: str) -> None:
     # The lanes that lead to the line (80, 250)-(440, 250) of traffic_a.mp4; 12 vehicles come down them.
     road = {"polygon": [[80, 180], [440, 180], [440, 300], [80, 300]], "units": "px"}

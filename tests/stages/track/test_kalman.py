@@ -91,6 +91,7 @@ SIZES = np.array(
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.slow
 def test_a_thousand_steps_of_tracks_of_very_different_size(seed: int) -> None:
     """Seen at random, at random times; after misses the filter is as far off as it may ever be."""
     rng = np.random.default_rng(seed)

@@ -76,6 +76,7 @@ def test_a_cast_shadow_is_not_part_of_the_box(shadows: bool, wide: bool) -> None
     assert (np.median(heights) < 45) != wide
 
 
+@pytest.mark.slow
 def test_what_stands_is_learned_after_a_third_of_the_history() -> None:
     def parks(t: float) -> tuple[int, int, int, int] | None:
         return (100, 60, 160, 100) if t >= 7.0 else None

@@ -76,6 +76,7 @@ def test_dense_traffic_is_counted_right_with_fewer_looks(spend: dict[str, Any]) 
     assert directions(crossings) == ["to_right"] * 12
 
 
+@pytest.mark.slow
 def test_a_recording_gives_the_same_whatever_a_look_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine's third rule: no clock decides what a file's events are."""
     clip = [seen for seen, _ in zip(frames(shared("video/traffic_a.mp4")), range(24), strict=False)]

@@ -72,6 +72,7 @@ def test_torch_is_left_as_it_was() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.slow
 def test_a_wish_to_stop_keeps_the_best_so_far() -> None:
     seen: list[Progress] = []
     found = train(

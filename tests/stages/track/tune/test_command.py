@@ -43,6 +43,7 @@ def test_too_little_is_no_failure_and_says_what_would_help(sightline: Sightline)
     settings_of(said.out)
 
 
+@pytest.mark.slow
 def test_a_table_a_verdict_and_settings_to_paste(
     sightline: Sightline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

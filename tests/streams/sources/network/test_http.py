@@ -194,6 +194,7 @@ def test_a_clock_that_stands_still_is_told(server: HttpServer) -> None:
     assert source.progress.trouble[0] is Reason.FROZEN_CLOCK
 
 
+@pytest.mark.slow
 def test_multipart_jpeg_has_the_times_of_its_arrival(server: HttpServer) -> None:
     server.routes["/video"] = mjpeg(jpegs(10), 20)
     start_s = time.monotonic()

@@ -89,6 +89,7 @@ def ask(page: str, **changes: Any) -> dict[str, Any]:
         ("/list.m3u8?signature=abc", {}, "/middle.m3u8"),
     ],
 )
+@pytest.mark.slow
 def test_the_media_of_a_page(site: Site, page: str, changes: dict[str, Any], media: str) -> None:
     site.sig = "abc"
     found = ask(site.url + page, **changes)

@@ -113,6 +113,7 @@ def test_a_recording_plays(site: Site, tmp_path: Path) -> None:
     assert taken[-1].moment.pts_s == pytest.approx(19 / 25)
 
 
+@pytest.mark.slow
 def test_a_playlist_plays(site: Site, tmp_path: Path) -> None:
     with av.open(
         str(tmp_path / "list.m3u8"), "w", format="hls", options={"hls_time": "1", "hls_list_size": "0"}
@@ -151,6 +152,7 @@ def test_a_link_that_expires_is_renewed_by_the_next_instance(site: Site, tmp_pat
     assert any("live.ts?signature=new" in hit for hit in site.hits)
 
 
+@pytest.mark.slow
 def test_a_link_that_is_refused_at_once_is_a_refusal(site: Site, tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", [flat(index) for index in range(5)])
     site.pages["/video"] = "<html><title>t</title><video src='/clip.mp4?signature=wrong'></video></html>"
@@ -259,6 +261,7 @@ def test_when_a_link_expires(url: str, expires_s: float | None) -> None:
     assert "mine" not in repr(link)
 
 
+@pytest.mark.slow
 def test_what_yt_dlp_may_do_in_its_process(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
