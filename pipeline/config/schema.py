@@ -17,6 +17,7 @@ from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
 from pipeline.config.problems import shown
 from pipeline.errors import ConfigError
+from pipeline.outbox import JournalOptions
 from pipeline.plugin import Kind, Options, SinkOptions
 from pipeline.secret import SecretUrl
 
@@ -135,6 +136,7 @@ class Config:
         hash: of everything effective; comments and the order of keys do not matter.
         path: the file it was read from.
         metrics: "host:port" at which Prometheus may ask, None for not at all.
+        journal: how much is kept of the events; there is one when this is set, or a sink needs it.
     """
 
     streams: tuple[StreamConfig, ...]
@@ -144,6 +146,7 @@ class Config:
     hash: str
     path: Path
     metrics: str | None = None
+    journal: JournalOptions | None = None
 
 
 def hash_of(settings: object) -> str:
