@@ -105,9 +105,10 @@ class Engine:
                 if sink.serves(name):
                     sinks.append(made)
         fed = [(name, sink) for name, sink in self._sinks if isinstance(sink, EventSink)]
-        if fed or self.config.journal:
+        reliable = self.config.bus.reliable if self.config.bus else None
+        if fed or reliable or self.config.journal:
             options = self.config.journal or JournalOptions()
-            self._outbox = Outbox(self.config.out, options, fed, self._publish)
+            self._outbox = Outbox(self.config.out, options, fed, self._publish, reliable)
 
     def _record(self, events: Sequence[Event]) -> None:
         if self._outbox:

@@ -13,31 +13,22 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgpack
 
-from pipeline.errors import ConfigError, SinkError
+from pipeline.errors import SinkError
 from pipeline.event import Event
+from pipeline.journal_file import committing, connected, open_journal
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, kept_ns INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS consumers (
-    name TEXT PRIMARY KEY, acknowledged INTEGER NOT NULL, overrun INTEGER NOT NULL DEFAULT 0);
-"""
 _TRIM_EVERY = 500
 """Events between two looks at the bounds."""
 _MOST_BACKLOG = 20_000
 """Events that wait in memory while the disk takes none."""
-_BUSY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +118,14 @@ class Journal:
         self._lock = threading.RLock()
         self._grown = threading.Condition()
         self._calls = 0
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._backlog: deque[tuple[int, bytes]] = deque()
         self._lost = 0
         self._failing = ""
         self._closed = False
-        self._database = _opened(path, power_safe)
+        self._database = open_journal(path, power_safe=power_safe)
         self._reader_lock = threading.Lock()
-        self._reader = _connected(path)
+        self._reader = connected(path)
         self.box, self._newest, self._bytes = self._facts()
         self._since_trim = 0
 
@@ -195,6 +187,17 @@ class Journal:
             )
             return self._newest > after and not self._closed
 
+    def on_growth(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Have `call` called after each write, in the thread that wrote; return what ends that."""
+        with self._grown:
+            self._listeners = (*self._listeners, call)
+
+        def end() -> None:
+            with self._grown:
+                self._listeners = tuple(other for other in self._listeners if other is not call)
+
+        return end
+
     def wake(self) -> None:
         """End the waiting of all who wait."""
         with self._grown:
@@ -208,7 +211,7 @@ class Journal:
             name: of the consumer; one that is known goes on where it stopped.
             from_start: one that is not known yet gets all that is kept; else what comes from now on.
         """
-        with self._lock, _committing(self._database):
+        with self._lock, committing(self._database):
             first = 0 if from_start else self._newest
             self._database.execute(
                 "INSERT OR IGNORE INTO consumers (name, acknowledged) VALUES (?, ?)", (name, first)
@@ -221,7 +224,7 @@ class Journal:
 
     def acknowledge(self, name: str, seq: int) -> None:
         """Note that a consumer has everything up to `seq`; going back is ignored."""
-        with self._lock, _committing(self._database):
+        with self._lock, committing(self._database):
             self._database.execute(
                 "UPDATE consumers SET acknowledged = ? WHERE name = ? AND acknowledged < ?",
                 (min(seq, self._newest), name, seq),
@@ -229,7 +232,7 @@ class Journal:
 
     def leave(self, name: str) -> bool:
         """Forget a consumer; False when it was not known."""
-        with self._lock, _committing(self._database):
+        with self._lock, committing(self._database):
             return self._database.execute("DELETE FROM consumers WHERE name = ?", (name,)).rowcount > 0
 
     def consumers(self) -> dict[str, Consumer]:
@@ -260,7 +263,7 @@ class Journal:
     def _flush(self) -> int | None:
         """Write all that waits in one transaction; return the number of the last, None when none was."""
         try:
-            with _committing(self._database):
+            with committing(self._database):
                 cursor = self._database.executemany(
                     "INSERT INTO events (kept_ns, body) VALUES (?, ?)", self._backlog
                 )
@@ -277,6 +280,8 @@ class Journal:
         with self._grown:
             self._newest = seq
             self._grown.notify_all()
+        for call in self._listeners:
+            call()
         return seq
 
     def _wait_for_the_disk(self, error: sqlite3.Error) -> None:
@@ -299,7 +304,7 @@ class Journal:
             last = self._last_to_go()
             if last is None:
                 return []
-            with _committing(self._database):
+            with committing(self._database):
                 overruns = [
                     Overrun(name, events, last)
                     for name, events in self._database.execute(
@@ -342,7 +347,7 @@ class Journal:
         return None if last is None else int(last)
 
     def _facts(self) -> tuple[str, int, int]:
-        with _committing(self._database):
+        with committing(self._database):
             self._database.execute("INSERT OR IGNORE INTO facts VALUES ('box', ?)", (secrets.token_hex(8),))
         box = self._database.execute("SELECT value FROM facts WHERE name = 'box'").fetchone()[0]
         newest = self._database.execute(
@@ -362,65 +367,3 @@ def _packed(event: Event) -> bytes:
 
 def _bytes_of(database: sqlite3.Connection) -> int:
     return int(database.execute("SELECT coalesce(sum(length(body)), 0) FROM events").fetchone()[0])
-
-
-def _opened(path: Path, power_safe: bool) -> sqlite3.Connection:
-    """Open or make the file; one that is damaged is put aside."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            return _prepared(path, power_safe)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, read-only, full: not damaged
-                raise
-            aside = _aside(path)
-            logger.error(
-                "journal: %s is damaged (%s); it is kept as %s, a new one begins", path, error, aside
-            )
-            return _prepared(path, power_safe)
-    except (OSError, sqlite3.Error) as error:
-        raise SinkError(f"{path}: the journal cannot be opened: {error}; choose another folder") from error
-
-
-def _prepared(path: Path, power_safe: bool) -> sqlite3.Connection:
-    database = _connected(path)
-    try:
-        found = database.execute("PRAGMA user_version").fetchone()[0]
-        if found > _FORMAT:
-            raise ConfigError(
-                f"{path} is the journal of a newer sightline (format {found}); use that, or another folder"
-            )
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
-        database.executescript(_SCHEMA)
-        database.execute(f"PRAGMA user_version = {_FORMAT}")
-        if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("its check fails")
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-
-
-def _aside(path: Path) -> Path:
-    """Put a damaged journal and its companions aside; an earlier one that was put aside goes."""
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).unlink()
-    return path.replace(path.with_name(path.name + ".damaged"))
-
-
-@contextmanager
-def _committing(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            database.execute("ROLLBACK")
-        raise

@@ -16,6 +16,7 @@ from pipeline.feeder import Feeder
 from pipeline.journal import Journal, Overrun
 from pipeline.moment import Clock, Moment
 from pipeline.plugin import EventSink, EventSinkOptions, Options
+from pipeline.reliable import ReliableServer
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,11 @@ class Outbox:
         options: of the journal.
         sinks: those that are fed, with their names.
         publish: told of an overrun, as an event.
+        reliable: where programs can have events reliably, None for nowhere.
+
+    Attributes:
+        journal: the events.
+        server: of the programs that have them reliably, None without.
 
     Raises:
         ConfigError: if two sinks have the same name in the journal, or it is of a newer sightline.
@@ -62,6 +68,7 @@ class Outbox:
         options: JournalOptions,
         sinks: Sequence[tuple[str, EventSink]],
         publish: Callable[[Event], None],
+        reliable: str | None = None,
     ) -> None:
         self._publish = publish
         names = [sink.options.consumer or name for name, sink in sinks]
@@ -78,7 +85,10 @@ class Outbox:
             overrun=self._overrun,
         )
         self._feeders: list[Feeder] = []
+        self.server: ReliableServer | None = None
         try:
+            if reliable:
+                self.server = ReliableServer(self.journal, reliable)
             for name, (_, sink) in zip(names, sinks, strict=True):
                 settings: EventSinkOptions = sink.options
                 self._feeders.append(
@@ -92,6 +102,8 @@ class Outbox:
                     )
                 )
         except BaseException:
+            if self.server:
+                self.server.close()
             self.journal.close()
             raise
 
@@ -111,6 +123,7 @@ class Outbox:
             "newest": self.journal.newest,
             "lost": self.journal.lost,
             "trouble": self.journal.trouble or None,
+            "reliable": self.server.statistics() if self.server else None,
             "sinks": {
                 feeder.name: {
                     "delivered": feeder.status.delivered,
@@ -134,6 +147,8 @@ class Outbox:
                     newest - feeder.status.acknowledged,
                     self.journal.path,
                 )
+        if self.server:
+            self.server.close()
         self.journal.close()
 
     def _overrun(self, overrun: Overrun) -> None:

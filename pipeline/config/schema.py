@@ -67,15 +67,21 @@ class BusConfig(Options):
     Attributes:
         events: endpoint of the events, None for not at all.
         frames: endpoint of the frames, None for not at all.
+        reliable: endpoint of the events for programs that must miss none, out of the journal; None for not
+            at all.
     """
 
     events: Endpoint | None = None
     frames: Endpoint | None = None
+    reliable: Endpoint | None = None
 
     @model_validator(mode="after")
     def _differ(self) -> BusConfig:
-        if self.events is not None and self.events == self.frames:
-            raise ValueError(f"events and frames both go to {self.frames}; each needs its own endpoint")
+        named = [(name, place) for name, place in self if place is not None]
+        for number, (name, place) in enumerate(named):
+            for other, same in named[:number]:
+                if place == same:
+                    raise ValueError(f"{other} and {name} both go to {place}; each needs its own endpoint")
         return self
 
 

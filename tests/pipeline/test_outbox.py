@@ -56,6 +56,7 @@ def test_a_sink_gets_the_events_of_a_run(tmp_path: Path, store: type[Store]) -> 
         "newest": 2,
         "lost": 0,
         "trouble": None,
+        "reliable": None,
         "sinks": {"store": {"delivered": 2, "waiting": 0, "refused": 0, "failures": 0, "error": None}},
     }
 
