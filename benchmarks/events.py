@@ -2,9 +2,9 @@
 
     python -m benchmarks.events [--events 50000] [--rounds 3]
 
-Rows: `msgpack alone` is what packing costs and nothing else, the limit; `into the journal` writes the events of
-one picture at once (1 or 10 of them); `to a consumer` has another process receive and acknowledge all of them
-over TCP while they are written. Each event is a line crossing with a trail of 32 points, about 1.2 KB.
+Rows: `msgpack alone` is what packing costs and nothing else, the limit; `into the journal` writes the events
+of one picture at once (1 or 10 of them); `to a consumer` has another process receive and acknowledge all of
+them over TCP while they are written. Each event is a line crossing with a trail of 32 points, about 1.2 KB.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import zmq
 from pipeline.address import check_address
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.reliable import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, VERSION, read_events
+from pipeline.reliable import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, VERSION
 
 _PING_S = 2.0
 _MOST_MESSAGE_BYTES = 64 << 20
@@ -95,7 +95,7 @@ class ReliableListener:
             self._keep_in_touch(now_s)
             left_s = _PING_S if ends_s is None else min(_PING_S, ends_s - now_s)
             if self._socket.poll(max(1, int(left_s * 1e3))):
-                self._take(self._socket.recv())
+                self._take(self._socket.recv_multipart())
 
     def acknowledge(self) -> None:
         """Say that the event that was received last is done with; the box need not keep it."""
@@ -146,9 +146,9 @@ class ReliableListener:
         except zmq.Again:  # nobody is there; it is said again
             self._asked_s = -_PING_S
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, parts: Sequence[bytes]) -> None:
         try:
-            message = msgpack.unpackb(data)
+            message = msgpack.unpackb(parts[0])
             kind = message["type"] if message["v"] == VERSION else ""
         except Exception:  # whatever a stranger sends
             return
@@ -161,17 +161,17 @@ class ReliableListener:
             self._joined = True
             self._upto = max(self._seen, message["acknowledged"])
         elif kind == "events" and message["box"] == self._box:
-            self._take_events(message)
+            self._take_events(message, parts[1:])
         elif kind == "replaced":
             raise SinkError(f"another program took the name '{self._hello['name']}'; use one name a program")
         elif kind == "refused":
             raise SinkError(f"the box refused '{self._hello['name']}': {message.get('why')}")
 
-    def _take_events(self, message: dict[str, Any]) -> None:
+    def _take_events(self, message: dict[str, Any], bodies: Sequence[bytes]) -> None:
         newest = max(self._seen, self._waiting[-1].seq if self._waiting else 0, self._given or 0)
-        for seq, event in read_events(message["events"]):
+        for seq, body in zip(message["seqs"], bodies, strict=True):
             if seq > newest:  # after a restart of the box some come twice
-                self._waiting.append(Numbered(seq, event))
+                self._waiting.append(Numbered(seq, Event.from_dict(msgpack.unpackb(body))))
         self._upto = max(self._upto, message["upto"])
         if not self._waiting and self._given is None:
             self._seen = max(self._seen, self._upto)

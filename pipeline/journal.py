@@ -37,10 +37,12 @@ class Entry:
 
     Attributes:
         seq: its number on this box; numbers ascend, and those of events that were removed are missing.
+        kind: of the event.
         body: `Event.to_dict()` in msgpack.
     """
 
     seq: int
+    kind: str
     body: bytes
 
     def event(self) -> Event:
@@ -119,7 +121,7 @@ class Journal:
         self._grown = threading.Condition()
         self._calls = 0
         self._listeners: tuple[Callable[[], None], ...] = ()
-        self._backlog: deque[tuple[int, bytes]] = deque()
+        self._backlog: deque[tuple[int, str, bytes]] = deque()
         self._lost = 0
         self._failing = ""
         self._closed = False
@@ -151,7 +153,7 @@ class Journal:
             SinkError: if an event holds something that msgpack cannot carry; then none is taken.
         """
         now_ns = self._clock_ns()
-        entries = [(now_ns, _packed(event)) for event in events]
+        entries = [(now_ns, event.kind, _packed(event)) for event in events]
         with self._lock:
             if self._closed:
                 raise SinkError(f"{self.path}: the journal is closed")
@@ -174,9 +176,9 @@ class Journal:
         """Return up to `most` entries with numbers above `after`, oldest first."""
         with self._reader_lock:
             rows = self._reader.execute(
-                "SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, most)
+                "SELECT seq, kind, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, most)
             ).fetchall()
-        return [Entry(seq, body) for seq, body in rows]
+        return [Entry(*row) for row in rows]
 
     def wait(self, after: int, timeout_s: float) -> bool:
         """Wait until there are entries above `after`; False if there are none in time, or at `close`."""
@@ -265,7 +267,7 @@ class Journal:
         try:
             with committing(self._database):
                 cursor = self._database.executemany(
-                    "INSERT INTO events (kept_ns, body) VALUES (?, ?)", self._backlog
+                    "INSERT INTO events (kept_ns, kind, body) VALUES (?, ?, ?)", self._backlog
                 )
                 seq = int(cursor.connection.execute("SELECT last_insert_rowid()").fetchone()[0])
         except sqlite3.Error as error:
@@ -275,7 +277,7 @@ class Journal:
             logger.warning("journal: the disk takes events again; %d had waited", len(self._backlog))
             self._failing = ""
         self._since_trim += len(self._backlog)
-        self._bytes += sum(len(body) for _, body in self._backlog)
+        self._bytes += sum(len(body) for _, _, body in self._backlog)
         self._backlog.clear()
         with self._grown:
             self._newest = seq
