@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -31,6 +32,7 @@ _FRAMES_QUEUED = 2
 _FRAMES_BUFFER_BYTES = 64 << 10
 _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 5_000
+_LOOK_S = 0.5
 _DRAINED = 256  # frames looked at before one is handed out, so that a flood cannot hold the listener
 
 
@@ -94,6 +96,13 @@ class Listener:
         """Yield messages for ever."""
         while True:
             received = self.receive()
+            if received is not None:
+                yield received
+
+    async def __aiter__(self) -> AsyncIterator[Received]:
+        """Yield messages for ever, waiting in a thread of its own."""
+        while True:
+            received = await asyncio.to_thread(self.receive, _LOOK_S)
             if received is not None:
                 yield received
 
