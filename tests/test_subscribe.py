@@ -16,22 +16,21 @@ from tests.pipeline.messages import FREE, make_event
 
 
 def test_without_a_name_one_listens(tmp_path: Path) -> None:
-    with Bus(FREE, None) as bus:
-        with sightline.subscribe(bus.endpoints["events"]) as listener:
+    with Bus(FREE, None) as bus, sightline.subscribe(bus.endpoints["events"]) as listener:
 
-            async def first() -> object:
-                async for received in listener:
-                    return received.message
-                return None
+        async def first() -> object:
+            async for received in listener:
+                return received.message
+            return None
 
-            async def both() -> object:
-                waiting = asyncio.create_task(first())
-                while not waiting.done():
-                    bus.publish_event(make_event(7))
-                    await asyncio.sleep(0.01)
-                return await waiting
+        async def both() -> object:
+            waiting = asyncio.create_task(first())
+            while not waiting.done():
+                bus.publish_event(make_event(7))
+                await asyncio.sleep(0.01)
+            return await waiting
 
-            message = asyncio.run(both())
+        message = asyncio.run(both())
     assert message.event.track_id == 7  # type: ignore[attr-defined]
 
 
