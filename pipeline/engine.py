@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +13,14 @@ from typing import Any, Self
 
 from pipeline.blame import blaming
 from pipeline.bus import Bus
-from pipeline.config.schema import Config
+from pipeline.config.schema import BusConfig, Config
 from pipeline.errors import SightlineError, SinkError
+from pipeline.event import Event
 from pipeline.metrics import MetricsServer
+from pipeline.outbox import JournalOptions, Outbox
 from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
-from pipeline.plugin import SinkContext
+from pipeline.plugin import EventSink, SinkContext
 from pipeline.report import run_report
 from pipeline.shared import Shared
 from pipeline.stream import State, Stream
@@ -61,6 +63,7 @@ class Engine:
         self._left = len(config.streams)
         self._lock = threading.Lock()
         self._bus: Bus | None = None
+        self._outbox: Outbox | None = None
         self._shared = Shared()
         self.metrics: MetricsServer | None = None
         self._sinks: list[NamedSink] = []
@@ -73,8 +76,9 @@ class Engine:
 
     def _build(self) -> None:
         refuse_overwriting(self.config, self._report)
+        bus = self.config.bus or BusConfig()
         if self.config.bus:
-            self._bus = Bus(self.config.bus.events, self.config.bus.frames)
+            self._bus = Bus(bus.events, bus.frames, curve=bus.curve)
         # Streams first: a missing package or missing weights should leave no empty folder behind.
         served: dict[str, list[NamedSink]] = {stream.name: [] for stream in self.config.streams}
         self.streams = [
@@ -86,6 +90,7 @@ class Engine:
                 self._clock,
                 self._shared,
                 self.config.out,
+                self._record,
             )
             for stream in self.config.streams
         ]
@@ -100,6 +105,18 @@ class Engine:
             for name, sinks in served.items():
                 if sink.serves(name):
                     sinks.append(made)
+        fed = [(name, sink) for name, sink in self._sinks if isinstance(sink, EventSink)]
+        if fed or bus.reliable or self.config.journal:
+            options = self.config.journal or JournalOptions()
+            self._outbox = Outbox(self.config.out, options, fed, self._publish, bus.reliable, bus.curve)
+
+    def _record(self, events: Sequence[Event]) -> None:
+        if self._outbox:
+            self._outbox.append(events)
+
+    def _publish(self, event: Event) -> None:
+        if self._bus:
+            self._bus.publish_event(event)
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +134,8 @@ class Engine:
             tick_s: seconds between two ticks.
         """
         self._started = self._clock()
+        if self._outbox:
+            self._outbox.start()
         for stream in self.streams:
             stream.start()
         while not self._done.wait(tick_s):
@@ -141,6 +160,8 @@ class Engine:
             self.stop()
             for stream in self.streams:
                 stream.join()
+        if self._outbox:
+            self._close("the journal", self._outbox.close)
         # Stages give back what they hold; this is for those of a run that never began.
         self._close("what stages share", self._shared.close)
         for name, sink in self._sinks:
@@ -174,6 +195,7 @@ class Engine:
             config_hash=self.config.hash,
             seconds=self.seconds,
             error=self.error,
+            journal=self._outbox.statistics() if self._outbox else None,
         )
 
     def exit_code(self) -> int:

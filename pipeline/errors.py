@@ -79,3 +79,15 @@ class FramesLost(SightlineError):  # noqa: N818 - as above
 
 class SinkError(SightlineError):
     """Results cannot be delivered: a folder is not writable, an encoder or a socket refuses."""
+
+
+class EventsRefused(SightlineError):  # noqa: N818 - no failure of the sink
+    """The other end will never take some of these events, whatever is tried; the others it might.
+
+    Attributes:
+        reasons: place in the batch -> why.
+    """
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        super().__init__("; ".join(dict.fromkeys(reasons.values())))
+        self.reasons = dict(reasons)

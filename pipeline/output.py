@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pipeline.blame import blaming
@@ -17,6 +17,7 @@ from pipeline.frame import Frame
 from pipeline.plugin import Sink, StreamInfo
 from pipeline.tally import Tally
 
+Record = Callable[[Sequence[Event]], None]
 NamedSink = tuple[str, Sink]
 """A sink with the name it has in the configuration."""
 
@@ -39,6 +40,7 @@ class Output:
         bus: shared publisher, or None.
         items: what to deliver.
         books: of the stream.
+        record: writes events down before anybody sees them; None for nowhere.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Output:
         bus: Bus | None,
         items: Channel[Outgoing],
         books: OutputBooks,
+        record: Record | None = None,
     ) -> None:
         self._stream = stream
         self._sinks = sinks
         self._bus = bus
         self._items = items
         self._books = books
+        self._record = record
         self._open: list[NamedSink] = []
         self.media_span_s: tuple[float, float] | None = None
 
@@ -69,7 +73,7 @@ class Output:
                     case Frame() as frame:
                         self._deliver(frame)
                     case Event() as event:
-                        self._announce(event)
+                        self._announce([event])
                     case StreamInfo() as info:
                         self._begin(info)
 
@@ -98,8 +102,8 @@ class Output:
         books = self._books
         try:
             books.tally.expect(frame.counts)
-            for event in frame.events:
-                self._announce(event)
+            if frame.events:
+                self._announce(frame.events)
             for name, sink in self._sinks:
                 with books.stopwatch.measure(name, frames=1), blaming(SinkError, f"sink '{name}' failed"):
                     sink.on_frame(frame)
@@ -115,10 +119,13 @@ class Output:
             books.ages.note("output", time.monotonic() - frame.arrived_s)
         books.ledger.finish()
 
-    def _announce(self, event: Event) -> None:
-        self._books.tally.add(event)
-        for name, sink in self._sinks:
-            with self._books.stopwatch.measure(name), blaming(SinkError, f"sink '{name}' failed"):
-                sink.on_event(event)
-        if self._bus:
-            self._bus.publish_event(event)
+    def _announce(self, events: Sequence[Event]) -> None:
+        if self._record:
+            self._record(events)
+        for event in events:
+            self._books.tally.add(event)
+            for name, sink in self._sinks:
+                with self._books.stopwatch.measure(name), blaming(SinkError, f"sink '{name}' failed"):
+                    sink.on_event(event)
+            if self._bus:
+                self._bus.publish_event(event)

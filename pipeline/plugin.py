@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -288,6 +289,52 @@ class Sink:
 
     def close(self) -> None:
         """Finish everything; safe in every state and more than once."""
+
+
+class EventSinkOptions(SinkOptions):
+    """Base of the options of sinks that have the journal behind them.
+
+    Attributes:
+        kinds: which events it takes, e.g. `line.crossing`, `zone.*`; None for all.
+        consumer: its name in the journal, by which it goes on after a restart; the sink's own when None.
+            Two sinks of one kind need different ones.
+        from_start: a consumer that the journal does not know yet gets all that it still has.
+    """
+
+    kinds: tuple[str, ...] | None = Field(default=None, min_length=1)
+    consumer: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    from_start: bool = False
+
+    def takes(self, event: Event) -> bool:
+        """Whether it takes this event."""
+        named = self.kinds is None or any(fnmatchcase(event.kind, kind) for kind in self.kinds)
+        return named and self.serve(event.stream)
+
+
+class EventSink(Sink):
+    """A sink whose events come out of the journal, so that none is lost while its other end is away.
+
+    Events are in the journal before `deliver` gets them, and stay there until it has returned, over restarts
+    of either side too. `on_event` and `on_frame` are not called.
+
+    Attributes:
+        batch: most events at once.
+    """
+
+    Options: ClassVar[type[Options]] = EventSinkOptions
+    batch: ClassVar[int] = 500
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Hand events over, oldest first, and return when the other end has them for certain.
+
+        Called from one thread. After a failure it is called with the same events again, some of which the
+        other end may have: `Event.id` tells doubles.
+
+        Raises:
+            EventsRefused: if some will never be taken; the others are tried again without them.
+            Exception: anything else means: not now. It is tried again after a pause, for ever.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement deliver")
 
 
 _GROUPS: dict[Kind, str] = {

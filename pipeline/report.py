@@ -97,8 +97,9 @@ def run_report(
     config_hash: str,
     seconds: float,
     error: SightlineError | None = None,
+    journal: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Describe a whole run; see `stream_report` for each of its `streams`.
+    """Describe a whole run; see `stream_report` for each of its `streams`, `Outbox` for its `journal`.
 
     `status` is "running" until all streams have ended; then "failed" if any of them or the run itself
     (`error`) failed, else "stopped" if any was stopped before its end, else "done".
@@ -110,6 +111,7 @@ def run_report(
         "config": config,
         "config_hash": config_hash,
         "seconds": round(seconds, 3),
+        "journal": journal,
         "streams": {stream.config.name: stream_report(stream) for stream in streams},
         "versions": versions(),
     }

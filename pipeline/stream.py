@@ -25,7 +25,7 @@ from pipeline.frame import Frame, Gap, joined
 from pipeline.keeper import Keeper, SourceStatus
 from pipeline.ledger import Ledger
 from pipeline.moment import Clock, Moment
-from pipeline.output import NamedSink, Output
+from pipeline.output import NamedSink, Output, Record
 from pipeline.plugin import Source, StageContext, StreamInfo
 from pipeline.shared import Shared
 from pipeline.stopwatch import Stopwatch
@@ -74,6 +74,7 @@ class Stream:
         clock: monotonic seconds, for the report.
         shared: what the stages of all streams have in common; its own when None.
         folder: where stages may write files, None for nowhere.
+        record: writes events down before anybody sees them, None for nowhere.
 
     Raises:
         ConfigError: if a stage cannot be built (missing weights, a missing package).
@@ -88,6 +89,7 @@ class Stream:
         clock: Callable[[], float] = time.monotonic,
         shared: Shared | None = None,
         folder: Path | None = None,
+        record: Record | None = None,
     ) -> None:
         self.config = config
         self.ledger = Ledger()
@@ -137,7 +139,7 @@ class Stream:
             on_drop=_never,
         )
         self._compute = Compute(config, self._stages, batch, self._to_compute, self._to_output, self)
-        self._output = Output(config.name, sinks, bus, self._to_output, self)
+        self._output = Output(config.name, sinks, bus, self._to_output, self, record)
         work = {"capture": self._capture, "compute": self._run_compute, "output": self._run_output}
         self._threads = [
             threading.Thread(target=target, name=f"{config.name}-{label}", daemon=True)

@@ -31,6 +31,7 @@ from pipeline.config.schema import (
 from pipeline.config.tree import Tree
 from pipeline.config.wording import problems_of, unknown_part, unknown_source
 from pipeline.errors import SightlineError
+from pipeline.outbox import JournalOptions
 from pipeline.plugin import Kind, Options, scheme_of
 from pipeline.secret import SecretUrl
 
@@ -43,6 +44,7 @@ class _TopLevel(Options):
     sinks: tuple[Any, ...] = ()
     bus: BusConfig | None = None
     metrics: HostPort | None = None
+    journal: JournalOptions | None = None
     out: PathText = "out"
 
 
@@ -91,6 +93,7 @@ class _Checker:
             bus=top.bus,
             metrics=top.metrics,
             out=Path(out),
+            journal=top.journal,
             hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, top.metrics, out]),
             path=path,
         )

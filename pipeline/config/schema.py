@@ -16,7 +16,9 @@ from pipeline.address import check_address, split_host_port
 from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
 from pipeline.config.problems import shown
+from pipeline.curve import CurveOptions
 from pipeline.errors import ConfigError
+from pipeline.outbox import JournalOptions
 from pipeline.plugin import Kind, Options, SinkOptions
 from pipeline.secret import SecretUrl
 
@@ -66,15 +68,24 @@ class BusConfig(Options):
     Attributes:
         events: endpoint of the events, None for not at all.
         frames: endpoint of the frames, None for not at all.
+        reliable: endpoint of the events for programs that must miss none, out of the journal; None for not
+            at all.
+        curve: encrypt all of it, and let only known programs connect; None for neither.
     """
 
     events: Endpoint | None = None
     frames: Endpoint | None = None
+    reliable: Endpoint | None = None
+    curve: CurveOptions | None = None
 
     @model_validator(mode="after")
     def _differ(self) -> BusConfig:
-        if self.events is not None and self.events == self.frames:
-            raise ValueError(f"events and frames both go to {self.frames}; each needs its own endpoint")
+        places = {"events": self.events, "frames": self.frames, "reliable": self.reliable}
+        named = [(name, place) for name, place in places.items() if place is not None]
+        for number, (name, place) in enumerate(named):
+            for other, same in named[:number]:
+                if place == same:
+                    raise ValueError(f"{other} and {name} both go to {place}; each needs its own endpoint")
         return self
 
 
@@ -135,6 +146,7 @@ class Config:
         hash: of everything effective; comments and the order of keys do not matter.
         path: the file it was read from.
         metrics: "host:port" at which Prometheus may ask, None for not at all.
+        journal: how much is kept of the events; there is one when this is set, or a sink needs it.
     """
 
     streams: tuple[StreamConfig, ...]
@@ -144,6 +156,7 @@ class Config:
     hash: str
     path: Path
     metrics: str | None = None
+    journal: JournalOptions | None = None
 
 
 def hash_of(settings: object) -> str:

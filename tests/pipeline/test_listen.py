@@ -314,7 +314,10 @@ def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_the_documented_python_example_runs() -> None:
-    example = re.findall(r"```python\n(.*?)```", (ROOT / "docs/protocol.md").read_text(), flags=re.DOTALL)[0]
+    text = (ROOT / "docs/protocol.md").read_text()
+    example = next(
+        code for code in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "zmq" in code
+    )
     with Bus(FREE, None) as bus:
         code = example.replace("tcp://127.0.0.1:5577", bus.endpoints["events"])
         assert code != example
