@@ -166,7 +166,7 @@ def test_a_person_marks_the_ground_in_a_browser(page: CalibrationServer, saved: 
             box["x"] + 5 + CAMERA.pixels(LANE)[0, 0] * scale, box["y"] + CAMERA.pixels(LANE)[0, 1] * scale
         )
         tab.keyboard.press("ArrowLeft")
-        tab.wait_for_function("before => document.getElementById('yaml').value !== before", arg=before)
+        sync_api.expect(tab.locator("#yaml")).not_to_have_value(before)
         tab.locator("#done:not([disabled])").wait_for()
         tab.click("#save")
         tab.locator("#told", has_text="saved to ground.yaml").wait_for()
