@@ -39,6 +39,8 @@ HEAVY = {
     "trackeval",
     "yt_dlp",
     "mss",
+    "paho",
+    "redis",
 }
 
 
