@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import random
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from pipeline.plugin import SinkContext
 from streams.sinks.webhook.signature import key_of, signed_headers
 from streams.sinks.webhook.sink import WebhookOptions, WebhookSink
 from tests.pipeline.messages import make_event
-from tests.servers.daemons import binary, free_port, receiver
+from tests.servers.daemons import free_port, receiver
 from tests.servers.footprint import until
 from tests.streams.sinks.feeding import append, feeding, wait_delivered
 
@@ -266,21 +265,6 @@ def test_unreachable_servers_are_one_line() -> None:
     assert "secret-path" not in str(error.value)
     with pytest.raises(SinkError, match="cannot be resolved"):
         made("http://no-such-host.invalid/").deliver([make_event()])
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("certificate")
-    path = folder / "both.pem"
-    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(
-        [binary("openssl", "openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "2", "-keyout", path, "-out", folder / "only.pem", *name],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    path.write_text(path.read_text() + (folder / "only.pem").read_text())
-    return path
 
 
 def test_certificates_are_checked(certificate: Path) -> None:
