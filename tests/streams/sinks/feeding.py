@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from pipeline.backoff import KeeperOptions
+from pipeline.event import Event
 from pipeline.feeder import Feeder
 from pipeline.journal import Journal
 from pipeline.plugin import EventSink
@@ -41,3 +44,19 @@ def append(journal: Journal, numbers: range) -> set[str]:
 def wait_delivered(feeder: Feeder, events: int) -> None:
     """Wait until the sink has taken so many."""
     until(lambda: feeder.status.acknowledged >= events, 30, lambda: feeder.status)
+
+
+def failures_of(sink: EventSink, monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+    """Return a list to which each failed delivery to come is added."""
+    failures: list[Exception] = []
+    deliver = sink.deliver
+
+    def noting(events: Sequence[Event]) -> None:
+        try:
+            deliver(events)
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    monkeypatch.setattr(sink, "deliver", noting)
+    return failures
