@@ -21,20 +21,29 @@ _REMEMBER_S = 90 * 86400
 """How long Redis remembers what a box delivered last; longer than a journal keeps events by default."""
 _ADD = """
 local given = (#ARGV - 2) / 4
-local last = redis.call('GET', KEYS[2])
-local first = 1
+local repeated = false
 for i = 1, given do
-    if ARGV[4 * i - 1] == last then first = i + 1 end
+    if redis.call('SISMEMBER', KEYS[2], ARGV[4 * i - 1]) == 1 then repeated = true end
 end
-for i = first, given do
+if not repeated or redis.call('SCARD', KEYS[2]) > 10000 then redis.call('DEL', KEYS[2]) end
+local added = 0
+for i = 1, given do
     local at = 4 * i - 1
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*',
-        'id', ARGV[at], 'kind', ARGV[at + 1], 'stream', ARGV[at + 2], 'event', ARGV[at + 3])
-    redis.call('SET', KEYS[2], ARGV[at], 'EX', ARGV[2])
+    if redis.call('SISMEMBER', KEYS[2], ARGV[at]) == 0 then
+        redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*',
+            'id', ARGV[at], 'kind', ARGV[at + 1], 'stream', ARGV[at + 2], 'event', ARGV[at + 3])
+        redis.call('SADD', KEYS[2], ARGV[at])
+        added = added + 1
+    end
 end
-return given - first + 1
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+return added
 """
-"""Adds what comes after the event that was added last, whose id it keeps; Redis runs a script alone."""
+"""Adds the events that the last delivery did not add, of which it keeps the ids; Redis runs a script alone.
+
+A step that fails ends the script and undoes nothing: an id is noted only once its event is there.
+A delivery of which nothing is known begins the ids anew: what comes again begins where the last one began.
+"""
 
 
 class RedisOptions(EventSinkOptions):
@@ -90,8 +99,8 @@ class RedisOptions(EventSinkOptions):
 class RedisSink(EventSink):
     """Adds an entry for each event: `id`, `kind`, `stream`, and `event`, which is `Event.to_dict` as JSON.
 
-    The server remembers, in the same step, which event came last from here, so that what is delivered again
-    after a failure is not added again.
+    The server remembers, in the same step, what the last delivery from here added, so that what is delivered
+    again after a failure is not added again.
     """
 
     Options = RedisOptions
@@ -103,7 +112,7 @@ class RedisSink(EventSink):
         need("redis", "redis", "redis")
         who = "\0".join((socket.gethostname(), str(context.folder.resolve()), options.consumer or "redis"))
         # In braces: what a cluster keeps in one place.
-        self._memory = f"{{{options.key}}}:last:{hashlib.blake2b(who.encode(), digest_size=8).hexdigest()}"
+        self._memory = f"{{{options.key}}}:had:{hashlib.blake2b(who.encode(), digest_size=8).hexdigest()}"
         self._shown = f"{options.host}:{options.port}"
         self._client: Any = None
         self._closed = False
@@ -179,7 +188,7 @@ class RedisSink(EventSink):
             case exceptions.AuthenticationError() | exceptions.AuthorizationError():
                 return f"it does not let us in ({error}); check username and password"
             case exceptions.NoPermissionError():
-                return f"the user may not do this ({error}); it needs EVAL, XADD, GET and SET"
+                return f"the user may not do this ({error}); docs/sinks.md lists the commands"
             case exceptions.OutOfMemoryError():
                 return "its memory is full; raise maxmemory there, or lower max_events"
             case exceptions.TimeoutError():

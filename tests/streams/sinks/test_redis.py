@@ -73,6 +73,33 @@ def test_what_is_delivered_again_is_not_added_again(server: Daemon, tmp_path: Pa
     assert [entry["id"] for entry in entries(server)] == [str(event.id) for event in events]
 
 
+def test_nothing_new_is_taken_for_something_old(server: Daemon, tmp_path: Path) -> None:
+    old = [make_event(number) for number in range(4)]
+    new = [make_event(number) for number in range(10, 13)]
+    sink = made(server, tmp_path)
+    sink.deliver(old)
+    # A file that is processed again, with another line: the same ids, and others among them.
+    sink.deliver([old[0], new[0], old[1], new[1], old[3], new[2]])
+    sink.close()
+    assert [entry["id"] for entry in entries(server)] == [str(event.id) for event in (*old, *new)]
+
+
+@pytest.mark.slow
+def test_what_the_server_remembers_is_bounded(server: Daemon, tmp_path: Path) -> None:
+    sink = made(server, tmp_path)
+    repeated = make_event(0)
+    for batch in range(25):
+        sink.deliver(
+            [repeated, *(make_event(number) for number in range(batch * 499 + 1, batch * 499 + 500))]
+        )
+    assert asked(server, "SCARD", sink._memory) <= 11_000
+    sink.deliver([make_event(99_999)])
+    assert asked(server, "SCARD", sink._memory) == 1
+    assert asked(server, "TTL", sink._memory) > 80 * 86400
+    sink.close()
+    assert {entry["id"] for entry in entries(server)} >= {str(make_event(n).id) for n in range(25 * 499)}
+
+
 def test_two_boxes_do_not_disturb_each_other(server: Daemon, tmp_path: Path) -> None:
     for folder in ("one", "two", "one", "two"):
         sink = made(server, tmp_path / folder)
