@@ -25,13 +25,15 @@ local repeated = false
 for i = 1, given do
     if redis.call('SISMEMBER', KEYS[2], ARGV[4 * i - 1]) == 1 then repeated = true end
 end
-if not repeated or redis.call('SCARD', KEYS[2]) > 10000 then redis.call('DEL', KEYS[2]) end
+local stale = not repeated or redis.call('SCARD', KEYS[2]) > 10000
 local added = 0
 for i = 1, given do
     local at = 4 * i - 1
     if redis.call('SISMEMBER', KEYS[2], ARGV[at]) == 0 then
         redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*',
             'id', ARGV[at], 'kind', ARGV[at + 1], 'stream', ARGV[at + 2], 'event', ARGV[at + 3])
+        if stale then redis.call('DEL', KEYS[2]) end
+        stale = false
         redis.call('SADD', KEYS[2], ARGV[at])
         added = added + 1
     end
@@ -42,6 +44,7 @@ return added
 """Adds the events that the last delivery did not add, of which it keeps the ids; Redis runs a script alone.
 
 A step that fails ends the script and undoes nothing: an id is noted only once its event is there.
+XADD also is the first that writes: only that is refused when the memory is full.
 A delivery of which nothing is known begins the ids anew: what comes again begins where the last one began.
 """
 
