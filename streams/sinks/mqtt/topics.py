@@ -16,7 +16,7 @@ _MOST_CHARACTERS = 100
 
 def level(name: str) -> str:
     """Return a name as one level of a topic: what has a meaning there becomes "_"."""
-    clean = "".join("_" if sign in "/+#" or not sign.isprintable() else sign for sign in name)
+    clean = "".join("_" if sign in "/+#$" or not sign.isprintable() else sign for sign in name)
     return clean[:_MOST_CHARACTERS] or "_"
 
 

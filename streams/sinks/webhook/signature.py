@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 
@@ -14,14 +13,17 @@ def key_of(secret: str) -> bytes:
     """Return the key that a secret stands for: of `whsec_...` the Base64 behind it, else its UTF-8 bytes.
 
     Raises:
-        ValueError: if what follows `whsec_` is no Base64.
+        ValueError: if what follows `whsec_` is no Base64, or nothing.
     """
     if not secret.startswith(_PREFIX):
         return secret.encode()
     try:
-        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except binascii.Error:
-        raise ValueError(f"what follows {_PREFIX} must be Base64") from None
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except ValueError:  # binascii.Error is one, other signs than ASCII are another
+        key = b""
+    if not key:
+        raise ValueError(f"what follows {_PREFIX} must be Base64")
+    return key
 
 
 def signed_headers(key: bytes | None, identity: str, time_s: int, body: bytes) -> dict[str, str]:

@@ -196,6 +196,7 @@ def failure(folder: Path, **options: Any) -> str:
     return str(error.value)
 
 
+@pytest.mark.slow  # paho ends its pause before the next try only when it is over
 def test_a_broker_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     port = free_port()
     assert failure(tmp_path, port=port) == f"127.0.0.1:{port}: nothing listens there"
@@ -242,8 +243,8 @@ def test_wrong_options_are_one_clear_line(options: dict[str, Any], what: str) ->
 
 
 def test_topics() -> None:
-    assert [level(name) for name in ("a/b+#", "", "a\0b\nc", "Straße", "x" * 200)] == [
-        "a_b__",
+    assert [level(name) for name in ("a/b+#$", "", "a\0b\nc", "Straße", "x" * 200)] == [
+        "a_b___",
         "_",
         "a_b_c",
         "Straße",
@@ -334,7 +335,7 @@ def storm(
 def test_a_broker_that_is_killed_and_comes_back_gets_everything(
     tmp_path: Path, broker: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent, got, total = storm(tmp_path, broker, monkeypatch, 2, 500, lambda: 0.02)
+    sent, got, total = storm(tmp_path, broker, monkeypatch, 1, 500, lambda: 0.02)
     assert set(got) == sent
     assert total == len(sent), "each is counted once, however often it was sent"
 

@@ -293,6 +293,8 @@ def test_certificates_are_checked(certificate: Path) -> None:
         ({"url": "http://ho st/geheim"}, "https://host/path"),
         ({"url": "env:NO_SUCH_geheim_NOT"}, "is not set"),
         ({"secret": "whsec_geheim!"}, "Base64"),
+        ({"secret": "whsec_"}, "Base64"),
+        ({"secret": "whsec_é"}, "Base64"),
         ({"secret": ""}, "empty"),
         ({"secret": "file:/nowhere/at-all"}, "cannot be read"),
         ({"headers": {"Webhook-Id": "geheim"}}, "sets itself"),
