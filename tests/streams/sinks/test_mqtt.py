@@ -28,14 +28,13 @@ TOTAL = "sightline/gate/count/main/in"
 
 
 class Listener:
-    """A subscriber of everything, whose subscription outlives the broker's restarts."""
+    """A subscriber of everything, as long as its broker lives."""
 
     def __init__(self, port: int, qos: int = 1) -> None:
         mqtt = pytest.importorskip("paho.mqtt.client")
         self.got: list[tuple[str, bytes, bool]] = []
         self._ready = threading.Event()
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "listener", clean_session=False)
-        client.reconnect_delay_set(1, 1)
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "listener", reconnect_on_failure=False)
         client.on_connect = lambda client, *_: client.subscribe("#", qos)
         client.on_subscribe = lambda *_: self._ready.set()
         client.on_message = lambda _client, _data, message: self.got.append(
