@@ -43,6 +43,8 @@ HEAVY = {
     "trackeval",
     "yt_dlp",
     "mss",
+    "paho",
+    "redis",
 }
 
 

@@ -1,0 +1,1 @@
+"""Events and totals to an MQTT broker."""
