@@ -16,6 +16,7 @@ from pipeline.lock import try_lock
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 16
+_CLOSED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,14 @@ class RotatingFile:
         self._name = re.compile(
             rf"{re.escape(path.stem)}-(\d{{4}}-\d\d-\d\d)\.(\d{{6,}}){re.escape(path.suffix)}"
         )
-        self._handle: int | None = None
+        self._handle = _CLOSED
         self._current = path
         self._size = 0
 
     @property
     def is_open(self) -> bool:
         """Whether the current file is open, and still the one that lies there."""
-        if self._handle is None:
+        if self._handle == _CLOSED:
             return False
         try:
             found = self._current.stat()
@@ -145,14 +146,13 @@ class RotatingFile:
 
     def close(self) -> None:
         """Close the current file; safe more than once."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
+        handle, self._handle = self._handle, _CLOSED
+        if handle != _CLOSED:
             os.close(handle)
 
     def _write(self, data: bytes) -> None:
         if not data:
             return
-        assert self._handle is not None
         view = memoryview(data)
         while view:
             written = os.write(self._handle, view)
@@ -179,7 +179,6 @@ class RotatingFile:
 
     def _mend(self) -> None:
         """Remove what stands behind the last end of line: its event was never taken, it comes again."""
-        assert self._handle is not None
         end = self._size
         while end > 0:
             start = max(0, end - _CHUNK)
@@ -202,7 +201,8 @@ class RotatingFile:
 
     def _order(self, path: Path) -> tuple[str, int]:
         matched = self._name.fullmatch(path.name)
-        assert matched is not None
+        if matched is None:
+            raise ValueError(f"{path} is none of {self._path}")
         return matched[1], int(matched[2])
 
 

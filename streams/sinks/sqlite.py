@@ -45,7 +45,7 @@ _INSERT = (
 )
 _BUSY_S = 5.0
 _TRIM_EVERY = 500
-"""Events between two looks at the bounds."""
+"""Events between two looks for old rows."""
 _TRIM_EVERY_S = 3600.0
 _WAL_BYTES = 16_000_000
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
@@ -103,9 +103,7 @@ class SqliteSink(EventSink):
             database = self._opened()
             with _committing(database):
                 database.executemany(_INSERT, rows)
-            self._since_trim += len(rows)
-            if self._since_trim >= _TRIM_EVERY or time.monotonic() - self._trimmed_s >= _TRIM_EVERY_S:
-                self._trim(database, now_ns)
+            self._trim(database, len(rows), now_ns)
 
     def close(self) -> None:
         """Close the file; its WAL goes into it."""
@@ -128,22 +126,27 @@ class SqliteSink(EventSink):
             self._database = database
         return self._database
 
-    def _trim(self, database: sqlite3.Connection, now_ns: int) -> None:
-        oldest_ns = now_ns - int(self.options.keep_days * 86_400e9)
-        with _committing(database):
-            database.execute("DELETE FROM events WHERE stored_ns < ?", (oldest_ns,))
-        excess = _used_bytes(database) - int(self.options.keep_mb * 1e6)
-        if excess > 0:
-            # A tenth more goes, so that not every look removes something.
-            share = (excess + self.options.keep_mb * 1e5) / (excess + self.options.keep_mb * 1e6)
+    def _trim(self, database: sqlite3.Connection, new: int, now_ns: int) -> None:
+        removed = 0
+        self._since_trim += new
+        if self._since_trim >= _TRIM_EVERY or time.monotonic() - self._trimmed_s >= _TRIM_EVERY_S:
+            self._since_trim, self._trimmed_s = 0, time.monotonic()
+            oldest_ns = now_ns - int(self.options.keep_days * 86_400e9)
             with _committing(database):
-                database.execute(
+                removed += database.execute("DELETE FROM events WHERE stored_ns < ?", (oldest_ns,)).rowcount
+        keep_bytes = self.options.keep_mb * 1e6
+        excess = _used_bytes(database) - keep_bytes
+        if excess > 0:
+            # A tenth more goes, so that not every batch removes something.
+            share = (excess + keep_bytes / 10) / (excess + keep_bytes)
+            with _committing(database):
+                removed += database.execute(
                     "DELETE FROM events WHERE rowid IN (SELECT rowid FROM events ORDER BY stored_ns, rowid"
                     " LIMIT (SELECT 1 + CAST(count(*) * ? AS INTEGER) FROM events))",
                     (share,),
-                )
-        database.execute("PRAGMA incremental_vacuum").fetchall()
-        self._since_trim, self._trimmed_s = 0, time.monotonic()
+                ).rowcount
+        if removed:
+            database.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ import pytest
 USER, PASSWORD = "sight", "gar:den/w@ll"
 QUOTED = "gar%3Aden%2Fw%40ll"
 _START_S = 30.0
-_QUIET = (
+_SETTINGS = (
     "listen_addresses=127.0.0.1",
     "max_connections=20",
     "shared_buffers=16MB",
@@ -55,10 +55,14 @@ class PostgresServer:
     """One cluster on one port, which it keeps over restarts; as a context manager it runs within the block.
 
     The server refuses to run as root: then it runs as the user postgres of Debian's package.
+
+    Args:
+        fsync: False spares the disk; what was committed still survives `kill -9`, but not a power failure.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
         self._programs = needed()
+        self._settings = (*_SETTINGS, f"fsync={'on' if fsync else 'off'}")
         self._as: dict[str, Any] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="sightline-postgres-"))
         if os.geteuid() == 0:
@@ -91,7 +95,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers; after a kill it recovers first."""
-        settings = [word for setting in _QUIET for word in ("-c", setting)]
+        settings = [word for setting in self._settings for word in ("-c", setting)]
         command = [
             str(self._programs / "postgres"),
             "-D",
@@ -119,10 +123,10 @@ class PostgresServer:
             else:
                 return
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Shut it down, ending all connections."""
         if self._child is not None:
-            self._child.send_signal(signal.SIGINT)
+            self._child.send_signal(how)
             self._child.wait(_START_S)
             self._child = None
 
@@ -159,7 +163,7 @@ class PostgresServer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder)
 
     def _run(self, program: str, *words: str) -> None:

@@ -31,7 +31,7 @@ class PostgresOptions(EventSinkOptions):
     dsn: SecretStr | None = None
     dsn_file: Path | None = None
     table: str = Field(default="sightline_events", pattern=rf"^({_NAME}\.)?{_NAME}$")
-    timeout_s: float = Field(default=30.0, ge=2, le=3600)
+    timeout_s: float = Field(default=30.0, ge=1, le=3600)
     keep_days: float | None = Field(default=None, gt=0, le=36_500)
 
     @model_validator(mode="after")
