@@ -2,12 +2,12 @@
 
     python -m benchmarks.sinks [--events 20000] [--rounds 3] [--storm-s 60] [--rate 1000] [--restart-s 3]
 
-The first table is flat out, in batches as the journal hands them over, each waiting for the disk: `JSON alone`
-is what writing the events as JSON costs and nothing else, `COPY alone` what sending them into a temporary
-table costs. The second has events flow at a steady rate through the journal into PostgreSQL (Debian's, on
-loopback, fsync on), which is shut down or killed (`kill -9`), in turn, every few seconds, and started again:
-how many arrived, how long after they were written into the journal, and how long the last took after the
-last restart. Each event is a line crossing with a trail of 32 points, about 1.2 KB.
+The first table is flat out, in batches as the journal hands them over, each waiting for the disk: `JSON
+alone` is what writing the events as JSON costs and nothing else, `COPY alone` what sending them into a
+temporary table costs. The second has events flow at a steady rate through the journal into PostgreSQL
+(Debian's, on loopback, fsync on), which is shut down or killed (`kill -9`), in turn, every few seconds, and
+started again: how many arrived, how long after they were written into the journal, and how long the last
+took after the last restart. Each event is a line crossing with a trail of 32 points, about 1.2 KB.
 """
 
 from __future__ import annotations

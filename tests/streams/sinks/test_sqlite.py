@@ -49,7 +49,7 @@ def of(events: list[Event]) -> set[str]:
 
 
 def test_a_row_is_the_event(tmp_path: Path, sink: SqliteSink) -> None:
-    sink.deliver([make_event(2, label="Straßenbahn"), make_event(3, track_id=None, label=None)])
+    sink.deliver([make_event(2, label="Rößl"), make_event(3, track_id=None, label=None)])
     columns = "time, time_ns, stream, kind, track_id, label, body ->> '$.data.line', body ->> '$.id' = id"
     assert query(tmp_path, f"SELECT {columns} FROM events ORDER BY time_ns") == [
         (
@@ -58,7 +58,7 @@ def test_a_row_is_the_event(tmp_path: Path, sink: SqliteSink) -> None:
             "gate",
             "line.crossing",
             2,
-            "Straßenbahn",
+            "Rößl",
             "main",
             1,
         ),

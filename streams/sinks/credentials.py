@@ -1,0 +1,52 @@
+"""Secrets of a sink's options: written down, or where they are to be found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, SecretStr
+
+from pipeline.errors import SinkError
+
+_MOST_BYTES = 65536
+
+
+def reveal(secret: SecretStr) -> str:
+    """Return a secret, read anew at each call, so that one that was changed is found.
+
+    `env:NAME` stands for an environment variable, `file:PATH` for a file (its line ends cut off), anything
+    else for itself.
+
+    Raises:
+        SinkError: if the variable or the file is not there; the message holds no secret.
+    """
+    text = secret.get_secret_value()
+    source, _, name = text.partition(":")
+    if source == "env":
+        if name not in os.environ:
+            raise SinkError(f"the environment variable {name}, which holds a secret, is not set")
+        return os.environ[name]
+    if source == "file":
+        try:
+            with Path(name).open("rb") as file:
+                return file.read(_MOST_BYTES).decode().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise SinkError(f"{name}, which holds a secret, cannot be read: {reason}") from None
+    return text
+
+
+def _is_there(secret: SecretStr) -> SecretStr:
+    try:
+        found = reveal(secret)
+    except SinkError as error:
+        raise ValueError(str(error)) from None
+    if not found:
+        raise ValueError("is empty")
+    return secret
+
+
+Credential = Annotated[SecretStr, AfterValidator(_is_there)]
+"""A secret, or `env:NAME` or `file:PATH`, which must be there when the configuration is checked."""
