@@ -253,7 +253,8 @@ class Journal:
         with self._lock:
             if self._closed:
                 return
-            self._flush()
+            if self._backlog:
+                self._flush()
             self._closed = True
             if self._backlog:
                 logger.error("journal: %d events could not be written: %s", len(self._backlog), self._failing)

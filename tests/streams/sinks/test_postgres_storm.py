@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import pwd
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from pipeline.feeder import Feeder
@@ -20,7 +27,7 @@ from pipeline.plugin import SinkContext
 from streams.sinks.postgres.options import PostgresOptions
 from streams.sinks.postgres.sink import PostgresSink
 from tests.pipeline.messages import make_event
-from tests.servers.postgres import PostgresServer
+from tests.servers.postgres import PASSWORD, USER, PostgresServer
 
 PATIENCE_S = 90.0
 
@@ -39,6 +46,7 @@ def stored(server: PostgresServer) -> tuple[set[str], int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_server_that_is_killed_and_restarted_again_and_again(
     server: PostgresServer, tmp_path: Path
 ) -> None:
@@ -102,6 +110,7 @@ sink.close()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_box_and_its_database_are_killed_in_turn(server: PostgresServer, tmp_path: Path) -> None:
     rng, written, lives = random.Random(5), 0, 10
     for life in range(lives):
@@ -122,3 +131,57 @@ def test_a_box_and_its_database_are_killed_in_turn(server: PostgresServer, tmp_p
     assert {str(make_event(number).id) for number in range(written)} <= ids
     assert rows == len(ids)
     assert written > 2000
+
+
+@pytest.fixture
+def pooled(server: PostgresServer) -> Iterator[str]:
+    """The server behind PgBouncer, which gives each transaction another of three connections."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        reason = "needs PgBouncer (Debian package pgbouncer)"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="sightline-pgbouncer-") as name:
+        folder = Path(name)
+        (folder / "users").write_text(f'"{USER}" "{PASSWORD}"\n')
+        (folder / "settings").write_text(
+            f"[databases]\npostgres = host=127.0.0.1 port={server.port}\n[pgbouncer]\nauth_type = plain\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_file = users\nunix_socket_dir =\n"
+            "pool_mode = transaction\ndefault_pool_size = 3\n"
+        )
+        role: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam("postgres")
+            role = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+            for path in (folder, *folder.iterdir()):
+                os.chown(path, owner.pw_uid, owner.pw_gid)
+        dsn = server.dsn().replace(f":{server.port}/", f":{port}/")
+        with subprocess.Popen([program, "-q", "settings"], cwd=folder, **role) as pooler:
+            ends_s = time.monotonic() + 20
+            while time.monotonic() < ends_s:
+                with suppress(psycopg.OperationalError), psycopg.connect(dsn):
+                    break
+                time.sleep(0.02)
+            yield dsn
+            pooler.terminate()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_several_boxes_behind_a_pooler(server: PostgresServer, pooled: str, tmp_path: Path) -> None:
+    def feed() -> None:
+        sink = PostgresSink(PostgresOptions(dsn=pooled), SinkContext(tmp_path))
+        for start in range(0, 2000, 50):
+            sink.deliver([make_event(number) for number in range(start, start + 60)])
+        sink.close()
+
+    boxes = [threading.Thread(target=feed) for _ in range(5)]
+    for box in boxes:
+        box.start()
+    for box in boxes:
+        box.join()
+    ids, rows = stored(server)
+    assert ids == {str(make_event(number).id) for number in range(2010)}
+    assert rows == len(ids)
