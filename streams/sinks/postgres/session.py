@@ -50,6 +50,9 @@ Row = tuple[object, ...]
 class Session:
     """A connection whose table is there and checked; used by one thread, but for `abort`.
 
+    Attributes:
+        was_ended: the last failure was that the other end has ended it, not that it was slow.
+
     Raises:
         SinkError: if it cannot be had, in one line that says why.
     """
@@ -72,6 +75,7 @@ class Session:
             table=identifier(options.table), columns=sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
         )
         self._trimmed_s: float | None = None
+        self.was_ended = False
         # A handle of our own, as libpq may close its own while somebody else uses the number.
         self._wire = socket.socket(fileno=os.dup(self._connection.fileno()))
         try:
@@ -170,6 +174,7 @@ class Session:
                 raise SinkError(
                     f"{self._address.shown}: no answer within {self._options.timeout_s:g} s"
                 ) from None
+            self.was_ended = self._connection.broken
             raise SinkError(self._address.explained(error)) from None
         finally:
             timer.cancel()

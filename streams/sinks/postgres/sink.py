@@ -40,8 +40,17 @@ class PostgresSink(EventSink):
     def deliver(self, events: Sequence[Event]) -> None:
         """Store what is not there yet."""
         rows = _rows(events)
-        with self._lock, self._one_session() as session:
-            session.store(rows)
+        with self._lock:
+            had = self._session
+            try:
+                with self._one_session() as session:
+                    session.store(rows)
+            except SinkError:
+                if had is None or not had.was_ended:
+                    raise
+                # The server was restarted since the last batch, maybe hours ago: no reason for a warning.
+                with self._one_session() as session:
+                    session.store(rows)
 
     def close(self) -> None:
         """End the connection, also one on which something hangs."""

@@ -222,6 +222,23 @@ def test_a_server_that_refuses_is_one_line_without_the_password(
     assert not any(secret in said for secret in (PASSWORD, QUOTED, "wr0ng"))
 
 
+def test_a_restart_between_two_batches_is_no_failure(
+    server: PostgresServer, database: str, sinks: list[PostgresSink]
+) -> None:
+    sink = make(sinks, database)
+    sink.deliver(EVENTS[:1])
+    server.stop()
+    server.start()
+    sink.deliver(EVENTS[1:2])
+    assert numbers(database) == [0, 1]
+    server.kill()
+    with pytest.raises(SinkError, match="Connection refused"):
+        sink.deliver(EVENTS[2:3])
+    server.start()
+    sink.deliver(EVENTS[2:3])
+    assert numbers(database) == [0, 1, 2]
+
+
 def test_a_server_that_does_not_answer_holds_up_nobody_for_long(
     server: PostgresServer, database: str, sinks: list[PostgresSink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
