@@ -17,6 +17,7 @@ import cv2
 import zmq
 
 from pipeline.address import check_address
+from pipeline.curve import CurveOptions, Guard
 from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.frame import Frame
@@ -40,27 +41,37 @@ class Bus:
             or `*` takes a free one), or None for no events.
         frames: address to bind for annotated frames, or None for no frames.
         jpeg_quality: 1..100.
+        curve: encrypt, and who may connect; None for neither.
 
     Raises:
         ConfigError: if an address is none.
         SinkError: if an address cannot be bound.
     """
 
-    def __init__(self, events: str | None, frames: str | None, *, jpeg_quality: int = 80) -> None:
+    def __init__(
+        self,
+        events: str | None,
+        frames: str | None,
+        *,
+        jpeg_quality: int = 80,
+        curve: CurveOptions | None = None,
+    ) -> None:
         self._id = secrets.token_hex(8)
         self._quality = jpeg_quality
         self._context = zmq.Context()
+        self._guard = Guard(self._context, curve)
         self._events: _Publisher | None = None
         self._frames: _Publisher | None = None
         try:
             if events is not None:
                 self._events = _Publisher(
-                    self._context, events, queued=_EVENTS_QUEUED, linger_ms=_EVENTS_LINGER_MS
+                    self._context, events, self._guard, queued=_EVENTS_QUEUED, linger_ms=_EVENTS_LINGER_MS
                 )
             if frames is not None:
                 self._frames = _Publisher(
                     self._context,
                     frames,
+                    self._guard,
                     queued=_FRAMES_QUEUED,
                     linger_ms=0,
                     send_buffer_bytes=_FRAMES_BUFFER_BYTES,
@@ -123,6 +134,7 @@ class Bus:
         for publisher in (self._events, self._frames):
             if publisher is not None:
                 publisher.close()
+        self._guard.close()
         self._context.term()
 
     def __enter__(self) -> Self:
@@ -148,6 +160,7 @@ class _Publisher:
         self,
         context: zmq.Context[zmq.Socket[bytes]],
         address: str,
+        guard: Guard,
         *,
         queued: int,
         linger_ms: int,
@@ -165,6 +178,7 @@ class _Publisher:
         self._socket.maxmsgsize = _MAX_SUBSCRIPTION_BYTES
         self._socket.heartbeat_ivl = HEARTBEAT_MS
         self._socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        guard.protect(self._socket)
         try:
             self.endpoint = _bind(self._socket, check_address(address))
         except BaseException:

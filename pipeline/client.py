@@ -13,6 +13,7 @@ import msgpack
 import zmq
 
 from pipeline.address import check_address
+from pipeline.curve import Credentials
 from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.reliable import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, VERSION
@@ -39,13 +40,20 @@ class ReliableListener:
         name: by which the box knows this consumer; one program at a time may use it.
         kinds: prefixes of the kinds that are wanted ("line."), all when empty.
         from_start: if the box does not know the name yet: all that it still has, not only what is new.
+        credentials: for an encrypted bus.
 
     Raises:
         ConfigError: if the endpoint is no address.
     """
 
     def __init__(
-        self, endpoint: str, name: str, *, kinds: Sequence[str] = (), from_start: bool = False
+        self,
+        endpoint: str,
+        name: str,
+        *,
+        kinds: Sequence[str] = (),
+        from_start: bool = False,
+        credentials: Credentials | None = None,
     ) -> None:
         self._hello = {
             "type": "join",
@@ -70,6 +78,8 @@ class ReliableListener:
         self._socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
         self._socket.reconnect_ivl = 100
         self._socket.reconnect_ivl_max = 2_000
+        if credentials is not None:
+            credentials.show(self._socket)
         try:
             self._socket.connect(check_address(endpoint))
         except BaseException:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from pipeline.blame import blaming
 from pipeline.bus import Bus
-from pipeline.config.schema import Config
+from pipeline.config.schema import BusConfig, Config
 from pipeline.errors import SightlineError, SinkError
 from pipeline.event import Event
 from pipeline.metrics import MetricsServer
@@ -76,8 +76,9 @@ class Engine:
 
     def _build(self) -> None:
         refuse_overwriting(self.config, self._report)
+        bus = self.config.bus or BusConfig()
         if self.config.bus:
-            self._bus = Bus(self.config.bus.events, self.config.bus.frames)
+            self._bus = Bus(bus.events, bus.frames, curve=bus.curve)
         # Streams first: a missing package or missing weights should leave no empty folder behind.
         served: dict[str, list[NamedSink]] = {stream.name: [] for stream in self.config.streams}
         self.streams = [
@@ -105,10 +106,9 @@ class Engine:
                 if sink.serves(name):
                     sinks.append(made)
         fed = [(name, sink) for name, sink in self._sinks if isinstance(sink, EventSink)]
-        reliable = self.config.bus.reliable if self.config.bus else None
-        if fed or reliable or self.config.journal:
+        if fed or bus.reliable or self.config.journal:
             options = self.config.journal or JournalOptions()
-            self._outbox = Outbox(self.config.out, options, fed, self._publish, reliable)
+            self._outbox = Outbox(self.config.out, options, fed, self._publish, bus.reliable, bus.curve)
 
     def _record(self, events: Sequence[Event]) -> None:
         if self._outbox:

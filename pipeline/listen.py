@@ -14,6 +14,7 @@ import zmq
 
 from pipeline.address import check_address
 from pipeline.bus import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+from pipeline.curve import Credentials
 from pipeline.errors import ConfigError
 from pipeline.wire import (
     EVENT_TOPIC,
@@ -53,12 +54,18 @@ class Listener:
         endpoints: addresses to connect to, e.g. `["tcp://127.0.0.1:5577"]`.
         topics: prefixes of `event/<stream>` and `frame/<stream>`; "" or "event/" covers every stream, and
             "event/gate" covers the streams `gate` and `gate2`.
+        credentials: for an encrypted bus.
 
     Raises:
         ConfigError: if an endpoint is no address, or a topic can never match.
     """
 
-    def __init__(self, endpoints: Sequence[str], topics: Sequence[str] = (EVENT_TOPIC,)) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        topics: Sequence[str] = (EVENT_TOPIC,),
+        credentials: Credentials | None = None,
+    ) -> None:
         if not endpoints or not topics:
             raise ConfigError("name at least one endpoint and one topic to listen to")
         addresses = [_connectable(endpoint) for endpoint in dict.fromkeys(endpoints)]
@@ -68,6 +75,7 @@ class Listener:
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
         self._received = self._lost = self._stale = self._refused = 0
+        self._credentials = credentials
         self._context = zmq.Context()
         self._poller = zmq.Poller()
         try:
@@ -150,6 +158,8 @@ class Listener:
         subscriber.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
         subscriber.reconnect_ivl = _RECONNECT_MS
         subscriber.reconnect_ivl_max = _RECONNECT_MAX_MS
+        if self._credentials is not None:
+            self._credentials.show(subscriber)
         for topic in wanted:
             subscriber.subscribe(topic)
         if wanted:

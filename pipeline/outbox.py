@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
+from pipeline.curve import CurveOptions
 from pipeline.errors import ConfigError
 from pipeline.event import Event, Producer, event_id
 from pipeline.feeder import Feeder
@@ -52,6 +53,7 @@ class Outbox:
         sinks: those that are fed, with their names.
         publish: told of an overrun, as an event.
         reliable: where programs can have events reliably, None for nowhere.
+        curve: encryption there, and who may connect.
 
     Attributes:
         journal: the events.
@@ -69,6 +71,7 @@ class Outbox:
         sinks: Sequence[tuple[str, EventSink]],
         publish: Callable[[Event], None],
         reliable: str | None = None,
+        curve: CurveOptions | None = None,
     ) -> None:
         self._publish = publish
         names = [sink.options.consumer or name for name, sink in sinks]
@@ -88,7 +91,7 @@ class Outbox:
         self.server: ReliableServer | None = None
         try:
             if reliable:
-                self.server = ReliableServer(self.journal, reliable)
+                self.server = ReliableServer(self.journal, reliable, curve)
             for name, (_, sink) in zip(names, sinks, strict=True):
                 settings: EventSinkOptions = sink.options
                 self._feeders.append(

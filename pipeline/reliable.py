@@ -19,6 +19,7 @@ import msgpack
 import zmq
 
 from pipeline.address import check_address
+from pipeline.curve import CurveOptions, Guard
 from pipeline.errors import SinkError
 from pipeline.journal import Journal
 
@@ -66,6 +67,7 @@ class ReliableServer:
     Args:
         journal: what is served.
         address: to bind to.
+        curve: encrypt, and who may connect; None for neither.
 
     Attributes:
         endpoint: the address with its real port.
@@ -74,7 +76,7 @@ class ReliableServer:
         SinkError: if the address cannot be had.
     """
 
-    def __init__(self, journal: Journal, address: str) -> None:
+    def __init__(self, journal: Journal, address: str, curve: CurveOptions | None = None) -> None:
         self._journal = journal
         self._sessions: dict[bytes, _Session] = {}
         self._refused = 0
@@ -84,6 +86,7 @@ class ReliableServer:
         os.set_blocking(self._ring, False)
         os.set_blocking(self._bell, False)
         self._context = zmq.Context()
+        self._guard = Guard(self._context, curve)
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.linger = 0
         self._socket.sndhwm = _QUEUED
@@ -91,9 +94,11 @@ class ReliableServer:
         self._socket.maxmsgsize = _MOST_REQUEST_BYTES
         self._socket.heartbeat_ivl = HEARTBEAT_MS
         self._socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        self._guard.protect(self._socket)
         try:
             self._socket.bind(check_address(address))
         except zmq.ZMQError as error:
+            self._guard.close()
             self._context.destroy(linger=0)
             self._close_pipe()
             raise SinkError(
@@ -118,6 +123,7 @@ class ReliableServer:
         self._stop_listening()
         self._wake()
         self._thread.join(5.0)
+        self._guard.close()
         self._context.destroy(linger=200)
         self._close_pipe()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,13 @@ def listen(
     count: Annotated[
         int | None, typer.Option("--count", "-n", min=1, help="Stop after this many messages.")
     ] = None,
+    server_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The box's public key, if its bus is encrypted.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Our own secret key, if the box admits known programs only."),
+    ] = None,
     timeout_s: Annotated[
         float | None,
         typer.Option(
@@ -42,12 +50,17 @@ def listen(
 
     Example: sightline listen tcp://127.0.0.1:5577 --topic event/gate --json
     """
+    from pipeline.curve import Credentials
+    from pipeline.errors import ConfigError
     from pipeline.listen import Listener, format_message, json_line
 
+    if key is not None and server_key is None:
+        raise ConfigError("--key is of no use without the box's public key: add --server-key")
+    credentials = None if server_key is None else Credentials.read(server_key, key)
     topics = topic or ["event/"]
     left = count
     shown = json_line if as_json else format_message
-    with Listener(endpoint, topics) as listener:
+    with Listener(endpoint, topics, credentials) as listener:
         typer.echo(f"listening to {', '.join(topics)} on {', '.join(endpoint)}; Ctrl-C ends", err=True)
         try:
             while left is None or left > 0:

@@ -16,6 +16,7 @@ from pipeline.address import check_address, split_host_port
 from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
 from pipeline.config.problems import shown
+from pipeline.curve import CurveOptions
 from pipeline.errors import ConfigError
 from pipeline.outbox import JournalOptions
 from pipeline.plugin import Kind, Options, SinkOptions
@@ -69,15 +70,18 @@ class BusConfig(Options):
         frames: endpoint of the frames, None for not at all.
         reliable: endpoint of the events for programs that must miss none, out of the journal; None for not
             at all.
+        curve: encrypt all of it, and let only known programs connect; None for neither.
     """
 
     events: Endpoint | None = None
     frames: Endpoint | None = None
     reliable: Endpoint | None = None
+    curve: CurveOptions | None = None
 
     @model_validator(mode="after")
     def _differ(self) -> BusConfig:
-        named = [(name, place) for name, place in self if place is not None]
+        places = {"events": self.events, "frames": self.frames, "reliable": self.reliable}
+        named = [(name, place) for name, place in places.items() if place is not None]
         for number, (name, place) in enumerate(named):
             for other, same in named[:number]:
                 if place == same:
