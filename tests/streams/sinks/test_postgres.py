@@ -322,7 +322,7 @@ def test_a_run_fills_the_table_with_the_dsn_of_the_environment(
     monkeypatch.setenv("SIGHTLINE__SINKS__POSTGRES__DSN", database)
     config = tmp_path / "street.yaml"
     config.write_text(
-        "streams: {street: {source: 'synthetic://street?duration_s=6'}}\n"
+        "streams: {street: {source: 'synthetic://street?duration_s=6&rate_hz=12&width=320&height=240'}}\n"
         "stages: [motion, track, {count: {lines: {main: {start: [0.5, 0], end: [0.5, 1]}}}}]\n"
         "sinks: [events, {postgres: {}}]\n"
     )
