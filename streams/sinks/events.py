@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
+from streams.sinks.body import json_of
 from streams.sinks.textfile import FileName, TextFile
 
 
@@ -71,9 +71,6 @@ class EventsSink(Sink):
 
 def _json(event: Event) -> str:
     try:
-        text = json.dumps(event.to_dict(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        text.encode()
-    except (TypeError, ValueError) as error:
-        what = f"event '{event.kind}' of stream '{event.stream}'"
-        raise SinkError(f"{what} holds something that JSON cannot carry: {error}") from error
-    return text + "\n"
+        return json_of(event) + "\n"
+    except ValueError as error:
+        raise SinkError(str(error)) from error

@@ -154,6 +154,14 @@ def test_a_reader_is_woken_by_what_comes(tmp_path: Path) -> None:
     assert not kept.wait(0, 30.0), "a closed journal lets nobody wait"
 
 
+def test_closing_it_without_new_events_changes_no_number(tmp_path: Path) -> None:
+    kept = journal(tmp_path)
+    kept.join("one")
+    kept.join("two")
+    kept.close()
+    assert kept.newest == 0
+
+
 def test_a_damaged_file_is_put_aside(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite3").write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 40)
     kept = journal(tmp_path)

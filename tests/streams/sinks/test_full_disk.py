@@ -1,0 +1,69 @@
+"""Sinks on a disk that is really full: one line says so, and nothing is lost or half."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import SinkError
+from pipeline.plugin import EventSink, SinkContext
+from streams.sinks.jsonl import JsonlOptions, JsonlSink
+from streams.sinks.sqlite import SqliteOptions, SqliteSink
+from tests.pipeline.messages import make_event
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte, if this process may mount one."""
+    if os.geteuid() != 0:
+        pytest.skip("needs to be root, to mount a small tmpfs")
+    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def jsonl_ids(folder: Path) -> list[str]:
+    lines = b"".join(path.read_bytes() for path in sorted((folder / "log").iterdir())).split(b"\n")
+    assert lines.pop() == b""
+    return [json.loads(line)["id"] for line in lines]
+
+
+def sqlite_ids(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / "events.sqlite3")) as database:
+        return [row[0] for row in database.execute("SELECT id FROM events ORDER BY time_ns")]
+
+
+@pytest.mark.parametrize(
+    ("make", "read"),
+    [
+        (lambda folder: JsonlSink(JsonlOptions(), SinkContext(folder)), jsonl_ids),
+        (lambda folder: SqliteSink(SqliteOptions(), SinkContext(folder)), sqlite_ids),
+    ],
+    ids=["jsonl", "sqlite"],
+)
+def test_a_full_disk(
+    disk: Path, make: Callable[[Path], EventSink], read: Callable[[Path], list[str]]
+) -> None:
+    events = [make_event(number) for number in range(900)]  # some 450 KB
+    sink = make(disk)
+    sink.deliver(events[:1])
+    filler = disk / "filler"
+    with filler.open("wb") as file:
+        file.write(bytes(900_000))
+    for _ in range(2):
+        with pytest.raises(SinkError, match=r"No space left|is full"):
+            sink.deliver(events[1:])
+    filler.unlink()
+    sink.deliver(events[1:])
+    sink.close()
+    assert read(disk) == [str(event.id) for event in events]
