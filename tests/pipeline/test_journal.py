@@ -73,15 +73,6 @@ def test_a_consumer_goes_on_where_it_stopped(tmp_path: Path) -> None:
     again.close()
 
 
-def test_its_newest_number_is_right_after_it_was_closed(tmp_path: Path) -> None:
-    kept = journal(tmp_path)
-    kept.append([make_event(number) for number in range(9)])
-    kept.join("one")
-    kept.join("two")
-    kept.close()
-    assert kept.newest == 9
-
-
 def test_nobody_can_have_what_is_not_there_yet(tmp_path: Path) -> None:
     kept = journal(tmp_path)
     kept.append([make_event(1)])

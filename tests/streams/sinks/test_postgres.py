@@ -332,7 +332,9 @@ def test_a_run_fills_the_table_with_the_dsn_of_the_environment(
     assert lines
     assert query(database, "SELECT count(*) FROM sightline_events") == [(len(lines),)]
     written = (
-        "".join(p.read_text(errors="ignore") for p in (tmp_path / "out").iterdir()) + done.err + done.out
+        "".join(p.read_text(errors="ignore") for p in (tmp_path / "out").rglob("*") if p.is_file())
+        + done.err
+        + done.out
     )
     assert QUOTED not in written
     assert PASSWORD not in written
