@@ -17,7 +17,7 @@ test: $(VENV)/.test ## install all extras (torch: about 6 GB) and run the tests
 	$(BIN)/python -m pytest
 
 test-all: $(VENV)/.test ## the tests with the slow ones
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m "slow or not slow" -n 0
 
 lint: $(VENV)/.dev ## ruff: style and likely mistakes
 	$(BIN)/ruff check .
