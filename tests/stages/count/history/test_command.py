@@ -101,7 +101,8 @@ def test_what_a_configuration_asks(sightline: Sightline, run, tmp_path):
     ("arguments", "said"),
     [
         ((), "nothing is asked"),
-        (("--line", "gate=0.1,0.5"), "at least 2 items"),
+        (("--line", "gate=0.1,0.5"), "a line needs 2 points or more"),
+        (("--zone", "0.1,0.5 0.5,0.5"), "a zone needs 3 points or more"),
         (("--line", "gate=0.1;0.5 0.9,0.5"), "'0.1;0.5' is no point"),
         (("--line", "a=0,0 1,1", "--line", "a=0,1 1,0"), "two are called 'a'"),
         (("--line", "0,0 900,900"), "lies outside the picture of 640 x 360"),
