@@ -86,8 +86,8 @@ class Gatherer:
     ) -> list[Mapping[str, str]] | None:
         """Take the votes of the detections that the tracks matched; return the attributes that lead.
 
-        Where the detections are not at hand, as when the past is shown again, there is no vote: what the tracks
-        tell holds.
+        Where the detections are not at hand, as when the past is shown again, there is no vote: what the
+        tracks tell holds.
         """
         if not ids:
             return None
