@@ -117,7 +117,7 @@ def test_demo_compares_with_the_truth_and_writes_everything(tmp_path: Path, sigh
     assert ran.code == 0, ran.err
     assert "counted against true" in ran.out
     names = {path.name for path in folder.iterdir()}
-    assert names == {"street.mp4", "events.jsonl", "counts.csv", "chart.png", "report.json"}
+    assert names == {"street.mp4", "events.jsonl", "counts.csv", "chart.png", "report.json", "evidence"}
     rows = json.loads((folder / "report.json").read_text())["demo"]["counted_against_true"]
     assert len(rows) >= 2
     for row in rows:
@@ -127,19 +127,12 @@ def test_demo_compares_with_the_truth_and_writes_everything(tmp_path: Path, sigh
     assert (folder / "chart.png").stat().st_size > 10_000
 
 
-def test_a_line_that_counts_no_label_there_is_warns(tmp_path: Path) -> None:
+def test_a_line_that_counts_what_the_detector_does_not_know_is_refused(tmp_path: Path) -> None:
     """In a process of its own: pytest takes log lines for itself."""
     clip = write_crossing_video(tmp_path / "clip.mp4")
     command = [str(Path(sys.executable).with_name("sightline")), "run", "traffic", "--source", str(clip)]
-    only = [
-        "--set",
-        "stages.count.lines.gate.labels=[car]",
-        "--set",
-        "sinks=[]",
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    ran = subprocess.run([*command, *only], capture_output=True, text=True, timeout=60, check=True)
-    assert (
-        ran.stderr == "warning: line 'gate' of stream 'road' counts only car; the tracks seen were moving\n"
-    )
+    only = ["--set", "stages.count.lines.gate.labels=[car]", "--out", str(tmp_path / "out")]
+    ran = subprocess.run([*command, *only], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.endswith("the detector gives no objects of class 'car'; there are moving\n")
+    assert not (tmp_path / "out").exists()

@@ -81,6 +81,7 @@ def play(
     frames: Iterable[Seen], options: dict, info: StreamInfo, folder: Path | None
 ) -> tuple[CountStage, list[Event]]:
     """Put frames through the stage and close it; return it and its events."""
+    options = {"evidence": {"snapshots": False, "strips": False}, **options}  # the pictures here are blank
     stage = CountStage(CountOptions.model_validate(options), StageContext("cam", folder=folder))
     stage.open(info)
     events: list[Event] = []

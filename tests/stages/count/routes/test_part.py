@@ -235,7 +235,9 @@ def test_a_live_stream_s_totals_go_on_after_a_restart(tmp_path: Path, caplog: py
 
 
 def test_a_recording_keeps_nothing(tmp_path: Path):
-    counter = stage(StageContext("cam", folder=tmp_path), lines=LINES, routes={"junction": {"gates": GATES}})
+    routes = {"junction": {"gates": GATES}}
+    nothing = {"snapshots": False, "strips": False}
+    counter = stage(StageContext("cam", folder=tmp_path), lines=LINES, routes=routes, evidence=nothing)
     drive(counter, {1: STRAIGHT}, 20)
     counter.close()
     assert list(tmp_path.iterdir()) == []
