@@ -376,3 +376,15 @@ def test_attributes_of_tracks_hold_where_detections_are_not_at_hand():
         counter.process(shown)
         events += shown.events
     assert [event.track_id for event in (*events, *counter.finish())] == [1]
+
+
+@pytest.mark.parametrize(
+    ("situation", "says"),
+    [
+        ({"crowd": {"per_m2": 1}}, r"zones.z: crowd.per_m2 needs the stage's ground"),
+        ({"tailgating": {"under_m": 8}}, r"zones.z: tailgating.under_m needs the stage's ground"),
+    ],
+)
+def test_metres_without_ground_are_told_before_anything_runs(situation, says):
+    with pytest.raises(ValidationError, match=says):
+        CountStage.Options(zones={"z": {"polygon": [(0.1, 0.1), (0.5, 0.1), (0.5, 0.5)], **situation}})
