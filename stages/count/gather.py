@@ -84,14 +84,18 @@ class Gatherer:
     def _vote(
         self, detections: Detections | None, observed: Tracks, ids: list[int]
     ) -> list[Mapping[str, str]] | None:
-        """Take the votes of the detections that the tracks matched; return the attributes that lead."""
-        if detections is None or not ids:
+        """Take the votes of the detections that the tracks matched; return the attributes that lead.
+
+        Where the detections are not at hand, as when the past is shown again, there is no vote: what the
+        tracks tell holds.
+        """
+        if not ids:
             return None
-        matched = observed.detection
-        if matched.item(matched.argmax()) >= len(detections):
-            return None
-        labels = detections.label[matched].tolist()
         told = [{}] * len(ids) if observed.attributes is None else observed.attributes.tolist()
+        matched = observed.detection
+        if detections is None or matched.item(matched.argmax()) >= len(detections):
+            return None if observed.attributes is None else told
+        labels = detections.label[matched].tolist()
         votes = []
         for object_id, label, attributes in zip(ids, labels, told, strict=True):
             mine = self._votes.get(object_id)

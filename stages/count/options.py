@@ -76,6 +76,23 @@ class CountOptions(Options):
         return self
 
     @model_validator(mode="after")
+    def _metres_need_ground(self) -> Self:
+        if self.ground is not None:
+            return self
+        for name, zone in self.zones.items():
+            if zone.crowd is not None and zone.crowd.per_m2 is not None:
+                raise ValueError(
+                    f"zones.{name}: crowd.per_m2 needs the stage's ground, to know square metres; "
+                    "calibrate it (sightline calibrate) or use per_percent"
+                )
+            if zone.tailgating is not None and zone.tailgating.under_m is not None:
+                raise ValueError(
+                    f"zones.{name}: tailgating.under_m needs the stage's ground, to know metres; "
+                    "calibrate it (sightline calibrate) or give only under_s"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.forget_s < self.vanished_s:
             raise ValueError(

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.event import Event, Producer
-from pipeline.frame import Frame
+from pipeline.frame import Counts, Frame
 from pipeline.plugin import Options, Stage, StageContext, StreamInfo
 from stages.identify.exchange import Exchange
 from stages.identify.looks import Looks
@@ -73,10 +73,12 @@ class IdentifyStage(Stage):
         """Look at the frame's objects, hand in who left and came, tell who is who.
 
         Raises:
-            ConfigError: if no stage before this one makes tracks.
+            ConfigError: if no stage before this one makes tracks, or the count has no such line.
         """
         if frame.tracks is None or frame.detections is None:
             raise ConfigError("stage 'identify' needs tracks; put the stages 'track' and 'count' before it")
+        if self._latest is None and frame.counts is not None:
+            self._check_lines(frame.counts)
         if self._latest is not None and not frame.follows(self._latest):
             self._forget()
         self._latest = frame
@@ -85,6 +87,21 @@ class IdentifyStage(Stage):
         outcomes = self._exchange.advance(self.context.stream, frame.moment.time_ns, records)
         frame.events[:] = self._marked(frame.events, outcomes)
         frame.events += self._told(outcomes, frame)
+
+    def _check_lines(self, counts: Counts) -> None:
+        for name, gate in self._gates.items():
+            if gate.line is None:
+                continue
+            wanted, known, what = gate.line, list(counts), "line"
+            if gate.line in counts and gate.direction is not None:
+                wanted, known, what = gate.direction, list(counts[gate.line]), "direction"
+            if wanted not in known:
+                near = get_close_matches(wanted, known, 1)
+                hint = f", did you mean '{near[0]}'?" if near else ""
+                raise ConfigError(
+                    f"stage 'identify': gate '{name}' is at the {what} '{wanted}', which stream "
+                    f"'{gate.stream}' does not count{hint}; there are: {', '.join(known)}"
+                )
 
     def finish(self) -> Sequence[Event]:
         """Return who they were that came last."""

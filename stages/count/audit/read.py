@@ -16,6 +16,7 @@ from stages.count.audit.windows import Count, Strip
 from stages.count.place import LinePlace
 
 CROSSING = "line.crossing"
+_EVENTS = "events.jsonl"
 
 
 class _StripFile(BaseModel):
@@ -56,7 +57,7 @@ class Kept:
     unreadable: list[str] = field(default_factory=list)
 
 
-def read_run(folder: Path, events: str = "events.jsonl") -> Kept:
+def read_run(folder: Path, events: str = _EVENTS) -> Kept:
     """Read a run's folder.
 
     Args:
@@ -70,6 +71,8 @@ def read_run(folder: Path, events: str = "events.jsonl") -> Kept:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "is not there"
         raise ConfigError(f"{folder} {what}; name the folder that `sightline run --out` wrote to")
+    if events != _EVENTS and not (folder / events).is_file():
+        raise ConfigError(f"{folder / events} is not there; name a file of events in {folder}")
     kept = Kept(folder)
     try:
         for path in sorted(folder.glob("evidence/*/*/strip-*.json")):

@@ -91,7 +91,7 @@ def counts(
     ):
         raise ConfigError(f"{json_file} is read; results would overwrite it")
     names = _pairs(name or [])
-    true = read_any_truth(truth)
+    true = read_any_truth(truth, stream)
     with ExitStack() as stack:
         write_json = stack.enter_context(json_target(json_file))
         if not is_run:

@@ -31,15 +31,19 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def read_any_truth(path: Path) -> Truth | MotTruth:
+def read_any_truth(path: Path, stream: str | None = None) -> Truth | MotTruth:
     """Read a truth file, or a MOTChallenge sequence: its folder or its gt.txt.
+
+    Args:
+        path: of the file or folder.
+        stream: see `read_truth`.
 
     Raises:
         SourceError: if it cannot be read.
     """
     if path.is_dir() or path.name == "gt.txt":
         return MotTruth.read(path)
-    return read_truth(path)
+    return read_truth(path, stream)
 
 
 def compare(truth: Truth | MotTruth, run: Run, tolerance_s: float = 1.0) -> Comparison:

@@ -70,6 +70,10 @@ def read_run(folder: Path, stream: str | None = None) -> Run:
             f"{folder}: no stream '{name}'{nearest(name, streams)}; it has: {', '.join(streams)}"
         )
     counts = streams[name].get("counts") or {}
+    if not counts and report.get("status") == "running":
+        raise SourceError(
+            f"{folder}: its report was written as the run began: it goes on, or was killed; let it end first"
+        )
     if not counts:
         raise ConfigError(
             f"{folder}: nothing was counted in stream '{name}'; it needs a stage 'count' with lines"

@@ -33,8 +33,12 @@ _MOST = 2_000_000
 """Most crossings of one file: a busy line has a tenth of that in a month."""
 
 
-def read_truth(path: Path) -> Truth:
+def read_truth(path: Path, stream: str | None = None) -> Truth:
     """Read a truth file: JSON Lines where it is called .jsonl or .json, else CSV.
+
+    Args:
+        path: of the file.
+        stream: whose crossings are taken where the file has those of several, as the events of a run may.
 
     Raises:
         SourceError: what is wrong in which line, and what is wanted there.
@@ -47,7 +51,7 @@ def read_truth(path: Path) -> Truth:
         raise SourceError(f"{path}: not a text file in UTF-8") from error
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from error
-    return _truth(path, head, rows)
+    return _truth(path, head, _of_one_stream(path, rows, stream))
 
 
 _Row = tuple[int, Mapping[str, Any]]
@@ -155,6 +159,19 @@ def _bounded(path: Path, rows: list[_Row]) -> None:
         raise SourceError(f"{path}: more than {_MOST} crossings; split it, e.g. by day")
 
 
+def _of_one_stream(path: Path, rows: list[_Row], stream: str | None) -> list[_Row]:
+    streams = {str(row["stream"]) for _, row in rows if row.get("stream")}
+    if len(streams) < 2:
+        return rows
+    if stream not in streams:
+        asked = "" if stream is None else f", none of '{stream}'"
+        raise SourceError(
+            f"{path}: has crossings of the streams {', '.join(sorted(streams))}{asked}; "
+            "say which with --stream"
+        )
+    return [(number, row) for number, row in rows if row.get("stream") in (None, "", stream)]
+
+
 def _truth(path: Path, head: Mapping[str, Any], rows: list[_Row]) -> Truth:
     ends = [head.get(key) for key in ("from", "to")]
     is_utc = any(row.get("time") for _, row in rows) if rows else any(end and _is_date(end) for end in ends)
@@ -170,10 +187,6 @@ def _truth(path: Path, head: Mapping[str, Any], rows: list[_Row]) -> Truth:
         events.append(Event(time_s, line, direction, str(label) if label else None))
         if row.get("stream"):
             streams.add(str(row["stream"]))
-    if len(streams) > 1:
-        raise SourceError(
-            f"{path}: has crossings of the streams {', '.join(sorted(streams))}; split it by stream"
-        )
     clip = _clip(path, head, streams)
     watched = _watched(path, head, events)
     bounds = [_bound(f"{path}: {key}", head.get(key), is_utc) for key in ("from", "to")]

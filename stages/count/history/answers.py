@@ -97,6 +97,7 @@ def notes(found: Mapping[str, Recount]) -> list[str]:
     said = []
     for stream, each in found.items():
         said.append(f"{stream}: {each.trajectories} trajectories, {each.near} of them near the lines")
+        said.extend(f"{line} {told}" for line, told in each.unmatched.items())
         for line, count in sorted(each.doubtful.items()):
             if count:
                 said.append(

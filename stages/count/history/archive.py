@@ -165,6 +165,14 @@ class Archive:
         ).fetchall()
         return {(width, height): count for width, height, count in rows}
 
+    def classes(self, span: Span) -> list[str]:
+        """Return which classes trajectories have at their ends, sorted; a hundred at most."""
+        files = self._files(span)
+        if not files:
+            return []
+        query = f"select distinct label from read_parquet(?) where {_within(span)} order by 1 limit 100"
+        return [label for (label,) in self._asked(query, [files]).fetchall()]
+
     def near(self, span: Span, size: tuple[int, int], bounds: Sequence[Bounds]) -> Iterator[Stored]:
         """Yield the trajectories that touch one of these boxes, except those that are kept in parts."""
         condition = f"part = 0 and \"end\" <> '{CONTINUES}' and ({_touching(bounds)})"

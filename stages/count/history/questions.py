@@ -14,6 +14,8 @@ from stages.count.history.replay import asked_of
 from stages.count.options import CountOptions
 
 _MOST_BYTES = 1 << 20
+_SHAPES = {"line": (2, "gate=0.1,0.5 0.9,0.5"), "zone": (3, "till=0.1,0.5 0.9,0.5 0.5,0.9")}
+"""Fewest points of what is drawn, and an example."""
 
 
 def lines_drawn(texts: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,10 +122,11 @@ def _named(option: str, usual: str, texts: Sequence[str]) -> list[tuple[str, str
 
 
 def _drawn(option: str, usual: str, texts: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
-    return {name: _points(option, drawn) for name, drawn in _named(option, usual, texts)}
+    return {name: _points(option, usual, drawn) for name, drawn in _named(option, usual, texts)}
 
 
-def _points(option: str, drawn: str) -> list[tuple[float, float]]:
+def _points(option: str, usual: str, drawn: str) -> list[tuple[float, float]]:
+    least, example = _SHAPES[usual]
     points = []
     for pair in drawn.split():
         try:
@@ -131,9 +134,14 @@ def _points(option: str, drawn: str) -> list[tuple[float, float]]:
         except ValueError:
             raise ConfigError(
                 f"{option} '{drawn}': '{pair}' is no point; write x,y x,y with a blank between points, "
-                f'e.g. {option} "gate=0.1,0.5 0.9,0.5"'
+                f'e.g. {option} "{example}"'
             ) from None
         points.append((x, y))
+    if len(points) < least:
+        raise ConfigError(
+            f"{option} '{drawn}': a {usual} needs {least} points or more, with a blank between them, "
+            f'e.g. {option} "{example}"'
+        )
     return points
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from math import sqrt
 from typing import Any, NamedTuple
 
@@ -49,6 +50,7 @@ class Recount:
         near: those of them that touch the box around a line.
         doubtful: those that pass so near the deciding places that what is stored may count otherwise.
         damaged: those that cannot be read.
+        unmatched: line -> what to say of the classes that it asks for, as no trajectory has them.
     """
 
     counts: Counter[Counted] = field(default_factory=Counter)
@@ -56,6 +58,7 @@ class Recount:
     near: int = 0
     doubtful: Counter[str] = field(default_factory=Counter)
     damaged: int = 0
+    unmatched: dict[str, str] = field(default_factory=dict)
 
 
 class _Job(NamedTuple):
@@ -104,7 +107,23 @@ def recount(
             for rows in archive.long(span, size, bounds):
                 result.near += len(rows)
                 _tally_long(result, rows, asked, span, bins)
+    result.unmatched = _unmatched(archive, lines, span, {counted.line for counted in result.counts})
     return result
+
+
+def _unmatched(
+    archive: Archive, lines: Mapping[str, LineOptions], span: Span, found: Collection[str]
+) -> dict[str, str]:
+    """Return, by line, what to say of classes that nobody had; files are read only if one counted nothing."""
+    waiting = {name: sorted(line.labels) for name, line in lines.items() if line.labels and name not in found}
+    known = archive.classes(span) if waiting else []
+    said = {}
+    for name, labels in waiting.items():
+        if known and not set(labels) & set(known):
+            near = [match for label in labels for match in get_close_matches(label, known, 1)]
+            meant = f"; did you mean '{near[0]}'?" if near else ""
+            said[name] = f"counts only {', '.join(labels)}; the classes kept are {', '.join(known)}{meant}"
+    return said
 
 
 def _noted(batches: Iterator[Stored], result: Recount) -> Iterator[Stored]:

@@ -40,6 +40,8 @@ def read_stories(
             near = get_close_matches(asked, known, 1, 0.5)
             meant = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
             raise ConfigError(f"{run}: nothing came near a {what} '{asked}'; {meant}")
+    if track is not None and stories and all(story["track_id"] != track for story in stories):
+        raise ConfigError(f"{run}: no object {track} came near a line")
     return sorted(
         (
             story

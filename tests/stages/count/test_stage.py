@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -362,3 +363,28 @@ def test_pictures_of_another_size_leave_the_totals_alone():
     after = frame(30, {})
     counter.process(after)
     assert after.counts == {"gate": {"down": {"car": 1}, "up": {}}}
+
+
+def test_attributes_of_tracks_hold_where_detections_are_not_at_hand():
+    """As when the past is shown again: what was stored of an object has been voted on already."""
+    counter = stage(gate={**GATE, "where": {"colour": ["red"]}})
+    events = []
+    for sequence in range(8):
+        shown = frame(sequence, {1: (200, 140 + 12 * sequence), 2: (400, 140 + 12 * sequence)})
+        colours = np.array([{"colour": "red"}, {"colour": "blue"}], np.object_)
+        shown.tracks = replace(shown.tracks, attributes=colours)
+        counter.process(shown)
+        events += shown.events
+    assert [event.track_id for event in (*events, *counter.finish())] == [1]
+
+
+@pytest.mark.parametrize(
+    ("situation", "says"),
+    [
+        ({"crowd": {"per_m2": 1}}, r"zones.z: crowd.per_m2 needs the stage's ground"),
+        ({"tailgating": {"under_m": 8}}, r"zones.z: tailgating.under_m needs the stage's ground"),
+    ],
+)
+def test_metres_without_ground_are_told_before_anything_runs(situation, says):
+    with pytest.raises(ValidationError, match=says):
+        CountStage.Options(zones={"z": {"polygon": [(0.1, 0.1), (0.5, 0.1), (0.5, 0.5)], **situation}})

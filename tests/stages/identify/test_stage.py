@@ -240,3 +240,17 @@ def test_a_handed_over_object_has_the_looks_of_all_its_tracks():
     add(come, "line.crossing", 3, line="gate", direction="in")
     (match,) = pair.show(come) + pair.show(frame("south", 5.6))
     assert match.data["cosine"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"gates": {"out": {}, "in": {}}}, "is at the line 'gate', .*did you mean 'gates'"),
+        ({"gate": {"outside": {}, "in": {}}}, "is at the direction 'out', .*there are: outside, in"),
+    ],
+)
+def test_a_gate_that_is_not_counted(counts, said):
+    first = frame("north", 0.0)
+    first.counts = counts
+    with pytest.raises(ConfigError, match=said):
+        Pair().stages["north"].process(first)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streams.sinks.counts.export.sheet import Interval, Peak, Sheet, peak_hour
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 _NOT_WHOLE = "*"
+_UNBOUNDED = 10_000
+"""Columns of a console on which nothing is cut off."""
 
 
 def csv_text(sheets: Sequence[Sheet]) -> str:
@@ -48,29 +53,46 @@ def document(sheets: Sequence[Sheet]) -> dict[str, Any]:
 
 
 def text(sheet: Sheet, width: int) -> str:
-    """Return a sheet for people, `width` characters wide: classes added up, the busiest hour below."""
+    """Return a sheet for people: classes added up, the busiest hour below.
+
+    Names of columns are broken at blanks where it would be wider than `width`. No figure is ever cut off.
+    """
     from rich.console import Console
+    from rich.measure import Measurement
+
+    shown = io.StringIO()
+    console = Console(width=_UNBOUNDED, file=shown)
+    table = _table(sheet, " ")
+    if Measurement.get(console, console.options, table).maximum > width:
+        table = _table(sheet, "\n")
+    console.print(table)
+    lines = [line.rstrip() for line in shown.getvalue().splitlines()]
+    return "\n".join([f"{sheet.stream}, {_length(sheet)}", *lines, *_notes(sheet)])
+
+
+def _length(sheet: Sheet) -> str:
+    return f"{sheet.bin_s} s" if sheet.bin_s % 60 else f"{sheet.bin_s // 60} min"
+
+
+def _table(sheet: Sheet, blank: str) -> Table:
+    """Return the table of a sheet; `blank` is between the words of its columns' names."""
     from rich.table import Table
     from rich.text import Text
 
     names = sorted({way for way, _ in sheet.ways})
-    whole_minutes = sheet.bin_s % 60 == 0
-    length = f"{sheet.bin_s // 60} min" if whole_minutes else f"{sheet.bin_s} s"
-    clock = "%H:%M" if whole_minutes else "%H:%M:%S"
-    table = Table(title=Text(f"{sheet.stream}, {length}"), box=None, padding=(0, 1))
+    clock = "%H:%M:%S" if sheet.bin_s % 60 else "%H:%M"
+    table = Table(box=None, padding=(0, 1))
     table.add_column("from")
     table.add_column("to")
     for name in (*names, "total"):
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(name.replace(" ", blank)), justify="right")
     table.add_column("")
     for one in sheet.intervals:
         sums = [sum(count for (way, _), count in one.counts.items() if way == name) for name in names]
         mark = "" if one.is_complete else _NOT_WHOLE
         times = one.start.strftime(f"%Y-%m-%d {clock} %z"), one.end.strftime(clock)
         table.add_row(*times, *map(str, sums), str(one.total), mark)
-    shown = io.StringIO()
-    Console(width=width, file=shown).print(table)
-    return "\n".join([shown.getvalue().rstrip("\n"), *_notes(sheet)])
+    return table
 
 
 def _notes(sheet: Sheet) -> list[str]:

@@ -77,6 +77,8 @@ def test_a_folder_of_no_run(tmp_path: Path) -> None:
         read_run(tmp_path / "file")
     with pytest.raises(ConfigError, match=r"has neither events\.jsonl nor audit strips"):
         read_run(tmp_path)
+    with pytest.raises(ConfigError, match=r"monday\.jsonl is not there"):
+        read_run(tmp_path, "monday.jsonl")
     (tmp_path / "events.jsonl").write_text('{"kind": "stream.gap"}\n')
     with pytest.raises(ConfigError, match="has no events of lines"):
         read_run(tmp_path)

@@ -68,6 +68,13 @@ def test_that_lines_were_suspended_is_said(tmp_path: Path, sightline: Sightline)
     assert "- lines were suspended 1 times (camera.health): nothing was counted then" in said.out
 
 
+def test_a_run_that_goes_on_or_was_killed(tmp_path: Path, sightline: Sightline) -> None:
+    run = write_run(tmp_path / "out", [(1.2, "gate", "up", "car")], {}, status="running")
+    done = sightline("evaluate", "counts", run, "--truth", truth(tmp_path))
+    assert done.code == 1
+    assert "it goes on, or was killed; let it end first" in done.err
+
+
 def test_times_of_the_clock_and_the_part_that_was_watched(tmp_path: Path, sightline: Sightline) -> None:
     rows = [(1.2, "gate", "up", "car"), (5.1, "gate", "down", "car"), (29.0, "gate", "down", "car")]
     run = write_run(tmp_path / "out", rows, LINES)

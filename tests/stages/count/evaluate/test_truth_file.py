@@ -49,6 +49,15 @@ def test_semicolons_and_a_byte_order_mark_as_spreadsheets_write_them(tmp_path):
     assert truth.events == (Event(1.5, "gate", "up"),)
 
 
+def test_of_several_streams_the_one_that_is_asked_for_is_taken(tmp_path):
+    path = write(tmp_path, "pts_s,line,direction,stream\n1,gate,up,a\n2,gate,up,b\n3,gate,up,\n")
+    truth = read_truth(path, "b")
+    assert [event.time_s for event in truth.events] == [2, 3]
+    assert truth.clip.stream == "b"
+    with pytest.raises(SourceError, match="streams a, b, none of 'c'"):
+        read_truth(path, "c")
+
+
 def test_times_of_the_clock(tmp_path):
     truth = read_truth(
         write(
@@ -93,7 +102,7 @@ def test_lines_that_stayed_empty_may_be_named(tmp_path):
         ("# lines: exit\npts_s,line,direction\n1,gate,up\n", "'gate/up', which is not among its 'lines'"),
         (
             "pts_s,line,direction,stream\n1,gate,up,a\n2,gate,up,b\n",
-            "of the streams a, b; split it by stream",
+            "of the streams a, b; say which with --stream",
         ),
     ],
 )

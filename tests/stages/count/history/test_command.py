@@ -44,6 +44,13 @@ def test_a_new_line_is_counted(sightline: Sightline, run):
     assert "3 trajectories, 3 of them near the lines" in done.out
 
 
+def test_a_class_that_nobody_had_is_told_with_the_nearest(sightline: Sightline, run):
+    done = sightline("recount", run, "--line", f"gate={LINE}", "--label", "cra")
+    assert "- gate counts only cra; the classes kept are car; did you mean 'car'?" in done.out
+    done = sightline("recount", run, "--line", f"gate={LINE}", "--label", "cra", "--label", "car")
+    assert "counts only" not in done.out
+
+
 def test_intervals_in_local_time_as_csv(sightline: Sightline, run):
     done = sightline("recount", run, "--line", LINE, "--by", "hour", "--time-zone", "Europe/Berlin", "--csv")
     rows = list(csv.DictReader(io.StringIO(done.out)))
@@ -66,7 +73,7 @@ def test_a_line_in_px_with_bends_and_other_options(sightline: Sightline, run):
     drawn = "bent=50,100 200,180 640,180"
     done = sightline("recount", run / "trajectories", "--line", drawn, "--anchor", "center", "--label", "car")
     assert "bent  to_right   car        3" in done.out
-    assert "bent" not in sightline("recount", run, "--line", drawn, "--label", "bus").out
+    assert "bent  to_right" not in sightline("recount", run, "--line", drawn, "--label", "bus").out
 
 
 def test_zones_routes_and_events(sightline: Sightline, run, tmp_path):
@@ -101,7 +108,8 @@ def test_what_a_configuration_asks(sightline: Sightline, run, tmp_path):
     ("arguments", "said"),
     [
         ((), "nothing is asked"),
-        (("--line", "gate=0.1,0.5"), "at least 2 items"),
+        (("--line", "gate=0.1,0.5"), "a line needs 2 points or more"),
+        (("--zone", "0.1,0.5 0.5,0.5"), "a zone needs 3 points or more"),
         (("--line", "gate=0.1;0.5 0.9,0.5"), "'0.1;0.5' is no point"),
         (("--line", "a=0,0 1,1", "--line", "a=0,1 1,0"), "two are called 'a'"),
         (("--line", "0,0 900,900"), "lies outside the picture of 640 x 360"),

@@ -140,6 +140,7 @@ def test_the_command(tmp_path):
     [
         ({"line": "gaet"}, "nothing came near a line 'gaet'; did you mean 'gate'"),
         ({"stream": "yard"}, "nothing came near a stream 'yard'; there are cam"),
+        ({"track": 99}, "no object 99 came near a line"),
     ],
 )
 def test_unknown_names(tmp_path, asked, says):

@@ -126,6 +126,18 @@ def test_an_hour_that_was_not_watched_is_no_busiest_hour(tmp_path: Path) -> None
     )
 
 
+def test_a_wide_sheet_is_not_cut_off(tmp_path: Path) -> None:
+    counts = {f"crossing {n} of the main road": {"to the right": {}, "to the left": {}} for n in range(8)}
+    sink = open_sink(tmp_path, bin_s=60)
+    for second in range(0, 63, 3):
+        feed(sink, frame(second, counts=counts))
+    sink.close()
+    shown = show.text(made(tmp_path, 60), 80)
+    assert "1970-01-01 00:00 +0000  00:01" in shown
+    assert shown.count("crossing") == 16
+    assert "\u2026" not in shown
+
+
 def test_the_csv_has_a_column_for_each_way_and_class(tmp_path: Path) -> None:
     recorded(tmp_path, 30)
     rows = list(csv.DictReader(io.StringIO(show.csv_text([made(tmp_path, 900)]))))
