@@ -90,6 +90,7 @@ class Frame:
         detections: set by a detector.
         carried_s: age of the detections, seconds of media time: 0 when the detector looked at this picture,
             else how long ago it did; the boxes stayed because nothing moved, or were carried by optical flow.
+        still: a detector has compared the picture with the one that it looked at last, and nothing has moved.
         tracks: set by a tracker.
         counts: totals so far, set by a counter.
         lines: where the counter's lines lie, by name, so that a drawing stage can show them.
@@ -113,6 +114,7 @@ class Frame:
     model_hash: str | None = None
     detections: Detections | None = None
     carried_s: float = 0.0
+    still: bool = False
     tracks: Tracks | None = None
     counts: Counts | None = None
     lines: Mapping[str, Line] | None = None

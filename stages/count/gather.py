@@ -13,6 +13,8 @@ from stages.count.seen import Seen
 from stages.count.votes import Votes
 from stages.count.zones.masks import Masks
 
+_NO_BOXES = np.empty((0, 4))
+
 
 class Gatherer:
     """Makes the `Seen` of each frame; remembers the objects as long as they may come back.
@@ -44,6 +46,8 @@ class Gatherer:
     def seen(self, frame: Frame, tracks: Tracks) -> Seen:
         """Return what is observed at this frame; rows that are merely predicted or masked are passed over."""
         time_s = frame.moment.pts_s
+        if not len(tracks):  # as on most pictures of most cameras
+            return self._nobody_seen(frame)
         rows = np.flatnonzero((tracks.detection >= 0) & ~self._masks.hide(tracks.xyxy.astype(np.float64)))
         observed = tracks[rows] if len(rows) < len(tracks) else tracks
         tracks_seen: list[int] = observed.id.tolist()
@@ -68,6 +72,15 @@ class Gatherer:
             ended=ended,
             continued={} if self._handover is None else self._handover.continued,
         )
+
+    def _nobody_seen(self, frame: Frame) -> Seen:
+        """Return what is observed where nobody is; objects are forgotten in time all the same."""
+        if self._handover is not None:
+            self._handover.update(frame.moment.pts_s, [], _NO_BOXES, [])
+        ended = self._ended(frame.moment.pts_s)
+        seen = self.nobody(frame)
+        seen.ended = ended
+        return seen
 
     def nobody(self, frame: Frame) -> Seen:
         """Return what parts are told when nothing more will be seen after this frame."""

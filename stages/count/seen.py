@@ -142,6 +142,8 @@ class Seen:
 
     def anchors(self, anchor: Anchor) -> F64Array:
         """Return the named point of each object's box, (N, 2) float64 px; computed once."""
+        if not self.ids:
+            return self.xyxy[:, :2]
         points = self._anchors.get(anchor)
         if points is None:
             boxes: npt.NDArray[np.floating[Any]] = self.xyxy

@@ -23,7 +23,7 @@ from stages.count.place import LinePlace
 FORMAT = 1
 MAX_SLITS = 384
 MAX_S = 60.0
-_SECOND_NS = 1_000_000_000
+_HOUR_NS = 3_600_000_000_000
 
 
 class StripFile(NamedTuple):
@@ -65,6 +65,7 @@ class Strips:
         self._quality = quality
         self._slits: U8Array = np.zeros((len(reader), MAX_SLITS * reader.across, 3), np.uint8)
         self._open: _Open | None = None
+        self._still = False  # whether all pictures since the last slit show what that shows
         self._crossings: dict[str, list[dict[str, Any]]] = {name: [] for name in places}
 
     def note(self, event: Event) -> None:
@@ -76,6 +77,7 @@ class Strips:
     def add(self, frame: Frame) -> list[StripFile]:
         """Take a picture's slits, if it is time for them; return the files of the strips that are closed."""
         done: list[StripFile] = []
+        self._still = self._still and frame.still
         now = frame.moment
         strip = self._open
         if strip is not None and strip.last is not None:
@@ -100,20 +102,25 @@ class Strips:
             or strip.run != frame.run
             or now.pts_s < last.pts_s
             or now.pts_s - strip.first.pts_s >= MAX_S
-            or hour_of(now.time_ns) != hour_of(strip.first.time_ns)
+            or now.time_ns // _HOUR_NS != strip.first.time_ns // _HOUR_NS
         )
 
     def _take(self, frame: Frame) -> list[StripFile]:
         across, strip = self._reader.across, self._open
         done: list[StripFile] = []
         at = 0 if strip is None else len(strip.times_ms) * across
-        matrix = self._reader.read(frame.picture, self._slits[:, at : at + across])
-        if strip is not None and not _same(strip.matrix, matrix):  # other colours begin another strip
-            done = self.close(frame.stream)
-            self._slits[:, :across] = self._slits[:, at : at + across]
-            strip = None
-        if strip is None:
-            strip = self._open = _Open(frame.run, matrix, frame.moment)
+        if strip is not None and self._still:
+            self._slits[:, at : at + across] = self._slits[:, at - across : at]
+        else:
+            matrix = self._reader.read(frame.picture, self._slits[:, at : at + across])
+            # The detector compares with the picture it looked at: this one, or one that this one is like.
+            self._still = frame.still or frame.carried_s == 0
+            if strip is not None and not _same(strip.matrix, matrix):  # other colours begin another strip
+                done = self.close(frame.stream)
+                self._slits[:, :across] = self._slits[:, at : at + across]
+                strip = None
+            if strip is None:
+                strip = self._open = _Open(frame.run, matrix, frame.moment)
         strip.times_ms.append(round((frame.moment.pts_s - strip.first.pts_s) * 1000))
         strip.last = frame.moment
         self._note_suspension(strip, frame)

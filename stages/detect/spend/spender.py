@@ -174,6 +174,7 @@ class Spender:
                 self._looked, self._seed = frame, Seed(found, plan.view, plan.factor)
         self._found = frame.detections = found
         frame.carried_s = pts_s - self._found_s
+        frame.still = plan.act is Act.KEEP
         account.age_s = frame.carried_s
         if plan.act is Act.CARRY:
             account.carried += 1

@@ -142,6 +142,21 @@ def test_a_strip_shows_what_stood_on_the_line_and_when(tmp_path: Path) -> None:
     assert part.statistics()["strips"] == 2
 
 
+def test_a_slit_is_repeated_while_the_detector_says_that_nothing_moves(tmp_path: Path) -> None:
+    part = part_in(tmp_path, slit_px=2, strip_hz=5)  # every second picture
+    for tick in range(40):
+        frame = frame_at(tick / 10, 150 if tick >= 11 else None)  # in truth something came at 1.1 s
+        frame.still = tick not in (0, 21)  # which the detector noticed at 2.1 s, between two slits
+        frame.carried_s = 0.1 * frame.still
+        part.update(seen(frame))
+    part.close()
+    (strip,) = strips_of(tmp_path, "gate")
+    image = cv2.imread(str(next(tmp_path.rglob(strip["picture"]))))
+    assert image is not None
+    columns = np.flatnonzero((image[..., 2] > 160).any(0))
+    assert (columns.min(), columns.max()) == (22, 39)
+
+
 def test_strips_end_after_a_minute_with_the_run_and_with_the_hour(tmp_path: Path) -> None:
     part = part_in(tmp_path)
     for second in range(130):
