@@ -125,6 +125,8 @@ def test_counts_are_judged_and_missed_ones_clicked_onto_the_strip(
 @pytest.mark.slow
 def test_keys(page: Any, served: AuditServer) -> None:
     page.goto(served.url)
+    page.locator("svg .count").first.wait_for()
+    page.bring_to_front()
     for key in ("ArrowRight", "r", "ArrowRight", "w", "ArrowRight", "r", "u", "l"):
         page.keyboard.press(key)
     marks = until(page, served, lambda marks: len(marks.counts) == 4 and bool(marks.reviewed))
