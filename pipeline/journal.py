@@ -21,7 +21,8 @@ import msgpack
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.journal_file import committing, connected, open_journal
+from pipeline.journal_file import connected, open_journal
+from pipeline.transaction import committing
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import ConfigError, SinkError
@@ -77,16 +76,3 @@ def _aside(path: Path) -> Path:
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).unlink()
     return path.replace(path.with_name(path.name + ".damaged"))
-
-
-@contextmanager
-def committing(database: sqlite3.Connection) -> Iterator[None]:
-    """Make the `with` block one transaction."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            database.execute("ROLLBACK")
-        raise

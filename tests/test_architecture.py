@@ -26,6 +26,7 @@ GROUND_FLOOR = {
         "plugin",
         "secret",
         "shared",
+        "transaction",
         "twins",
     ]
 }

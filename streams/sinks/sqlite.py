@@ -16,6 +16,7 @@ from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.moment import iso_utc
 from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.transaction import committing
 from streams.sinks.body import json_of_all
 from streams.sinks.textfile import FileName
 
@@ -101,7 +102,7 @@ class SqliteSink(EventSink):
         rows = [_row(event, text, now_ns) for event, text in zip(events, texts, strict=True)]
         with self._lock, self._explained():
             database = self._opened()
-            with _committing(database):
+            with committing(database):
                 database.executemany(_INSERT, rows)
             self._trim(database, len(rows), now_ns)
 
@@ -132,14 +133,14 @@ class SqliteSink(EventSink):
         if self._since_trim >= _TRIM_EVERY or time.monotonic() - self._trimmed_s >= _TRIM_EVERY_S:
             self._since_trim, self._trimmed_s = 0, time.monotonic()
             oldest_ns = now_ns - int(self.options.keep_days * 86_400e9)
-            with _committing(database):
+            with committing(database):
                 removed += database.execute("DELETE FROM events WHERE stored_ns < ?", (oldest_ns,)).rowcount
         keep_bytes = self.options.keep_mb * 1e6
         excess = _used_bytes(database) - keep_bytes
         if excess > 0:
             # A tenth more goes, so that not every batch removes something.
             share = (excess + keep_bytes / 10) / (excess + keep_bytes)
-            with _committing(database):
+            with committing(database):
                 removed += database.execute(
                     "DELETE FROM events WHERE rowid IN (SELECT rowid FROM events ORDER BY stored_ns, rowid"
                     " LIMIT (SELECT 1 + CAST(count(*) * ? AS INTEGER) FROM events))",
@@ -208,7 +209,7 @@ def _prepare(database: sqlite3.Connection, path: Path, *, fsync: bool) -> None:
             raise SinkError(
                 f"{path}: its table `events` is not of this sink ({what}); give the sink another `path`"
             )
-    with _committing(database):
+    with committing(database):
         for statement in _SCHEMA:
             database.execute(statement)
 
@@ -219,15 +220,3 @@ def _used_bytes(database: sqlite3.Connection) -> int:
         for name in ("page_count", "freelist_count", "page_size")
     )
     return (pages - free) * size
-
-
-@contextmanager
-def _committing(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            database.execute("ROLLBACK")
-        raise
