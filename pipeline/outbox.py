@@ -26,6 +26,9 @@ BOX_STREAM = "_box"
 _DRAIN_S = 5.0
 """How long the end of a run waits for sinks to take what is left; the rest waits in the journal."""
 
+_CONSUMERS_DRAIN_S = 2.0
+"""The same for programs that are connected; one that hangs must not hold up the end."""
+
 
 class JournalOptions(Options):
     """How much the journal keeps.
@@ -140,7 +143,7 @@ class Outbox:
         }
 
     def close(self) -> None:
-        """Let the sinks take what is left, for a few seconds, and close the journal."""
+        """Let sinks and connected programs take what is left, for a few seconds, and close the journal."""
         newest, ends_s = self.journal.newest, time.monotonic() + _DRAIN_S
         for feeder in self._feeders:
             if not feeder.stop(newest, max(0.0, ends_s - time.monotonic())):
@@ -151,6 +154,7 @@ class Outbox:
                     self.journal.path,
                 )
         if self.server:
+            self.server.drain(min(_CONSUMERS_DRAIN_S, max(0.0, ends_s - time.monotonic())))
             self.server.close()
         self.journal.close()
 

@@ -115,6 +115,14 @@ class ReliableServer:
         names = sorted(session.name for session in list(self._sessions.values()))
         return {"connected": names, "refused": self._refused}
 
+    def drain(self, timeout_s: float) -> None:
+        """Wait, for at most so long, until those who are connected have everything that the journal has."""
+        newest, ends_s = self._journal.newest, time.monotonic() + timeout_s
+        while time.monotonic() < ends_s and any(
+            session.acknowledged < newest for session in list(self._sessions.values())
+        ):
+            time.sleep(0.01)
+
     def close(self) -> None:
         """Serve nobody any more; safe more than once. What was not acknowledged stays in the journal."""
         if self._stopping:

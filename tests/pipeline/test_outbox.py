@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from pipeline.client import ReliableListener
 from pipeline.config.schema import PluginConfig
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError
@@ -14,7 +16,7 @@ from pipeline.event import Event
 from pipeline.journal import Journal
 from pipeline.outbox import JournalOptions, Outbox
 from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
-from tests.pipeline.messages import make_event
+from tests.pipeline.messages import FREE, make_event
 from tests.pipeline.parts import stream_config
 from tests.pipeline.test_engine import config
 
@@ -107,3 +109,26 @@ def test_what_the_bounds_took_is_an_event_for_everybody(tmp_path: Path, store: t
     assert kept.consumers()["store"].overrun == lost > 0
     assert {entry.event().id for entry in kept.read(0, 10_000)} >= {heard[-1].id}
     kept.close()
+
+
+def test_a_program_that_is_connected_has_all_of_a_run_when_that_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.outbox._CONSUMERS_DRAIN_S", 30.0)
+    monkeypatch.setattr("pipeline.outbox._DRAIN_S", 30.0)
+    outbox = Outbox(tmp_path, JournalOptions(), [], lambda _: None, FREE)
+    assert outbox.server is not None
+    got: list[int | None] = []
+    with ReliableListener(outbox.server.endpoint, "shop", from_start=True) as listener:
+        while not outbox.server.statistics()["connected"]:
+            assert listener.receive(0.05) is None
+        outbox.append([make_event(number) for number in range(1, 1501)])  # more than is sent at once
+        reading = threading.Thread(
+            target=lambda: got.extend(
+                found.event.track_id for found in iter(lambda: listener.receive(1.0), None)
+            )
+        )
+        reading.start()
+        outbox.close()
+        reading.join()
+    assert got == list(range(1, 1501))
