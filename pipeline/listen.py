@@ -18,16 +18,18 @@ from pipeline.wire import (
     EVENT_TOPIC,
     FRAME_TOPIC,
     MAX_PAYLOAD_BYTES,
+    PACKET_TOPIC,
     STATUS_TOPIC,
     Message,
     WireError,
     decode,
 )
 
-FAMILIES = (EVENT_TOPIC, STATUS_TOPIC, FRAME_TOPIC)
+FAMILIES = (EVENT_TOPIC, STATUS_TOPIC, FRAME_TOPIC, PACKET_TOPIC)
 """What topics begin with."""
 _EVENTS_QUEUED = 100_000
 _FRAMES_QUEUED = 2
+_PACKETS_QUEUED = 512
 _FRAMES_BUFFER_BYTES = 64 << 10
 _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 5_000
@@ -45,13 +47,14 @@ class Received(NamedTuple):
 class Listener:
     """Subscribes to one or more buses and hands out their messages; for one thread.
 
-    It may start before the bus does and outlives its restarts: ZeroMQ connects again by itself. Events come
-    all and in order. Of frames that pile up behind a slow reader only each stream's newest is handed out.
+    It may start before the bus does and outlives its restarts: ZeroMQ connects again by itself. Events,
+    states and packets come all and in order. Of frames that pile up behind a slow reader only each stream's
+    newest is handed out.
 
     Args:
         endpoints: addresses to connect to, e.g. `["tcp://127.0.0.1:5577"]`.
-        topics: prefixes of `event/<stream>`, `status/<stream>` and `frame/<stream>`; "event/" covers every
-            stream, "" everything, and "event/gate" the streams `gate` and `gate2`.
+        topics: prefixes of `event/<stream>`, `status/<stream>`, `frame/<stream>` and `packet/<stream>`;
+            "event/" covers every stream, "" everything, and "event/gate" the streams `gate` and `gate2`.
         credentials: for an encrypted bus.
 
     Raises:
@@ -78,6 +81,7 @@ class Listener:
         self._poller = zmq.Poller()
         try:
             self._events = self._subscribed(addresses, topics, (EVENT_TOPIC, STATUS_TOPIC), _EVENTS_QUEUED)
+            self._packets = self._subscribed(addresses, topics, (PACKET_TOPIC,), _PACKETS_QUEUED)
             self._frames = self._subscribed(
                 addresses, topics, (FRAME_TOPIC,), _FRAMES_QUEUED, _FRAMES_BUFFER_BYTES
             )
@@ -89,7 +93,7 @@ class Listener:
         """Wait for the next message; None when `timeout_s` (None: no limit) went by without one."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            received = self._next(self._events) or self._newest_frame()
+            received = self._next(self._events) or self._next(self._packets) or self._newest_frame()
             if received is not None:
                 self._received += 1
                 return received
