@@ -23,6 +23,7 @@ from pipeline.outputs import claimed, refuse_overwriting
 from pipeline.plugin import EventSink, SinkContext
 from pipeline.report import run_report
 from pipeline.shared import Shared
+from pipeline.status import About, Beacon, one_line_of
 from pipeline.stream import State, Stream
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Engine:
         self._lock = threading.Lock()
         self._bus: Bus | None = None
         self._outbox: Outbox | None = None
+        self._beacon: Beacon | None = None
         self._shared = Shared()
         self.metrics: MetricsServer | None = None
         self._sinks: list[NamedSink] = []
@@ -109,6 +111,11 @@ class Engine:
         if fed or bus.reliable or self.config.journal:
             options = self.config.journal or JournalOptions()
             self._outbox = Outbox(self.config.out, options, fed, self._publish, bus.reliable, bus.curve)
+        if self._bus and bus.events:
+            self._beacon = Beacon(self._bus, self.streams, bus.name, self._about)
+
+    def _about(self) -> About:
+        return About(one_line_of(self.error), self._outbox.statistics() if self._outbox else None)
 
     def _record(self, events: Sequence[Event]) -> None:
         if self._outbox:
@@ -136,6 +143,8 @@ class Engine:
         self._started = self._clock()
         if self._outbox:
             self._outbox.start()
+        if self._beacon:
+            self._beacon.start()
         for stream in self.streams:
             stream.start()
         while not self._done.wait(tick_s):
@@ -160,6 +169,8 @@ class Engine:
             self.stop()
             for stream in self.streams:
                 stream.join()
+        if self._beacon:
+            self._close("the states", self._beacon.close)
         if self._outbox:
             self._close("the journal", self._outbox.close)
         # Stages give back what they hold; this is for those of a run that never began.
