@@ -20,6 +20,7 @@ from pipeline.metrics import MetricsServer
 from pipeline.outbox import JournalOptions, Outbox, box_event
 from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
+from pipeline.packet_bus import BusPackets
 from pipeline.packet_sink import PacketSink
 from pipeline.plugin import EventSink, SinkContext
 from pipeline.report import run_report
@@ -120,15 +121,17 @@ class Engine:
         return About(one_line_of(self.error), self._outbox.statistics() if self._outbox else None)
 
     def _copy_packets(self, served: Mapping[str, Sequence[NamedSink]]) -> None:
-        """Have the packets of each stream brought to the sinks that take them."""
+        """Have the packets of each stream brought to the sinks that take them, and to the bus."""
+        publishes = self._bus is not None and "packets" in self._bus.endpoints
         for stream in self.streams:
             takers = [
                 (name, sink)
                 for name, sink in served[stream.config.name]
                 if isinstance(sink, PacketSink) and sink.needs_packets(sink.options)
             ]
-            if takers:
-                stream.copy_to(takers)
+            others = [BusPackets(self._bus)] if self._bus and publishes else []
+            if takers or others:
+                stream.copy_to(takers, others)
 
     def _tell(
         self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None

@@ -141,6 +141,7 @@ class Beacon:
             counts=stream.tally.counts(),
             events=stream.tally.events,
             gaps=stream.tally.gaps()[0],
+            sinks=stream.packet_statistics(),
         )
 
     def _box_message(self) -> Callable[..., BoxMessage]:

@@ -117,7 +117,9 @@ def test_a_camera_that_cannot_be_had_says_why(tmp_path: Path) -> None:
 
 
 def test_the_box_tells_of_journal_sinks_and_sockets(tmp_path: Path) -> None:
-    settings = config(tmp_path, stream_config(script=["frame", "gap", "frame", "wait"]), journal=JournalOptions())
+    settings = config(
+        tmp_path, stream_config(script=["frame", "gap", "frame", "wait"]), journal=JournalOptions()
+    )
     with running(settings) as (engine, endpoint):
         wait_until(lambda: engine.report()["journal"]["newest"] == 1)
         with Listener([endpoint], ["status/_box"]) as listener:
