@@ -39,7 +39,7 @@ _MOST_SLOTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RingPlace:
     """Where a picture lies.
 
     Attributes:
@@ -100,7 +100,7 @@ class RingWriter:
         self._map[: _HEADER.size] = _HEADER.pack(MAGIC, VERSION, slots, _stride(picture_bytes), HEADER_BYTES)
         self._reserve()
 
-    def write(self, planes: Sequence[U8Array]) -> Place:
+    def write(self, planes: Sequence[U8Array]) -> RingPlace:
         """Copy a picture into the next slot, its planes one behind the other, and return where it lies.
 
         Args:
@@ -119,7 +119,7 @@ class RingWriter:
         self._generations[offset // 8] = generation
         self._written += 1
         self._reserve()
-        return Place(self.name, offset, generation, size)
+        return RingPlace(self.name, offset, generation, size)
 
     def close(self) -> None:
         """Remove the segment; readers keep what they have open. Safe more than once."""
@@ -174,7 +174,7 @@ class RingReader:
         self._bytes = np.frombuffer(self._map, np.uint8)
         self._generations = np.frombuffer(self._map, np.uint64)
 
-    def view(self, place: Place) -> U8Array | None:
+    def view(self, place: RingPlace) -> U8Array | None:
         """Return the picture's bytes where they lie, (size,) uint8, read-only; None if it is there no more.
 
         They change when the writer comes round: `holds` tells afterwards whether they did.
@@ -182,12 +182,13 @@ class RingReader:
         number, rest = divmod(place.offset - self._first, self._stride)
         if rest or not 0 <= number < self._slots or not 0 < place.size <= self._stride - SLOT_HEADER_BYTES:
             return None
-        if not self.holds(place):
+        is_whole = place.generation > 0 and place.generation % 2 == 0
+        if not is_whole or not self.holds(place):
             return None
         start = place.offset + SLOT_HEADER_BYTES
         return self._bytes[start : start + place.size]
 
-    def copy(self, place: Place) -> U8Array | None:
+    def copy(self, place: RingPlace) -> U8Array | None:
         """Return a copy of the picture's bytes, (size,) uint8; None if the writer overtook it."""
         view = self.view(place)
         if view is None:
@@ -195,7 +196,7 @@ class RingReader:
         taken = view.copy()
         return taken if self.holds(place) else None
 
-    def holds(self, place: Place) -> bool:
+    def holds(self, place: RingPlace) -> bool:
         """Return whether the slot still holds this picture, and did so for all that was read before."""
         for _ in range(2):  # two turns of a lock keep reads before from moving behind this one
             with self._fence:

@@ -21,7 +21,7 @@ from pipeline.shared_ring import (
     HEADER_BYTES,
     PREFIX,
     SLOT_HEADER_BYTES,
-    Place,
+    RingPlace,
     RingReader,
     RingWriter,
     remove_stale,
@@ -100,6 +100,8 @@ def test_the_latest_pictures_are_there_and_no_others(sizes: list[int], slots: in
         {"size": 4097 - SLOT_HEADER_BYTES},
         {"size": 1 << 62},
         {"generation": 4},
+        {"generation": 1},
+        {"generation": 0, "offset": HEADER_BYTES + 2 * 4096},
     ],
 )
 def test_a_place_that_cannot_be_is_no_picture(ring: RingWriter, change: dict[str, int]) -> None:
@@ -207,12 +209,12 @@ def test_a_reader_that_is_overtaken_notices_and_never_sees_half_a_picture() -> N
                 for slot in range(3):
                     offset = HEADER_BYTES + slot * (segment_bytes(3, 1_000_000) - HEADER_BYTES) // 3
                     generation = int(reader._generations[offset // 8])
-                    view = reader.view(Place(name, offset, generation & ~1, 1_000_000))
+                    view = reader.view(RingPlace(name, offset, generation, 1_000_000))
                     if view is None:
                         continue
                     taken = view.copy()
                     is_mixed = bool((taken != taken[0]).any())
-                    if reader.holds(Place(name, offset, generation, 1_000_000)):
+                    if reader.holds(RingPlace(name, offset, generation, 1_000_000)):
                         whole += 1
                         assert not is_mixed
                         assert taken[0] == ((generation // 2 - 1) * 3 + slot) % 251
