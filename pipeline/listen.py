@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -12,22 +11,21 @@ from typing import NamedTuple, Self
 
 import zmq
 
-from pipeline.address import check_address
-from pipeline.bus import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
 from pipeline.curve import Credentials
 from pipeline.errors import ConfigError
+from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, connectable
 from pipeline.wire import (
     EVENT_TOPIC,
     FRAME_TOPIC,
-    MAX_JPEG_BYTES,
-    EventMessage,
-    FrameMessage,
+    MAX_PAYLOAD_BYTES,
+    STATUS_TOPIC,
     Message,
     WireError,
     decode,
-    printable,
 )
 
+FAMILIES = (EVENT_TOPIC, STATUS_TOPIC, FRAME_TOPIC)
+"""What topics begin with."""
 _EVENTS_QUEUED = 100_000
 _FRAMES_QUEUED = 2
 _FRAMES_BUFFER_BYTES = 64 << 10
@@ -52,8 +50,8 @@ class Listener:
 
     Args:
         endpoints: addresses to connect to, e.g. `["tcp://127.0.0.1:5577"]`.
-        topics: prefixes of `event/<stream>` and `frame/<stream>`; "" or "event/" covers every stream, and
-            "event/gate" covers the streams `gate` and `gate2`.
+        topics: prefixes of `event/<stream>`, `status/<stream>` and `frame/<stream>`; "event/" covers every
+            stream, "" everything, and "event/gate" the streams `gate` and `gate2`.
         credentials: for an encrypted bus.
 
     Raises:
@@ -68,10 +66,10 @@ class Listener:
     ) -> None:
         if not endpoints or not topics:
             raise ConfigError("name at least one endpoint and one topic to listen to")
-        addresses = [_connectable(endpoint) for endpoint in dict.fromkeys(endpoints)]
+        addresses = [connectable(endpoint) for endpoint in dict.fromkeys(endpoints)]
         for topic in topics:
-            if not (_narrowed(topic, EVENT_TOPIC) or _narrowed(topic, FRAME_TOPIC)):
-                raise ConfigError(f"no message has the topic {topic!r}; write event/STREAM or frame/STREAM")
+            if not any(_narrowed(topic, family) for family in FAMILIES):
+                raise ConfigError(f"no message has the topic {topic!r}; write {_listed(FAMILIES)}")
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
         self._received = self._lost = self._stale = self._refused = 0
@@ -79,9 +77,9 @@ class Listener:
         self._context = zmq.Context()
         self._poller = zmq.Poller()
         try:
-            self._events = self._subscribed(addresses, topics, EVENT_TOPIC, _EVENTS_QUEUED)
+            self._events = self._subscribed(addresses, topics, (EVENT_TOPIC, STATUS_TOPIC), _EVENTS_QUEUED)
             self._frames = self._subscribed(
-                addresses, topics, FRAME_TOPIC, _FRAMES_QUEUED, _FRAMES_BUFFER_BYTES
+                addresses, topics, (FRAME_TOPIC,), _FRAMES_QUEUED, _FRAMES_BUFFER_BYTES
             )
         except BaseException:
             self._context.destroy(linger=0)
@@ -143,19 +141,22 @@ class Listener:
         self,
         addresses: Sequence[str],
         topics: Sequence[str],
-        family: str,
+        families: Sequence[str],
         queued: int,
         receive_buffer_bytes: int = -1,
     ) -> zmq.Socket[bytes]:
-        """Connect a socket for the topics of one family; without any it stays silent."""
-        wanted = {narrowed for topic in topics if (narrowed := _narrowed(topic, family))}
+        """Connect a socket for the topics of some families; without any it stays silent."""
+        wanted = {
+            narrowed for topic in topics for family in families if (narrowed := _narrowed(topic, family))
+        }
         subscriber = self._context.socket(zmq.SUB)
         subscriber.linger = 0
         subscriber.rcvhwm = queued
         subscriber.rcvbuf = receive_buffer_bytes
-        subscriber.maxmsgsize = MAX_JPEG_BYTES
+        subscriber.maxmsgsize = MAX_PAYLOAD_BYTES
         subscriber.heartbeat_ivl = HEARTBEAT_MS
         subscriber.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        subscriber.handshake_ivl = HANDSHAKE_MS
         subscriber.reconnect_ivl = _RECONNECT_MS
         subscriber.reconnect_ivl_max = _RECONNECT_MAX_MS
         if self._credentials is not None:
@@ -217,60 +218,13 @@ class GapCounter:
         return max(0, message.n - previous - 1)
 
 
-def format_message(message: Message) -> str:
-    """Return one line for a person."""
-    if isinstance(message, EventMessage):
-        return _event_line(message)
-    return _frame_line(message)
-
-
-def json_line(message: Message) -> str:
-    """Return one line for a machine: the header as JSON; of a picture only its size."""
-    fields = message.header()
-    if isinstance(message, FrameMessage):
-        fields["jpeg_bytes"] = len(message.jpeg)
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _event_line(message: EventMessage) -> str:
-    event = message.event
-    words = [event.moment.iso(), event.stream, event.kind]
-    if event.label is not None:
-        words.append(event.label)
-    if event.track_id is not None:
-        words.append(f"#{event.track_id}")
-    words += [f"{name}={_short(value)}" for name, value in event.data.items()]
-    return printable("  ".join(words), limit=400)
-
-
-def _frame_line(message: FrameMessage) -> str:
-    words = [
-        message.moment.iso(),
-        message.stream,
-        f"frame {message.sequence}",
-        f"{message.width}x{message.height}",
-        f"{len(message.jpeg) / 1024:.0f} KiB",
-    ]
-    if message.tracks is not None:
-        words.append(f"{len(message.tracks)} tracks")
-    for line, directions in (message.counts or {}).items():
-        totals = (f"{direction} {sum(labels.values())}" for direction, labels in directions.items())
-        words.append(f"{line}: {', '.join(totals)}")
-    return printable("  ".join(words), limit=400)
-
-
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _connectable(endpoint: str) -> str:
-    if "*" in endpoint or endpoint.endswith(":0"):
-        raise ConfigError(f"cannot connect to {endpoint!r}; name the publisher's host and port")
-    return check_address(endpoint)
-
-
 def _narrowed(topic: str, family: str) -> str | None:
     """Return the part of subscription `topic` that concerns `family` ("event/"), None when none does."""
     if topic.startswith(family):
         return topic
     return family if family.startswith(topic) else None
+
+
+def _listed(families: Sequence[str]) -> str:
+    names = [f"{family}STREAM" for family in families]
+    return f"{', '.join(names[:-1])} or {names[-1]}"

@@ -32,7 +32,8 @@ from pipeline.config.tree import Tree
 from pipeline.config.wording import problems_of, unknown_part, unknown_source
 from pipeline.errors import SightlineError
 from pipeline.outbox import JournalOptions
-from pipeline.plugin import Kind, Options, scheme_of
+from pipeline.plugin import Kind, Options
+from pipeline.registry import scheme_of
 from pipeline.secret import SecretUrl
 
 Model = TypeVar("Model", bound=BaseModel)

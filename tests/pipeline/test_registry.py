@@ -10,17 +10,8 @@ import pytest
 
 from pipeline import plugin
 from pipeline.errors import ConfigError
-from pipeline.plugin import (
-    Kind,
-    Options,
-    Sink,
-    Source,
-    Stage,
-    load_plugin,
-    plugin_names,
-    scheme_of,
-    stages_giving,
-)
+from pipeline.plugin import Kind, Options, Sink, Source, Stage
+from pipeline.registry import load_plugin, plugin_names, scheme_of, stages_giving
 
 KINDS: list[tuple[Kind, type[Any]]] = [("source", Source), ("stage", Stage), ("sink", Sink)]
 
