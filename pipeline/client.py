@@ -47,7 +47,7 @@ class ReliableListener:
         credentials: for an encrypted bus.
 
     Attributes:
-        box: identity of the box's journal, "" before it has answered; numbers of two boxes are not to be mixed.
+        box: identity of the box's journal, "" before it has answered; numbers belong to a journal.
         connected: whether the box is there, as far as is known.
         handshakes_failed: how often its encryption, or ours, refused the other.
         refused: messages that broke the protocol; they were ignored.
@@ -112,7 +112,7 @@ class ReliableListener:
         return found[0] if found else None
 
     def take(self, most: int, timeout_s: float | None = None) -> list[Numbered]:
-        """Wait for events and hand out up to `most` that are here, oldest first; none when `timeout_s` went by.
+        """Wait for events and hand out up to `most`, oldest first; none when `timeout_s` went by.
 
         Nothing is acknowledged: `acknowledge` does it once they are done with.
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pipeline.wire_event import EVENT_TOPIC, EventHeader, EventMessage
 from pipeline.wire_fields import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, VERSION, Header, WireError, printable
 from pipeline.wire_frame import FRAME_TOPIC, FrameHeader, FrameMessage
+from pipeline.wire_raw import RAW_TOPIC, RawHeader, RawMessage
 from pipeline.wire_status import (
     BOX_STREAM,
     STATUS_TOPIC,
@@ -29,6 +30,7 @@ __all__ = [
     "FRAME_TOPIC",
     "MAX_HEADER_BYTES",
     "MAX_PAYLOAD_BYTES",
+    "RAW_TOPIC",
     "STATUS_TOPIC",
     "VERSION",
     "BoxHeader",
@@ -38,6 +40,8 @@ __all__ = [
     "FrameHeader",
     "FrameMessage",
     "Message",
+    "RawHeader",
+    "RawMessage",
     "StatusHeader",
     "StatusMessage",
     "WireError",
@@ -46,11 +50,12 @@ __all__ = [
     "printable",
 ]
 
-Message = EventMessage | FrameMessage | StatusMessage | BoxMessage
+Message = EventMessage | FrameMessage | RawMessage | StatusMessage | BoxMessage
 
 _TYPES: dict[str, tuple[type[Header], type[Message]]] = {
     "event": (EventHeader, EventMessage),
     "frame": (FrameHeader, FrameMessage),
+    "raw": (RawHeader, RawMessage),
     "status": (StatusHeader, StatusMessage),
     "box": (BoxHeader, BoxMessage),
 }

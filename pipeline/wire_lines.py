@@ -6,7 +6,15 @@ import json
 from collections.abc import Iterator, Mapping
 
 from pipeline.frame import Counts
-from pipeline.wire import BoxMessage, EventMessage, FrameMessage, Message, StatusMessage, printable
+from pipeline.wire import (
+    BoxMessage,
+    EventMessage,
+    FrameMessage,
+    Message,
+    RawMessage,
+    StatusMessage,
+    printable,
+)
 
 _LINE_CHARACTERS = 400
 
@@ -18,6 +26,8 @@ def format_message(message: Message) -> str:
             words = _event_words(message)
         case FrameMessage():
             words = _frame_words(message)
+        case RawMessage():
+            words = _raw_words(message)
         case StatusMessage():
             words = _status_words(message)
         case BoxMessage():
@@ -50,6 +60,19 @@ def _frame_words(message: FrameMessage) -> Iterator[str]:
         f"frame {message.sequence}",
         f"{message.width}x{message.height}",
         f"{len(message.jpeg) / 1024:.0f} KiB",
+    )
+    if message.tracks is not None:
+        yield f"{len(message.tracks)} tracks"
+    yield from _totals(message.counts or {})
+
+
+def _raw_words(message: RawMessage) -> Iterator[str]:
+    yield from (
+        message.moment.iso(),
+        message.stream,
+        f"frame {message.sequence}",
+        f"{message.width}x{message.height}",
+        f"{message.encoding} in {message.place.segment}",
     )
     if message.tracks is not None:
         yield f"{len(message.tracks)} tracks"

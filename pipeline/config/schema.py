@@ -20,6 +20,7 @@ from pipeline.curve import CurveOptions
 from pipeline.errors import ConfigError
 from pipeline.outbox import JournalOptions
 from pipeline.plugin import Kind, Options, SinkOptions
+from pipeline.raw import RawOptions
 from pipeline.secret import SecretUrl
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -70,17 +71,20 @@ class BusConfig(Options):
         frames: endpoint of the frames, None for not at all.
         reliable: endpoint of the events for programs that must miss none, out of the journal; None for not
             at all.
+        raw: where raw pictures are announced to programs on this box, and what they are; None for not at all.
         curve: encrypt all of it, and let only known programs connect; None for neither.
     """
 
     events: Endpoint | None = None
     frames: Endpoint | None = None
     reliable: Endpoint | None = None
+    raw: RawOptions | None = None
     curve: CurveOptions | None = None
 
     @model_validator(mode="after")
     def _differ(self) -> BusConfig:
         places = {"events": self.events, "frames": self.frames, "reliable": self.reliable}
+        places["raw"] = self.raw.address if self.raw else None
         named = [(name, place) for name, place in places.items() if place is not None]
         for number, (name, place) in enumerate(named):
             for other, same in named[:number]:
