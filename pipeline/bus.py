@@ -1,7 +1,7 @@
-"""The publishing side of the bus: events, states and annotated frames over ZeroMQ (docs/protocol.md).
+"""The publishing side of the bus: events, states, annotated frames and packets (docs/protocol.md).
 
-Events and frames have a socket each, because one queue length cannot serve both: an event must wait for a
-slow subscriber, a picture must not.
+Each has a socket of its own (states go with the events), because one queue length cannot serve all: an event
+must wait for a slow subscriber, a picture must not, and of packets none may be missing in the midst.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pipeline.curve import CurveOptions, Guard
 from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.frame import Frame
+from pipeline.packet import Packet, PacketFormat
 from pipeline.peers import Peers
 from pipeline.place import Place
 from pipeline.publisher import Publisher
@@ -25,9 +26,11 @@ from pipeline.raw import RawBus, RawOptions, statistics_named
 from pipeline.wire import (
     EVENT_TOPIC,
     FRAME_TOPIC,
+    PACKET_TOPIC,
     BoxMessage,
     EventMessage,
     FrameMessage,
+    PacketMessage,
     StatusMessage,
     encode,
 )
@@ -35,16 +38,18 @@ from pipeline.wire import (
 _EVENTS_QUEUED = 100_000  # per subscriber; 60 to 80 MB at worst, shared by all that are equally slow
 _FRAMES_QUEUED = 2
 _FRAMES_BUFFER_BYTES = 64 << 10  # with the kernel's default some 26 pictures wait there: 1.3 s of lag
+_PACKETS_QUEUED = 512  # per subscriber; 20 s at 25 Hz, some 10 MB of 4 Mbit/s
 _EVENTS_LINGER_MS = 500
 
 
 class Bus:
-    """Publishes on up to two XPUB sockets; every method may be called from any thread and never blocks.
+    """Publishes on up to three XPUB sockets; every method may be called from any thread and never blocks.
 
     Args:
         events: address to bind for events and states (`tcp://127.0.0.1:5577`, `ipc:///run/sightline/events`;
             port 0 or `*` takes a free one), a `Place` to connect to, or None for no events.
         frames: likewise for annotated frames.
+        packets: likewise for packets as the source delivered them.
         jpeg_quality: 1..100.
         curve: encrypt, and who may connect; None for neither.
         raw: where raw pictures for programs on this box are announced, None for nowhere.
@@ -58,6 +63,7 @@ class Bus:
         self,
         events: str | Place | None,
         frames: str | Place | None,
+        packets: str | Place | None = None,
         *,
         jpeg_quality: int = 80,
         curve: CurveOptions | None = None,
@@ -70,6 +76,7 @@ class Bus:
         self._peers = Peers()
         self._events: Publisher | None = None
         self._frames: Publisher | None = None
+        self._packets: Publisher | None = None
         self._raw: RawBus | None = None
         try:
             if events is not None:
@@ -80,6 +87,8 @@ class Bus:
                 self._frames = self._publisher(
                     "frames", frames, queued=_FRAMES_QUEUED, send_buffer_bytes=_FRAMES_BUFFER_BYTES
                 )
+            if packets is not None:
+                self._packets = self._publisher("packets", packets, queued=_PACKETS_QUEUED)
             if raw is not None:
                 self._raw = RawBus(raw, self._id, curve)
         except BaseException:
@@ -111,7 +120,7 @@ class Bus:
 
     @property
     def endpoints(self) -> dict[str, str]:
-        """The addresses by socket ("events", "frames"), with the real port numbers."""
+        """The addresses by socket ("events", "frames", "packets", "raw"), with the real port numbers."""
         found = {name: publisher.endpoint for name, publisher in self._publishers()}
         return found if self._raw is None else {**found, "raw": self._raw.endpoint}
 
@@ -158,6 +167,24 @@ class Bus:
             lambda n: encode(FrameMessage.of(frame, jpeg, quality=self._quality, bus=self._id, n=n)),
         )
 
+    def wants_packets(self, stream: str) -> bool:
+        """Return whether anybody subscribes to `packet/<stream>`."""
+        return self._packets is not None and self._packets.wanted(PACKET_TOPIC + stream)
+
+    def publish_packet(self, form: PacketFormat, packet: Packet) -> bool:
+        """Send a packet if somebody subscribes to it; return whether it was sent.
+
+        A subscriber that comes in the midst of a stream may begin at its next key frame.
+
+        Raises:
+            WireError: if the packet is larger than the protocol carries.
+        """
+        if self._packets is None or not self.wants_packets(packet.stream):
+            return False
+        return self._packets.send(
+            PACKET_TOPIC + packet.stream, lambda n: encode(PacketMessage(self._id, n, form, packet))
+        )
+
     def wants_raw(self, stream: str) -> bool:
         """Return whether anybody subscribes to `raw/<stream>`; to be asked for each frame."""
         return self._raw is not None and self._raw.wants(stream)
@@ -202,7 +229,7 @@ class Bus:
         self.close()
 
     def _publishers(self) -> list[tuple[str, Publisher]]:
-        sockets = {"events": self._events, "frames": self._frames}
+        sockets = {"events": self._events, "frames": self._frames, "packets": self._packets}
         return [(name, publisher) for name, publisher in sockets.items() if publisher is not None]
 
     def _jpeg(self, frame: Frame) -> bytes:

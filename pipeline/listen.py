@@ -18,6 +18,7 @@ from pipeline.wire import (
     EVENT_TOPIC,
     FRAME_TOPIC,
     MAX_PAYLOAD_BYTES,
+    PACKET_TOPIC,
     RAW_TOPIC,
     STATUS_TOPIC,
     Message,
@@ -25,10 +26,11 @@ from pipeline.wire import (
     decode,
 )
 
-FAMILIES = (EVENT_TOPIC, STATUS_TOPIC, FRAME_TOPIC, RAW_TOPIC)
+FAMILIES = (EVENT_TOPIC, STATUS_TOPIC, FRAME_TOPIC, RAW_TOPIC, PACKET_TOPIC)
 """What topics begin with."""
 _EVENTS_QUEUED = 100_000
 _FRAMES_QUEUED = 2
+_PACKETS_QUEUED = 512
 _ALL_FRAMES_QUEUED = 64
 _FRAMES_BUFFER_BYTES = 64 << 10
 _RECONNECT_MS = 100
@@ -47,14 +49,14 @@ class Received(NamedTuple):
 class Listener:
     """Subscribes to one or more buses and hands out their messages; for one thread.
 
-    It may start before the bus does and outlives its restarts: ZeroMQ connects again by itself. Events come
-    all and in order. Of frames that pile up behind a slow reader only each stream's newest is handed out, so
-    that it is never far behind; what it does not get is counted.
+    It may start before the bus does and outlives its restarts: ZeroMQ connects again by itself. Events,
+    states and packets come all and in order. Of frames that pile up behind a slow reader only each stream's
+    newest is handed out, so that it is never far behind; what it does not get is counted.
 
     Args:
         endpoints: addresses to connect to, e.g. `["tcp://127.0.0.1:5577"]`.
-        topics: prefixes of `event/<stream>`, `status/<stream>` and `frame/<stream>`; "event/" covers every
-            stream, "" everything, and "event/gate" the streams `gate` and `gate2`.
+        topics: prefixes of `event/<stream>`, `status/<stream>`, `frame/<stream>` and `packet/<stream>`;
+            "event/" covers every stream, "" everything, and "event/gate" the streams `gate` and `gate2`.
         credentials: for an encrypted bus.
         newest: False to have all frames that come, in order, for who keeps up and wants to miss none. Up to
             64 wait here; a reader that is slower gets old ones.
@@ -86,6 +88,7 @@ class Listener:
         self._poller = zmq.Poller()
         try:
             self._events = self._subscribed(addresses, topics, (EVENT_TOPIC, STATUS_TOPIC), _EVENTS_QUEUED)
+            self._packets = self._subscribed(addresses, topics, (PACKET_TOPIC,), _PACKETS_QUEUED)
             queued, buffered = (_FRAMES_QUEUED, _FRAMES_BUFFER_BYTES) if newest else (_ALL_FRAMES_QUEUED, -1)
             self._frames = self._subscribed(addresses, topics, (FRAME_TOPIC, RAW_TOPIC), queued, buffered)
         except BaseException:
@@ -96,7 +99,7 @@ class Listener:
         """Wait for the next message; None when `timeout_s` (None: no limit) went by without one."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            received = self._next(self._events) or self._next_frame()
+            received = self._next(self._events) or self._next(self._packets) or self._next_frame()
             if received is not None:
                 self._received += 1
                 return received

@@ -119,9 +119,13 @@ class Subscriptions:
 
     At most `MAX_SUBSCRIPTIONS` are kept. Beyond that everything counts as wanted until all are gone:
     drawing for nobody is the smaller harm.
+
+    Attributes:
+        changes: how often they have changed.
     """
 
     def __init__(self) -> None:
+        self.changes = 0
         self._prefixes: set[bytes] = set()
         self._unknown = 0
 
@@ -131,6 +135,7 @@ class Subscriptions:
     def update(self, message: bytes) -> bool:
         """Take a subscription (1, prefix) or its end (0, prefix); return False for anything else."""
         prefix = message[1:]
+        self.changes += 1
         if message[:1] == b"\x01":
             if len(self._prefixes) < MAX_SUBSCRIPTIONS:
                 self._prefixes.add(prefix)
@@ -144,6 +149,10 @@ class Subscriptions:
         else:
             return False
         return True
+
+    def wanted(self) -> set[bytes]:
+        """Return the prefixes that are wanted; all of them is the empty one."""
+        return {b""} if self._unknown else set(self._prefixes)
 
     def cover(self, topic: bytes) -> bool:
         """Return whether some prefix of `topic` is subscribed to."""

@@ -12,11 +12,21 @@ import msgpack
 from pydantic import ValidationError
 
 from pipeline.wire_event import EVENT_TOPIC, EventHeader, EventMessage
-from pipeline.wire_fields import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, VERSION, Header, WireError, printable
+from pipeline.wire_fields import (
+    MAX_HEADER_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_TOPIC_BYTES,
+    VERSION,
+    Header,
+    WireError,
+    printable,
+)
 from pipeline.wire_frame import FRAME_TOPIC, FrameHeader, FrameMessage
+from pipeline.wire_packet import PACKET_TOPIC, PacketHeader, PacketMessage
 from pipeline.wire_raw import RAW_TOPIC, RawHeader, RawMessage
 from pipeline.wire_status import (
     BOX_STREAM,
+    HUB_STREAM,
     STATUS_TOPIC,
     BoxHeader,
     BoxMessage,
@@ -28,8 +38,11 @@ __all__ = [
     "BOX_STREAM",
     "EVENT_TOPIC",
     "FRAME_TOPIC",
+    "HUB_STREAM",
     "MAX_HEADER_BYTES",
     "MAX_PAYLOAD_BYTES",
+    "MAX_TOPIC_BYTES",
+    "PACKET_TOPIC",
     "RAW_TOPIC",
     "STATUS_TOPIC",
     "VERSION",
@@ -40,6 +53,8 @@ __all__ = [
     "FrameHeader",
     "FrameMessage",
     "Message",
+    "PacketHeader",
+    "PacketMessage",
     "RawHeader",
     "RawMessage",
     "StatusHeader",
@@ -50,17 +65,18 @@ __all__ = [
     "printable",
 ]
 
-Message = EventMessage | FrameMessage | RawMessage | StatusMessage | BoxMessage
+Message = EventMessage | FrameMessage | RawMessage | PacketMessage | StatusMessage | BoxMessage
 
 _TYPES: dict[str, tuple[type[Header], type[Message]]] = {
     "event": (EventHeader, EventMessage),
     "frame": (FrameHeader, FrameMessage),
+    "packet": (PacketHeader, PacketMessage),
     "raw": (RawHeader, RawMessage),
     "status": (StatusHeader, StatusMessage),
     "box": (BoxHeader, BoxMessage),
 }
 _MAX_ITEMS = 10_000  # of one array or map: a few bytes that claim millions of items must not allocate them
-_PARTS = (("topic", 1024), ("header", MAX_HEADER_BYTES), ("payload", MAX_PAYLOAD_BYTES))
+_PARTS = (("topic", MAX_TOPIC_BYTES), ("header", MAX_HEADER_BYTES), ("payload", MAX_PAYLOAD_BYTES))
 
 
 def encode(message: Message) -> list[bytes]:

@@ -12,6 +12,7 @@ from pipeline.moment import Clock, Moment
 from pipeline.wire_tables import Fields, Int64
 
 VERSION = 1
+MAX_TOPIC_BYTES = 1024
 MAX_HEADER_BYTES = 1 << 20
 MAX_PAYLOAD_BYTES = 32 << 20
 

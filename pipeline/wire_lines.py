@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 
 from pipeline.frame import Counts
@@ -11,6 +12,7 @@ from pipeline.wire import (
     EventMessage,
     FrameMessage,
     Message,
+    PacketMessage,
     RawMessage,
     StatusMessage,
     printable,
@@ -28,6 +30,8 @@ def format_message(message: Message) -> str:
             words = _frame_words(message)
         case RawMessage():
             words = _raw_words(message)
+        case PacketMessage():
+            words = _packet_words(message)
         case StatusMessage():
             words = _status_words(message)
         case BoxMessage():
@@ -36,10 +40,13 @@ def format_message(message: Message) -> str:
 
 
 def json_line(message: Message) -> str:
-    """Return one line for a machine: the header as JSON; of a picture only its size."""
+    """Return one line for a machine: the header as JSON, bytes as Base64; of a payload only its size."""
     fields = message.header()
     if isinstance(message, FrameMessage):
         fields["jpeg_bytes"] = len(message.jpeg)
+    elif isinstance(message, PacketMessage):
+        fields["extradata"] = b64encode(message.format.extradata).decode()
+        fields["packet_bytes"] = len(message.packet.data)
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -77,6 +84,19 @@ def _raw_words(message: RawMessage) -> Iterator[str]:
     if message.tracks is not None:
         yield f"{len(message.tracks)} tracks"
     yield from _totals(message.counts or {})
+
+
+def _packet_words(message: PacketMessage) -> Iterator[str]:
+    form, packet = message.format, message.packet
+    yield from (
+        packet.moment.iso(),
+        packet.stream,
+        f"packet {packet.sequence}",
+        f"{form.codec} {form.width}x{form.height}",
+        f"{len(packet.data) / 1024:.1f} KiB",
+    )
+    if packet.is_key:
+        yield "key frame"
 
 
 def _status_words(message: StatusMessage) -> Iterator[str]:

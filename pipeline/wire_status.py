@@ -16,6 +16,8 @@ from pipeline.wire_tables import Fields
 STATUS_TOPIC = "status/"
 BOX_STREAM = "_box"
 """What belongs to no stream has this in place of one."""
+HUB_STREAM = "_hub"
+"""What a hub says of itself."""
 
 _STATUS_FIELDS = (
     "box", "every_s", "state", "error", "source", "width", "height", "seconds",
@@ -117,6 +119,7 @@ class BoxMessage:
         sinks: those with the journal behind them: name -> `delivered`, `waiting`, `refused`, `failures`,
             `error`.
         sockets: what the publishing sockets have sent, refused, and whom they serve.
+        stream: "_box", or "_hub" for what a hub says of itself.
     """
 
     bus: str
@@ -131,19 +134,30 @@ class BoxMessage:
     sinks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sockets: Mapping[str, int] = field(default_factory=dict)
 
-    stream = BOX_STREAM
-    topic = STATUS_TOPIC + BOX_STREAM
-    payload = None
+    stream: str = BOX_STREAM
+
+    @property
+    def topic(self) -> str:
+        """What subscribers name: `status/_box`, or `status/_hub`."""
+        return STATUS_TOPIC + self.stream
+
+    @property
+    def payload(self) -> bytes | None:
+        """A status has none."""
+        return None
 
     @classmethod
     def read(cls, checked: Mapping[str, Any], payload: bytes | None) -> BoxMessage:  # noqa: ARG003 - has none
         """Make the message of a checked header."""
-        return cls(moment=moment_of(checked), **{name: checked[name] for name in ("bus", "n", *_BOX_FIELDS)})
+        return cls(
+            moment=moment_of(checked),
+            **{name: checked[name] for name in ("bus", "n", "stream", *_BOX_FIELDS)},
+        )
 
     def header(self) -> dict[str, Any]:
         """Return the header's fields as plain values."""
         return {
-            **_begin("box", self.bus, self.n, BOX_STREAM, "", self.moment),
+            **_begin("box", self.bus, self.n, self.stream, "", self.moment),
             **{name: getattr(self, name) for name in _BOX_FIELDS},
         }
 
@@ -221,7 +235,7 @@ class BoxHeader(Header):
     """The fields of a message about the box, in strict types."""
 
     type: Literal["box"]
-    stream: Literal["_box"]
+    stream: Literal["_box", "_hub"]
     box: Text
     every_s: Rate
     error: str | None
