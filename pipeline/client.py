@@ -133,6 +133,20 @@ class ReliableListener:
             if self._socket.poll(max(1, int(left_s * 1e3))):
                 self._take(self._socket.recv_multipart())
 
+    def attend(self) -> None:
+        """Show the box that we are here, and take in what it sends, without handing anything out.
+
+        To be called now and then by who works for long on what it has: without it a box that was started
+        again does not know who is here.
+
+        Raises:
+            SinkError: as `take`.
+        """
+        self._keep_in_touch(time.monotonic())
+        while self._socket.poll(0):
+            self._take(self._socket.recv_multipart())
+        self._keep_in_touch(time.monotonic())  # where it was asked to join again
+
     def acknowledge(self, upto: int | None = None) -> None:
         """Say that events are done with, so that the box need not keep them.
 

@@ -15,6 +15,8 @@ from pipeline.errors import SightlineError
 from pipeline.journal import Entry
 
 _BATCH = 500
+_LOOK_S = 0.1
+"""How long to wait for the box before looking whether somebody wakes us."""
 _MOST_PREFIXES = 32
 
 
@@ -62,6 +64,7 @@ class RemoteOutbox:
         self._number = 0
         self.error: SightlineError | None = None
         self.ended = threading.Event()
+        self._woken = threading.Event()
 
     @property
     def status(self) -> RemoteStatus:
@@ -76,22 +79,15 @@ class RemoteOutbox:
         return 0
 
     def wait(self, after: int, timeout_s: float) -> bool:
-        """Wait for events above `after`."""
-        if self._held and self._held[-1].number > after:
-            return True
-        if self.error is not None:
-            time.sleep(timeout_s)
-            return False
-        try:
-            taken = self._listener.take(_BATCH, timeout_s)
-        except SightlineError as error:
-            self.error = error
-            self.ended.set()
-            return False
-        for numbered in taken:
-            self._number += 1
-            self._held.append(_Held(self._number, self._listener.box, numbered))
-        return bool(taken)
+        """Wait for events above `after`, or until woken."""
+        ends_s = time.monotonic() + timeout_s
+        while True:
+            self._look(0.0 if self._has(after) else _LOOK_S)
+            if self._has(after):
+                return True
+            if self._woken.is_set() or time.monotonic() >= ends_s:
+                self._woken.clear()
+                return False
 
     def read(self, after: int, most: int) -> list[Entry]:
         """Return up to `most` entries above `after`, the same again until they are acknowledged."""
@@ -110,7 +106,29 @@ class RemoteOutbox:
             self._listener.acknowledge(last.taken.seq)
 
     def wake(self) -> None:
-        """Do nothing: nobody waits here for longer than a feeder's look."""
+        """End the waiting, soon."""
+        self._woken.set()
+
+    def _has(self, after: int) -> bool:
+        return bool(self._held) and self._held[-1].number > after
+
+    def _look(self, timeout_s: float) -> None:
+        """Take what the box sends; also while the sink takes nothing, so that it knows that we are here."""
+        if self.error is not None:
+            time.sleep(timeout_s)
+            return
+        try:
+            if timeout_s == 0.0:
+                self._listener.attend()
+                return
+            taken = self._listener.take(_BATCH, timeout_s)
+        except SightlineError as error:
+            self.error = error
+            self.ended.set()
+            return
+        for numbered in taken:
+            self._number += 1
+            self._held.append(_Held(self._number, self._listener.box, numbered))
 
 
 def prefixes_of(kinds: tuple[str, ...] | None) -> tuple[str, ...]:

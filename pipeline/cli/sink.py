@@ -22,6 +22,8 @@ _LOOK_S = 0.5
 _PATIENCE_S = 5.0
 """How long the box may be silent before that is said."""
 _SAY_EVERY_S = 1.0
+_LAST_DELIVERY_S = 10.0
+"""How long the end waits for what is being delivered; else it comes again."""
 
 
 def sink(
@@ -143,7 +145,9 @@ def _serve_events(
         feeder = Feeder(name, outbox, made.deliver, wants=options.takes, batch=made.batch)
         feeder.start()
         begun_s = time.monotonic()
-        while not stopping.wait(_LOOK_S) and not outbox.ended.is_set():
+        is_over = False
+        while not is_over:
+            is_over = stopping.wait(_LOOK_S) or outbox.ended.is_set()
             box, status = outbox.status, feeder.status
             if not box.connected and time.monotonic() - begun_s > _PATIENCE_S:
                 say.trouble(_absent(address, box.has_answered, box.handshakes_failed, "bus.reliable"))
@@ -151,8 +155,7 @@ def _serve_events(
                 say.well(f"connected to {address}")
             taking = f", takes none: {status.detail}" if status.detail else ""
             say.progress(f"{status.delivered} events delivered, {box.waiting} wait here{taking}")
-        if not feeder.stop(0, 30.0):  # what it is delivering; all else waits at the box
-            say.trouble("the sink did not end its last delivery; those events come again")
+        feeder.stop(0, _LAST_DELIVERY_S)  # all else waits at the box
         say.end(f"{feeder.status.delivered} events delivered, {feeder.status.refused} refused")
         if outbox.error is not None:
             raise outbox.error
