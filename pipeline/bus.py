@@ -22,6 +22,7 @@ from pipeline.packet import Packet, PacketFormat
 from pipeline.peers import Peers
 from pipeline.place import Place
 from pipeline.publisher import Publisher
+from pipeline.raw import RawBus, RawOptions, statistics_named
 from pipeline.wire import (
     EVENT_TOPIC,
     FRAME_TOPIC,
@@ -51,6 +52,7 @@ class Bus:
         packets: likewise for packets as the source delivered them.
         jpeg_quality: 1..100.
         curve: encrypt, and who may connect; None for neither.
+        raw: where raw pictures for programs on this box are announced, None for nowhere.
 
     Raises:
         ConfigError: if an address is none.
@@ -65,6 +67,7 @@ class Bus:
         *,
         jpeg_quality: int = 80,
         curve: CurveOptions | None = None,
+        raw: RawOptions | None = None,
     ) -> None:
         self._id = secrets.token_hex(8)
         self._quality = jpeg_quality
@@ -74,6 +77,7 @@ class Bus:
         self._events: Publisher | None = None
         self._frames: Publisher | None = None
         self._packets: Publisher | None = None
+        self._raw: RawBus | None = None
         try:
             if events is not None:
                 self._events = self._publisher(
@@ -85,6 +89,8 @@ class Bus:
                 )
             if packets is not None:
                 self._packets = self._publisher("packets", packets, queued=_PACKETS_QUEUED)
+            if raw is not None:
+                self._raw = RawBus(raw, self._id, curve)
         except BaseException:
             self.close()
             raise
@@ -114,8 +120,9 @@ class Bus:
 
     @property
     def endpoints(self) -> dict[str, str]:
-        """The addresses by socket ("events", "frames", "packets"), with the real port numbers."""
-        return {name: publisher.endpoint for name, publisher in self._publishers()}
+        """The addresses by socket ("events", "frames", "packets", "raw"), with the real port numbers."""
+        found = {name: publisher.endpoint for name, publisher in self._publishers()}
+        return found if self._raw is None else {**found, "raw": self._raw.endpoint}
 
     def publish_event(self, event: Event) -> None:
         """Hand an event to ZeroMQ, which queues it for every subscriber of `event/<stream>`.
@@ -178,6 +185,18 @@ class Bus:
             PACKET_TOPIC + packet.stream, lambda n: encode(PacketMessage(self._id, n, form, packet))
         )
 
+    def wants_raw(self, stream: str) -> bool:
+        """Return whether anybody subscribes to `raw/<stream>`; to be asked for each frame."""
+        return self._raw is not None and self._raw.wants(stream)
+
+    def publish_raw(self, frame: Frame) -> bool:
+        """Lay a frame down for programs on this box if somebody subscribes to it; return whether it was.
+
+        Raises:
+            WireError: if the frame holds what the protocol cannot carry.
+        """
+        return self._raw is not None and self._raw.publish(frame)
+
     def statistics(self) -> Mapping[str, int]:
         """Return what a publisher can know.
 
@@ -189,12 +208,14 @@ class Bus:
         found: dict[str, int] = {}
         for name, publisher in self._publishers():
             found |= {f"{name}_{key}": value for key, value in publisher.statistics().items()}
-        return found
+        return found | statistics_named(self._raw)
 
     def close(self) -> None:
         """Close the sockets; waits up to 0.5 s for queued events. Safe more than once."""
         for _, publisher in self._publishers():
             publisher.close()
+        if self._raw is not None:
+            self._raw.close()
         self._peers.close()
         self._guard.close()
         self._context.term()

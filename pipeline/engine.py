@@ -82,7 +82,8 @@ class Engine:
         refuse_overwriting(self.config, self._report)
         bus = self.config.bus or BusConfig()
         if self.config.bus:
-            self._bus = Bus(bus.place("events"), bus.place("frames"), bus.place("packets"), curve=bus.curve)
+            places = (bus.place(name) for name in ("events", "frames", "packets"))
+            self._bus = Bus(*places, curve=bus.curve, raw=bus.raw)
         # Streams first: a missing package or missing weights should leave no empty folder behind.
         served: dict[str, list[NamedSink]] = {stream.name: [] for stream in self.config.streams}
         self.streams = [

@@ -19,17 +19,19 @@ from pipeline.wire import (
     FRAME_TOPIC,
     MAX_PAYLOAD_BYTES,
     PACKET_TOPIC,
+    RAW_TOPIC,
     STATUS_TOPIC,
     Message,
     WireError,
     decode,
 )
 
-FAMILIES = (EVENT_TOPIC, STATUS_TOPIC, FRAME_TOPIC, PACKET_TOPIC)
+FAMILIES = (EVENT_TOPIC, STATUS_TOPIC, FRAME_TOPIC, RAW_TOPIC, PACKET_TOPIC)
 """What topics begin with."""
 _EVENTS_QUEUED = 100_000
 _FRAMES_QUEUED = 2
 _PACKETS_QUEUED = 512
+_ALL_FRAMES_QUEUED = 64
 _FRAMES_BUFFER_BYTES = 64 << 10
 _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 5_000
@@ -49,13 +51,15 @@ class Listener:
 
     It may start before the bus does and outlives its restarts: ZeroMQ connects again by itself. Events,
     states and packets come all and in order. Of frames that pile up behind a slow reader only each stream's
-    newest is handed out.
+    newest is handed out, so that it is never far behind; what it does not get is counted.
 
     Args:
         endpoints: addresses to connect to, e.g. `["tcp://127.0.0.1:5577"]`.
         topics: prefixes of `event/<stream>`, `status/<stream>`, `frame/<stream>` and `packet/<stream>`;
             "event/" covers every stream, "" everything, and "event/gate" the streams `gate` and `gate2`.
         credentials: for an encrypted bus.
+        newest: False to have all frames that come, in order, for who keeps up and wants to miss none. Up to
+            64 wait here; a reader that is slower gets old ones.
 
     Raises:
         ConfigError: if an endpoint is no address, or a topic can never match.
@@ -66,6 +70,8 @@ class Listener:
         endpoints: Sequence[str],
         topics: Sequence[str] = (EVENT_TOPIC,),
         credentials: Credentials | None = None,
+        *,
+        newest: bool = True,
     ) -> None:
         if not endpoints or not topics:
             raise ConfigError("name at least one endpoint and one topic to listen to")
@@ -73,6 +79,7 @@ class Listener:
         for topic in topics:
             if not any(_narrowed(topic, family) for family in FAMILIES):
                 raise ConfigError(f"no message has the topic {topic!r}; write {_listed(FAMILIES)}")
+        self._skips = newest
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
         self._received = self._lost = self._stale = self._refused = 0
@@ -82,9 +89,8 @@ class Listener:
         try:
             self._events = self._subscribed(addresses, topics, (EVENT_TOPIC, STATUS_TOPIC), _EVENTS_QUEUED)
             self._packets = self._subscribed(addresses, topics, (PACKET_TOPIC,), _PACKETS_QUEUED)
-            self._frames = self._subscribed(
-                addresses, topics, (FRAME_TOPIC,), _FRAMES_QUEUED, _FRAMES_BUFFER_BYTES
-            )
+            queued, buffered = (_FRAMES_QUEUED, _FRAMES_BUFFER_BYTES) if newest else (_ALL_FRAMES_QUEUED, -1)
+            self._frames = self._subscribed(addresses, topics, (FRAME_TOPIC, RAW_TOPIC), queued, buffered)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -93,7 +99,7 @@ class Listener:
         """Wait for the next message; None when `timeout_s` (None: no limit) went by without one."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            received = self._next(self._events) or self._next(self._packets) or self._newest_frame()
+            received = self._next(self._events) or self._next(self._packets) or self._next_frame()
             if received is not None:
                 self._received += 1
                 return received
@@ -115,6 +121,16 @@ class Listener:
             received = await asyncio.to_thread(self.receive, _LOOK_S)
             if received is not None:
                 yield received
+
+    @property
+    def lost(self) -> int:
+        """Messages that were lost on the way, as the jumps of their numbers tell."""
+        return self._lost
+
+    @property
+    def stale(self) -> int:
+        """Frames that came, and that a newer one replaced before they were asked for."""
+        return self._stale
 
     def statistics(self) -> Mapping[str, int]:
         """Return how many messages were received (handed out), lost on the way, stale, and refused.
@@ -187,7 +203,9 @@ class Listener:
             self._lost += lost
             return Received(message, lost)
 
-    def _newest_frame(self) -> Received | None:
+    def _next_frame(self) -> Received | None:
+        if not self._skips:
+            return self._next(self._frames)
         for _ in range(_DRAINED):
             received = self._next(self._frames)
             if received is None:

@@ -23,6 +23,7 @@ from pipeline.wire_fields import (
 )
 from pipeline.wire_frame import FRAME_TOPIC, FrameHeader, FrameMessage
 from pipeline.wire_packet import PACKET_TOPIC, PacketHeader, PacketMessage
+from pipeline.wire_raw import RAW_TOPIC, RawHeader, RawMessage
 from pipeline.wire_status import (
     BOX_STREAM,
     HUB_STREAM,
@@ -42,6 +43,7 @@ __all__ = [
     "MAX_PAYLOAD_BYTES",
     "MAX_TOPIC_BYTES",
     "PACKET_TOPIC",
+    "RAW_TOPIC",
     "STATUS_TOPIC",
     "VERSION",
     "BoxHeader",
@@ -53,6 +55,8 @@ __all__ = [
     "Message",
     "PacketHeader",
     "PacketMessage",
+    "RawHeader",
+    "RawMessage",
     "StatusHeader",
     "StatusMessage",
     "WireError",
@@ -61,12 +65,13 @@ __all__ = [
     "printable",
 ]
 
-Message = EventMessage | FrameMessage | PacketMessage | StatusMessage | BoxMessage
+Message = EventMessage | FrameMessage | RawMessage | PacketMessage | StatusMessage | BoxMessage
 
 _TYPES: dict[str, tuple[type[Header], type[Message]]] = {
     "event": (EventHeader, EventMessage),
     "frame": (FrameHeader, FrameMessage),
     "packet": (PacketHeader, PacketMessage),
+    "raw": (RawHeader, RawMessage),
     "status": (StatusHeader, StatusMessage),
     "box": (BoxHeader, BoxMessage),
 }

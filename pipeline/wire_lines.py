@@ -13,6 +13,7 @@ from pipeline.wire import (
     FrameMessage,
     Message,
     PacketMessage,
+    RawMessage,
     StatusMessage,
     printable,
 )
@@ -27,6 +28,8 @@ def format_message(message: Message) -> str:
             words = _event_words(message)
         case FrameMessage():
             words = _frame_words(message)
+        case RawMessage():
+            words = _raw_words(message)
         case PacketMessage():
             words = _packet_words(message)
         case StatusMessage():
@@ -64,6 +67,19 @@ def _frame_words(message: FrameMessage) -> Iterator[str]:
         f"frame {message.sequence}",
         f"{message.width}x{message.height}",
         f"{len(message.jpeg) / 1024:.0f} KiB",
+    )
+    if message.tracks is not None:
+        yield f"{len(message.tracks)} tracks"
+    yield from _totals(message.counts or {})
+
+
+def _raw_words(message: RawMessage) -> Iterator[str]:
+    yield from (
+        message.moment.iso(),
+        message.stream,
+        f"frame {message.sequence}",
+        f"{message.width}x{message.height}",
+        f"{message.encoding} in {message.place.segment}",
     )
     if message.tracks is not None:
         yield f"{len(message.tracks)} tracks"

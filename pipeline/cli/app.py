@@ -21,6 +21,7 @@ from pipeline.cli.keys import keys
 from pipeline.cli.listen import listen
 from pipeline.cli.probe import probe
 from pipeline.cli.run import run
+from pipeline.cli.sink import sink
 from pipeline.errors import SightlineError
 
 EPILOG = "Exit codes: 0 done, 1 failed while running, 2 wrong configuration or usage."
@@ -37,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, run, check, probe, listen, hub, keys, doctor):
+for command in (demo, run, check, probe, listen, hub, sink, keys, doctor):
     app.command(epilog=EPILOG)(command)
 
 

@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError
 from pipeline.outbox import JournalOptions
 from pipeline.place import Place, connectable
 from pipeline.plugin import Kind, Options, SinkOptions
+from pipeline.raw import RawOptions
 from pipeline.secret import SecretUrl
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -90,6 +91,7 @@ class BusConfig(Options):
         packets: likewise for packets as the source delivered them.
         reliable: endpoint of the events for programs that must miss none, out of the journal; None for not
             at all.
+        raw: where raw pictures are announced to programs on this box, and what they are; None for not at all.
         curve: encrypt all of it, and let only known programs connect; None for neither.
         name: of the box, told in its states; the host's name when None.
     """
@@ -98,6 +100,7 @@ class BusConfig(Options):
     frames: Endpoint | Connection | None = None
     packets: Endpoint | Connection | None = None
     reliable: Endpoint | None = None
+    raw: RawOptions | None = None
     curve: CurveOptions | None = None
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
 
@@ -108,6 +111,7 @@ class BusConfig(Options):
             "frames": self.frames,
             "packets": self.packets,
             "reliable": self.reliable,
+            "raw": self.raw.address if self.raw else None,
         }
         hubs = [name for name, place in places.items() if isinstance(place, Connection)]
         if hubs and self.curve is not None and self.curve.hub is None:
