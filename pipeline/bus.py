@@ -202,8 +202,9 @@ class Bus:
 
         `*_sent` counts messages handed to ZeroMQ, `*_unsent` those it refused or that came after `close`,
         `*_subscriptions` the distinct topics that are subscribed to, `*_refused` what peers said that is no
-        subscription, `*_peers` who is connected, `*_strangers` connections that were not let in. What a slow
-        subscriber's full queue drops, only that subscriber can see, in the gaps of `n`.
+        subscription, `*_peers` who is connected, `*_gone` connections that have ended, `*_strangers` those
+        that were not let in. What a slow subscriber's full queue drops, only that subscriber can see, in the
+        gaps of `n`.
         """
         found: dict[str, int] = {}
         for name, publisher in self._publishers():

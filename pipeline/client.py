@@ -17,7 +17,8 @@ from pipeline.address import check_address
 from pipeline.curve import Credentials
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.reliable import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, VERSION
+from pipeline.place import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+from pipeline.reliable import VERSION
 from pipeline.wire import printable
 
 _PING_S = 2.0

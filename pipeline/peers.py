@@ -30,6 +30,7 @@ class Peers:
         self._monitors: dict[zmq.Socket[Any], str] = {}
         self._connected: dict[str, int] = {}
         self._refused: dict[str, int] = {}
+        self._gone: dict[str, int] = {}
         self._thread: threading.Thread | None = None
 
     def watch(self, opened: zmq.Socket[Any], context: zmq.Context[Any], name: str) -> None:
@@ -40,7 +41,7 @@ class Peers:
         monitor.linger = 0
         monitor.connect(address)
         self._monitors[monitor] = name
-        self._connected[name] = self._refused[name] = 0
+        self._connected[name] = self._refused[name] = self._gone[name] = 0
 
     def start(self) -> None:
         """Start counting."""
@@ -49,12 +50,18 @@ class Peers:
             self._thread.start()
 
     def counts(self, name: str) -> dict[str, int]:
-        """Return how many are connected to a socket now, and how many were not let in so far.
+        """Return how many are connected to a socket now, how many have gone, and how many were not let in.
 
-        These spoke something else than ZeroMQ, said nothing for 5 s, or showed no key that is known.
+        Strangers spoke something else than ZeroMQ, said nothing for 5 s, or showed no key that is known. Who
+        has gone left by itself, or was cut off: it was silent, or said what ZeroMQ does not allow, such as a
+        message beyond the bounds.
         """
         with self._lock:
-            return {"peers": self._connected[name], "strangers": self._refused[name]}
+            return {
+                "peers": self._connected[name],
+                "gone": self._gone[name],
+                "strangers": self._refused[name],
+            }
 
     def close(self) -> None:
         """Wait for the thread; the sockets are closed already. Safe more than once."""
@@ -84,5 +91,6 @@ class Peers:
                 self._connected[name] += 1
             elif told == zmq.EVENT_DISCONNECTED:
                 self._connected[name] = max(0, self._connected[name] - 1)
+                self._gone[name] += 1
             elif told & _REFUSED:
                 self._refused[name] += 1
