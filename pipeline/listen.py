@@ -13,6 +13,7 @@ import zmq
 
 from pipeline.curve import Credentials
 from pipeline.errors import ConfigError
+from pipeline.peers import Peers
 from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, connectable
 from pipeline.wire import (
     EVENT_TOPIC,
@@ -84,6 +85,9 @@ class Listener:
         self._newest: OrderedDict[str, Received] = OrderedDict()
         self._received = self._lost = self._stale = self._refused = 0
         self._credentials = credentials
+        self._addresses = addresses
+        self._peers = Peers()
+        self._subscribers: list[zmq.Socket[bytes]] = []
         self._context = zmq.Context()
         self._poller = zmq.Poller()
         try:
@@ -94,6 +98,7 @@ class Listener:
         except BaseException:
             self._context.destroy(linger=0)
             raise
+        self._peers.start()
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
         """Wait for the next message; None when `timeout_s` (None: no limit) went by without one."""
@@ -103,10 +108,11 @@ class Listener:
             if received is not None:
                 self._received += 1
                 return received
+            self._mend()
             left_s = None if deadline is None else deadline - time.monotonic()
             if left_s is not None and left_s <= 0:
                 return None
-            self._poller.poll(None if left_s is None else max(1, int(left_s * 1e3)))
+            self._poller.poll(max(1, int(min(_LOOK_S, _LOOK_S if left_s is None else left_s) * 1e3)))
 
     def __iter__(self) -> Iterator[Received]:
         """Yield messages for ever."""
@@ -147,7 +153,15 @@ class Listener:
 
     def close(self) -> None:
         """Disconnect. Safe more than once."""
+        for subscriber in self._subscribers:
+            subscriber.close()
+        self._peers.close()
         self._context.destroy(linger=0)
+
+    def _mend(self) -> None:
+        for number, subscriber in enumerate(self._subscribers):
+            if not subscriber.closed:
+                self._peers.mend(subscriber, f"{number}", self._addresses)
 
     def __enter__(self) -> Self:
         return self
@@ -183,6 +197,8 @@ class Listener:
             self._credentials.show(subscriber)
         for topic in wanted:
             subscriber.subscribe(topic)
+        self._peers.watch(subscriber, self._context, f"{len(self._subscribers)}", connects=True)
+        self._subscribers.append(subscriber)
         if wanted:
             for address in addresses:
                 subscriber.connect(address)

@@ -61,8 +61,9 @@ class Publisher:
         self._socket.maxmsgsize = MAX_SUBSCRIPTION_BYTES
         self._socket.immediate = not keeps
         try:
-            peers.watch(self._socket, context, name)
+            peers.watch(self._socket, context, name, connects=place.connects)
             self.endpoint = attach(self._socket, place, guard)
+            self._connected_to = [self.endpoint] if place.connects else []
         except BaseException:
             self._socket.close()
             raise
@@ -106,6 +107,8 @@ class Publisher:
             self._socket.close()
 
     def _read_subscriptions(self) -> None:
+        if self._connected_to and not self._socket.closed:
+            self._peers.mend(self._socket, self._name, self._connected_to)
         while not self._socket.closed:
             try:
                 if not self._subscriptions.update(self._socket.recv(zmq.NOBLOCK)):

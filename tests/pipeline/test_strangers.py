@@ -235,8 +235,10 @@ def target(name: str, folder: Path, curve: Keys | None) -> Iterator[Target]:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Greetings have 0.2 s here, not 5."""
+    """Greetings have 0.2 s here, not 5; what ZeroMQ has given up is tried again after 0.05 s, not 1."""
     monkeypatch.setattr("pipeline.place.HANDSHAKE_MS", 200)
+    monkeypatch.setattr("pipeline.listen.HANDSHAKE_MS", 200)
+    monkeypatch.setattr("pipeline.peers._GIVEN_UP_S", 0.05)
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["open", "curve"])
@@ -305,22 +307,22 @@ def read_pair() -> Pair:
     return Pair(*zmq.curve_keypair())
 
 
-def test_a_listener_takes_nonsense_from_no_server() -> None:
-    """The receiving side: servers that talk rubbish, then one of ours at the same address."""
+def test_a_listener_takes_nonsense_from_no_server_and_goes_on_trying() -> None:
+    """Servers that talk rubbish, at which ZeroMQ alone gives up for ever; then one of ours."""
     good = EventMessage("0" * 16, 0, make_event())
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        server.settimeout(0.0)
         endpoint = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with Listener([endpoint]) as listener:
             for seed in range(13):
-                connection, _ = server.accept()
-                with closing(connection):
+                with closing(accepted(server, listener)) as connection:
                     connection.sendall(nonsense(seed))
-                assert listener.receive(timeout_s=0) is None
+                    assert listener.receive(timeout_s=0.01) is None
             server.close()
             with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
                 publisher.linger = 0
                 publisher.bind(endpoint)
-                assert publisher.poll(10_000)
+                wait_until(lambda: listener.receive(timeout_s=0.01) is None and publisher.poll(0) > 0)
                 for parts in MESSAGES:
                     publisher.send_multipart(parts)
                 publisher.send_multipart(encode(good))
@@ -329,6 +331,38 @@ def test_a_listener_takes_nonsense_from_no_server() -> None:
                 assert received.message == good
             addressed = sum(parts[0].startswith(b"event/") for parts in MESSAGES)
             assert listener.statistics()["refused"] == addressed
+
+
+def accepted(server: socket.socket, listener: Listener) -> socket.socket:
+    found: list[socket.socket] = []
+
+    def look() -> bool:
+        assert listener.receive(timeout_s=0.005) is None
+        with suppress(BlockingIOError):
+            found.append(server.accept()[0])
+        return bool(found)
+
+    wait_until(look)
+    return found[0]
+
+
+def test_a_message_beyond_all_bounds_does_not_end_a_subscription() -> None:
+    """ZeroMQ cuts the connection, and alone would never come back."""
+    good = EventMessage("0" * 16, 0, make_event())
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        publisher.linger = 0
+        publisher.bind(FREE)
+        with Listener([publisher.getsockopt_string(zmq.LAST_ENDPOINT)]) as listener:
+            assert publisher.poll(10_000)
+            publisher.recv()
+            publisher.send_multipart([b"event/gate", bytes((32 << 20) + 1)])
+            wait_until(lambda: listener.receive(timeout_s=0.01) is None and publisher.poll(0) > 0)
+
+            def arrives() -> bool:
+                publisher.send_multipart(encode(good))
+                return listener.receive(timeout_s=0.02) is not None
+
+            wait_until(arrives)
 
 
 @pytest.mark.slow
