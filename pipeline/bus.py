@@ -137,14 +137,14 @@ class Bus:
         """Return whether anybody subscribes to a topic `status/...`."""
         return self._events is not None and self._events.wanted(topic)
 
-    def publish_status(self, topic: str, make: Callable[[str, int], StatusMessage | BoxMessage]) -> None:
-        """Send what `make` makes of the bus's id and the topic's next number.
+    def publish_status(self, topic: str, make: Callable[..., StatusMessage | BoxMessage]) -> None:
+        """Send what `make(bus=..., n=...)` makes of the bus's id and the topic's next number.
 
         Raises:
             WireError: if it holds what the protocol cannot carry.
         """
         if self._events is not None:
-            self._events.send(topic, lambda n: encode(make(self._id, n)))
+            self._events.send(topic, lambda n: encode(make(bus=self._id, n=n)))
 
     def wants_frames(self, stream: str) -> bool:
         """Return whether anybody subscribes to `frame/<stream>`."""

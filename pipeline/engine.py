@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +17,15 @@ from pipeline.config.schema import BusConfig, Config
 from pipeline.errors import SightlineError, SinkError
 from pipeline.event import Event
 from pipeline.metrics import MetricsServer
-from pipeline.outbox import JournalOptions, Outbox
+from pipeline.outbox import JournalOptions, Outbox, box_event
 from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
+from pipeline.packet_bus import BusPackets
+from pipeline.packet_sink import PacketSink
 from pipeline.plugin import EventSink, SinkContext
 from pipeline.report import run_report
 from pipeline.shared import Shared
+from pipeline.status import About, Beacon, one_line_of
 from pipeline.stream import State, Stream
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ class Engine:
         self._lock = threading.Lock()
         self._bus: Bus | None = None
         self._outbox: Outbox | None = None
+        self._beacon: Beacon | None = None
         self._shared = Shared()
         self.metrics: MetricsServer | None = None
         self._sinks: list[NamedSink] = []
@@ -97,8 +101,8 @@ class Engine:
         ]
         self._claims.enter_context(claimed(self.config.out))
         if self.config.metrics:
-            self.metrics = MetricsServer(self.config.metrics, self.streams)
-        context = SinkContext(self.config.out)
+            self.metrics = MetricsServer(self.config.metrics, self.streams, self._journal_statistics)
+        context = SinkContext(self.config.out, self._tell)
         for sink in self.config.sinks:
             with blaming(SinkError, f"sink '{sink.name}' cannot be made"):
                 made: NamedSink = (sink.name, sink.plugin(sink.options, context))
@@ -106,10 +110,41 @@ class Engine:
             for name, sinks in served.items():
                 if sink.serves(name):
                     sinks.append(made)
+        self._copy_packets(served)
         fed = [(name, sink) for name, sink in self._sinks if isinstance(sink, EventSink)]
         if fed or bus.reliable or self.config.journal:
             options = self.config.journal or JournalOptions()
             self._outbox = Outbox(self.config.out, options, fed, self._publish, bus.reliable, bus.curve)
+        if self._bus and bus.events:
+            self._beacon = Beacon(self._bus, self.streams, bus.name, self._about)
+
+    def _about(self) -> About:
+        return About(one_line_of(self.error), self._outbox.statistics() if self._outbox else None)
+
+    def _copy_packets(self, served: Mapping[str, Sequence[NamedSink]]) -> None:
+        """Have the packets of each stream brought to the sinks that take them, and to the bus."""
+        publishes = self._bus is not None and "packets" in self._bus.endpoints
+        for stream in self.streams:
+            takers = [
+                (name, sink)
+                for name, sink in served[stream.config.name]
+                if isinstance(sink, PacketSink) and sink.needs_packets(sink.options)
+            ]
+            others = [BusPackets(self._bus)] if self._bus and publishes else []
+            if takers or others:
+                stream.copy_to(takers, others)
+
+    def _tell(
+        self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
+    ) -> None:
+        """Make an event of what a sink has to say."""
+        for known in self.streams:
+            if known.config.name == stream:
+                known.tell(kind, data, evidence)
+                return
+        event = box_event(kind, data, evidence)
+        self._record([event])
+        self._publish(event)
 
     def _record(self, events: Sequence[Event]) -> None:
         if self._outbox:
@@ -137,6 +172,8 @@ class Engine:
         self._started = self._clock()
         if self._outbox:
             self._outbox.start()
+        if self._beacon:
+            self._beacon.start()
         for stream in self.streams:
             stream.start()
         while not self._done.wait(tick_s):
@@ -161,6 +198,8 @@ class Engine:
             self.stop()
             for stream in self.streams:
                 stream.join()
+        if self._beacon:
+            self._close("the states", self._beacon.close)
         if self._outbox:
             self._close("the journal", self._outbox.close)
         # Stages give back what they hold; this is for those of a run that never began.
@@ -196,8 +235,11 @@ class Engine:
             config_hash=self.config.hash,
             seconds=self.seconds,
             error=self.error,
-            journal=self._outbox.statistics() if self._outbox else None,
+            journal=self._journal_statistics(),
         )
+
+    def _journal_statistics(self) -> dict[str, Any] | None:
+        return self._outbox.statistics() if self._outbox else None
 
     def exit_code(self) -> int:
         """Return 0 if all was done, 2 if a stream cannot run as configured, 1 for any other failure.

@@ -118,6 +118,10 @@ def _status_words(message: StatusMessage) -> Iterator[str]:
     if message.gaps:
         yield f"{message.gaps} gaps"
     yield from _totals(message.counts)
+    for name, sink in message.sinks.items():
+        lost = sum(sink["lost"].values())
+        said = f"{name}: {sink['taken']} packets" + (f", {lost} lost" if lost else "")
+        yield said + (f" ({sink['error']})" if sink["error"] else "")
 
 
 def _box_words(message: BoxMessage) -> Iterator[str]:
