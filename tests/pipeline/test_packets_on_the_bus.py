@@ -136,7 +136,9 @@ def test_lines_of_packets(recording: Path) -> None:
 
 
 def test_a_topic_of_packets_is_known() -> None:
-    with pytest.raises(ConfigError, match="write event/STREAM, status/STREAM, frame/STREAM, raw/STREAM or packet/STREAM"):
+    with pytest.raises(
+        ConfigError, match="write event/STREAM, status/STREAM, frame/STREAM, raw/STREAM or packet/STREAM"
+    ):
         Listener(["tcp://127.0.0.1:1"], ["packets/gate"])
 
 
