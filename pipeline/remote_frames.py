@@ -16,7 +16,7 @@ from pipeline.picture import BgrPicture
 from pipeline.plugin import Sink, StreamInfo
 from pipeline.wire import FrameMessage
 
-_LOOK_S = 0.5
+_LOOK_S = 0.1
 
 
 @dataclass(slots=True)

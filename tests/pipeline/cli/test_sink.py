@@ -147,8 +147,8 @@ def test_a_box_with_another_key_is_told(tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         (["jsonnl", "-c", "tcp://127.0.0.1:9"], 2, "unknown sink 'jsonnl'; did you mean 'jsonl'?"),
-        (["events", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'events' writes the results of one run"),
-        (["counts", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'counts' writes the results of one run"),
+        (["events", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'events' needs what only a run has, or"),
+        (["counts", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'counts' needs what only a run has, or"),
         (["jsonl", "-c", "127.0.0.1:9"], 2, "'127.0.0.1:9' is no address; write tcp://HOST:PORT"),
         (["video", "-c", "tcp://*:9"], 2, "cannot connect to 'tcp://*:9'"),
         (["jsonl", "-c", "tcp://127.0.0.1:9", "--set", "file_mb=x"], 2, "file_mb: expected a number"),
