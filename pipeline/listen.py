@@ -37,6 +37,7 @@ _FRAMES_BUFFER_BYTES = 64 << 10
 _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 5_000
 _LOOK_S = 0.5
+_IN_A_ROW = 32  # events handed out while a frame waits: they come first, but must not keep it back for ever
 _DRAINED = 256  # frames looked at before one is handed out, so that a flood cannot hold the listener
 
 
@@ -83,6 +84,7 @@ class Listener:
         self._skips = newest
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
+        self._in_a_row = 0
         self._received = self._lost = self._stale = self._refused = 0
         self._credentials = credentials
         self._addresses = addresses
@@ -104,7 +106,7 @@ class Listener:
         """Wait for the next message; None when `timeout_s` (None: no limit) went by without one."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            received = self._next(self._events) or self._next(self._packets) or self._next_frame()
+            received = self._next_of_all()
             if received is not None:
                 self._received += 1
                 return received
@@ -218,6 +220,18 @@ class Listener:
             lost = self._gaps.before(message)
             self._lost += lost
             return Received(message, lost)
+
+    def _next_of_all(self) -> Received | None:
+        """Return an event, else a packet, else a frame; after many in a row the others have their turn."""
+        self._in_a_row += 1
+        if self._in_a_row >= _IN_A_ROW:
+            self._in_a_row = 0
+            return self._next_frame() or self._next(self._packets) or self._next(self._events)
+        received = self._next(self._events) or self._next(self._packets)
+        if received is None:
+            self._in_a_row = 0
+            received = self._next_frame()
+        return received
 
     def _next_frame(self) -> Received | None:
         if not self._skips:
