@@ -93,6 +93,7 @@ def test_the_layout_is_the_documented_one() -> None:
     assert memory[first + stride + 64 : first + stride + 5064] == b"\2" * 5000
 
 
+@pytest.mark.slow
 def test_a_run_has_them(tmp_path: Path) -> None:
     address = f"ipc://{tmp_path / 'raw'}"
     config = load_config(
