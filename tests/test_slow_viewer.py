@@ -13,8 +13,8 @@ def test_it_stays_close_in_memory_and_time_counts_what_it_missed_and_has_every_e
     seen = watch("bus", 6.0, scheme, newest=True)
     assert 20 < seen["pictures"] < seen["sent"] / 2
     # ZeroMQ as it comes is several seconds behind here, and further every second (benchmarks/viewers.py).
-    assert seen["median_s"] < 0.3
-    assert seen["most_s"] < 1.0
+    assert seen["median_s"] < 0.1
+    assert seen["most_s"] < 0.5  # 0.05 where nothing else works
     assert seen["grown_mib"] < 8
     assert seen["sent"] - 3 <= seen["pictures"] + seen["counted"] <= seen["sent"]
     assert seen["events_missing"] == 0
