@@ -37,6 +37,7 @@ _FRAMES_BUFFER_BYTES = 64 << 10
 _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 5_000
 _LOOK_S = 0.5
+_IN_A_ROW = 32  # events handed out while a frame waits: they come first, but must not keep it back for ever
 _DRAINED = 256  # frames looked at before one is handed out, so that a flood cannot hold the listener
 _AWAY_S = 0.01
 """A reader that worked for longer may find older frames first: newer ones wait in the kernel behind them."""
@@ -89,6 +90,7 @@ class Listener:
         self._was_away = False
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
+        self._in_a_row = 0
         self._received = self._lost = self._stale = self._refused = 0
         self._credentials = credentials
         self._addresses = addresses
@@ -112,7 +114,7 @@ class Listener:
         deadline = None if timeout_s is None else begun_s + timeout_s
         self._was_away |= begun_s - self._handed_s > _AWAY_S
         while True:
-            received = self._next(self._events) or self._next(self._packets) or self._next_frame()
+            received = self._next_of_all()
             if received is not None:
                 self._received += 1
                 self._handed_s = time.monotonic()
@@ -227,6 +229,18 @@ class Listener:
             lost = self._gaps.before(message)
             self._lost += lost
             return Received(message, lost)
+
+    def _next_of_all(self) -> Received | None:
+        """Return an event, else a packet, else a frame; after many in a row the others have their turn."""
+        self._in_a_row += 1
+        if self._in_a_row >= _IN_A_ROW:
+            self._in_a_row = 0
+            return self._next_frame() or self._next(self._packets) or self._next(self._events)
+        received = self._next(self._events) or self._next(self._packets)
+        if received is None:
+            self._in_a_row = 0
+            received = self._next_frame()
+        return received
 
     def _next_frame(self) -> Received | None:
         if not self._skips:

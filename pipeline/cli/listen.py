@@ -76,6 +76,8 @@ def listen(
         except KeyboardInterrupt:
             pass
         finally:
-            refused = listener.statistics()["refused"]
-            if refused:
-                typer.echo(f"{refused} messages broke the protocol and were ignored", err=True)
+            counts = listener.statistics()
+            if counts["lost"]:
+                typer.echo(f"{counts['lost']} messages were lost on the way in all", err=True)
+            if counts["refused"]:
+                typer.echo(f"{counts['refused']} messages broke the protocol and were ignored", err=True)

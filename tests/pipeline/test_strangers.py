@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import random
-import socket
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgpack
 import psutil
 import pytest
 import zmq
@@ -24,61 +20,8 @@ from pipeline.journal import Journal
 from pipeline.listen import Listener
 from pipeline.place import Place
 from pipeline.reliable import ReliableServer
-from pipeline.wire import EventMessage, encode
 from tests.pipeline.messages import FREE, make_event, make_frame, wait_until
-
-GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x01"
-"""The signature and version of ZMTP 3.1 (ZeroMQ RFC 37); a mechanism of 20 bytes and 32 more follow."""
-READY = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
-NULL = GREETING + b"NULL".ljust(20, b"\0") + bytes(32)
-CURVE = GREETING + b"CURVE".ljust(20, b"\0") + bytes(32)
-MESSAGES: Sequence[list[bytes]] = (
-    [b""],
-    [b"\x01" + b"x" * 1100],
-    [b"\x02event/gate"],
-    [b"no subscription"],
-    [b"event/gate"],
-    [b"event/gate", b"\xc1"],
-    [b"event/gate", msgpack.packb({"v": 2, "type": "event"})],
-    [b"event/gate", b"h", b"p", b"q"],
-    [b"frame/gate", bytes(1 << 20), bytes(2 << 20)],
-    [b"packet/" + bytes(1100), b"\x80"],
-    [msgpack.packb({"v": 1, "type": "join", "name": ""})],
-    [msgpack.packb({"v": 1, "type": "ack", "seq": -1})],
-    [b"\xdd\x7f\xff\xff\xff"],
-)
-"""What no socket of ours takes from a peer that is let in."""
-
-
-def nonsense(seed: int) -> bytes:
-    """Bytes of a peer that does not speak ZeroMQ, or not to its end, or beyond all bounds."""
-    rng = random.Random(seed)
-    noise = rng.randbytes(rng.randrange(1, 400))
-    kinds = [
-        noise,
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 20,
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + noise,
-        GREETING[: rng.randrange(1, 12)],
-        NULL[: rng.randrange(12, 64)],
-        NULL + noise,
-        CURVE + noise,
-        CURVE + b"\x04\xc8\x05HELLO\x01\x00" + rng.randbytes(192),
-        NULL + b"\x06" + struct.pack(">Q", 1 << 62) + noise,
-        NULL + READY + b"\x02" + struct.pack(">Q", 1 << 40) + noise,
-        NULL + READY + b"\x02" + struct.pack(">Q", 100 << 20) + noise,
-        NULL + READY + noise,
-        NULL + READY + b"\x01\x03abc" * 500,
-    ]
-    return kinds[seed % len(kinds)]
-
-
-def shout(endpoint: str, seed: int) -> socket.socket:
-    """Connect, say something, and stay; whoever is called may hang up."""
-    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
-    connection = socket.create_connection((host, int(port)), timeout=5)
-    with suppress(OSError):
-        connection.sendall(nonsense(seed))
-    return connection
+from tests.pipeline.strangers import MESSAGES, shout
 
 
 @dataclass
@@ -235,10 +178,8 @@ def target(name: str, folder: Path, curve: Keys | None) -> Iterator[Target]:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Greetings have 0.2 s here, not 5; what ZeroMQ has given up is tried again after 0.05 s, not 1."""
+    """Greetings have 0.2 s here, not 5."""
     monkeypatch.setattr("pipeline.place.HANDSHAKE_MS", 200)
-    monkeypatch.setattr("pipeline.listen.HANDSHAKE_MS", 200)
-    monkeypatch.setattr("pipeline.peers._GIVEN_UP_S", 0.05)
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["open", "curve"])
@@ -305,64 +246,6 @@ def test_without_the_right_keys_nobody_is_let_in(name: str, keys: Keys, tmp_path
 
 def read_pair() -> Pair:
     return Pair(*zmq.curve_keypair())
-
-
-def test_a_listener_takes_nonsense_from_no_server_and_goes_on_trying() -> None:
-    """Servers that talk rubbish, at which ZeroMQ alone gives up for ever; then one of ours."""
-    good = EventMessage("0" * 16, 0, make_event())
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        server.settimeout(0.0)
-        endpoint = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with Listener([endpoint]) as listener:
-            for seed in range(13):
-                with closing(accepted(server, listener)) as connection:
-                    connection.sendall(nonsense(seed))
-                    assert listener.receive(timeout_s=0.01) is None
-            server.close()
-            with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
-                publisher.linger = 0
-                publisher.bind(endpoint)
-                wait_until(lambda: listener.receive(timeout_s=0.01) is None and publisher.poll(0) > 0)
-                for parts in MESSAGES:
-                    publisher.send_multipart(parts)
-                publisher.send_multipart(encode(good))
-                received = listener.receive(timeout_s=10)
-                assert received is not None
-                assert received.message == good
-            addressed = sum(parts[0].startswith(b"event/") for parts in MESSAGES)
-            assert listener.statistics()["refused"] == addressed
-
-
-def accepted(server: socket.socket, listener: Listener) -> socket.socket:
-    found: list[socket.socket] = []
-
-    def look() -> bool:
-        assert listener.receive(timeout_s=0.005) is None
-        with suppress(BlockingIOError):
-            found.append(server.accept()[0])
-        return bool(found)
-
-    wait_until(look)
-    return found[0]
-
-
-def test_a_message_beyond_all_bounds_does_not_end_a_subscription() -> None:
-    """ZeroMQ cuts the connection, and alone would never come back."""
-    good = EventMessage("0" * 16, 0, make_event())
-    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
-        publisher.linger = 0
-        publisher.bind(FREE)
-        with Listener([publisher.getsockopt_string(zmq.LAST_ENDPOINT)]) as listener:
-            assert publisher.poll(10_000)
-            publisher.recv()
-            publisher.send_multipart([b"event/gate", bytes((32 << 20) + 1)])
-            wait_until(lambda: listener.receive(timeout_s=0.01) is None and publisher.poll(0) > 0)
-
-            def arrives() -> bool:
-                publisher.send_multipart(encode(good))
-                return listener.receive(timeout_s=0.02) is not None
-
-            wait_until(arrives)
 
 
 @pytest.mark.slow
