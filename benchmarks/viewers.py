@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,21 @@ import zmq
 from pipeline.bus import Bus
 from pipeline.event import Event, Producer
 from pipeline.frame import Frame
+from pipeline.hub import Ends, Hub
 from pipeline.listen import Listener
 from pipeline.moment import Clock, Moment
 from pipeline.picture import BgrPicture, Picture
+from pipeline.place import Place
 from pipeline.wire import EventMessage, FrameMessage, decode, encode
 
+LARGE, SMALL = 480, 80
 _WORK_S = 0.05
 _PICTURES_HZ = 100
 _EVENTS_HZ = 200
 
 
-def noisy(side: int = 400) -> BgrPicture:
-    """Return a picture whose JPEG has about 155 KiB."""
+def noisy(side: int) -> BgrPicture:
+    """Return a picture that has about a byte of JPEG for each of its side x side pixels."""
     rng = np.random.default_rng(1)
     return BgrPicture(rng.integers(0, 255, (side * 3 // 4, side * 4 // 3, 3), np.uint8))
 
@@ -68,9 +72,9 @@ def paced(hz: float, ends_s: float, do: Callable[[int], None]) -> int:
     return done
 
 
-def publish(kind: str, events: str, frames: str, seconds: float) -> None:
+def publish(kind: str, events: str, frames: str, seconds: float, side: int) -> None:
     """Be the publishing process."""
-    picture = noisy()
+    picture = noisy(side)
     if kind == "plain":
         context = zmq.Context()
         sockets = [context.socket(zmq.PUB) for _ in range(2)]
@@ -86,7 +90,7 @@ def publish(kind: str, events: str, frames: str, seconds: float) -> None:
         def send_event(n: int) -> None:
             sockets[0].send_multipart(encode(EventMessage("0" * 16, n, event_now(n))))
     else:
-        bus = Bus(events, frames)
+        bus = Bus(*(Place(address, connects=kind == "hub") for address in (events, frames)))
 
         def send_frame(n: int) -> None:
             bus.publish_frame(frame_now(n, picture))
@@ -107,13 +111,18 @@ def publish(kind: str, events: str, frames: str, seconds: float) -> None:
     os._exit(0)
 
 
-def watch(kind: str, seconds: float, scheme: str, newest: bool) -> dict[str, Any]:
+def watch(kind: str, seconds: float, scheme: str, newest: bool, side: int = LARGE) -> dict[str, Any]:
     """Be the viewer; return what it saw."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         events, frames = (_address(scheme, folder, name) for name in ("events", "frames"))
-        command = [sys.executable, "-m", "benchmarks.viewers", "--publish", kind, events, frames]
+        places = [events, frames]
+        if kind == "hub":
+            places = [_address(scheme, folder, f"box-{name}") for name in ("events", "frames")]
+            ends = zip(("events", "frames"), places, (events, frames), strict=True)
+            stack.enter_context(Hub({name: Ends(box, program) for name, box, program in ends}))
+        command = [sys.executable, "-m", "benchmarks.viewers", "--publish", kind, *places]
         with subprocess.Popen(
-            [*command, str(seconds)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*command, str(seconds), str(side)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as publisher:
             assert publisher.stdin is not None
             assert publisher.stdout is not None
@@ -230,11 +239,14 @@ def _resident_kib() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-_VIEWERS: dict[str, tuple[str, str, bool]] = {
-    "ZeroMQ as it comes, tcp": ("plain", "tcp", True),
-    "sightline, tcp": ("bus", "tcp", True),
-    "sightline, ipc": ("bus", "ipc", True),
-    "sightline, newest=False, tcp": ("bus", "tcp", False),
+_VIEWERS: dict[str, tuple[str, str, bool, int]] = {
+    "ZeroMQ as it comes, tcp": ("plain", "tcp", True, LARGE),
+    "sightline, tcp": ("bus", "tcp", True, LARGE),
+    "sightline, ipc": ("bus", "ipc", True, LARGE),
+    "sightline, pictures of 5 KiB, tcp": ("bus", "tcp", True, SMALL),
+    "sightline, pictures of 5 KiB, ipc": ("bus", "ipc", True, SMALL),
+    "sightline, by way of a hub, tcp": ("hub", "tcp", True, LARGE),
+    "sightline, newest=False, tcp": ("bus", "tcp", False, LARGE),
 }
 
 
@@ -244,17 +256,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--publish", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--publish", nargs=5, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     if asked.publish:
-        kind, events, frames, seconds = asked.publish
-        publish(kind, events, frames, float(seconds))
+        kind, events, frames, seconds, side = asked.publish
+        publish(kind, events, frames, float(seconds), int(side))
         return
     print("| 50 ms a picture | handed out of | behind, median | most | counted | events missing | MiB |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for name, (kind, scheme, newest) in _VIEWERS.items():
-        found = watch(kind, asked.seconds, scheme, newest)
+    for name, (kind, scheme, newest, side) in _VIEWERS.items():
+        found = watch(kind, asked.seconds, scheme, newest, side)
         print(
             f"| {name} | {found['pictures']} of {found['sent']} | {found['median_s'] * 1e3:.0f} ms | "
             f"{found['most_s'] * 1e3:.0f} ms | {found['counted']} | {found['events_missing']} | "
