@@ -4,8 +4,8 @@
 
 Another process publishes 100 pictures a second (JPEG of about 155 KiB) and 200 events; this one works 50 ms
 on each picture that it gets. `behind` is the age of a picture when it is handed out, `counted` how many it
-knows to have missed, the last column how much its memory grew. `ZeroMQ as it comes` is a plain PUB and SUB
-with the default queues; the others are `Bus` and what `sightline.subscribe` returns.
+knows to have missed of how many, the last column how much its memory grew. `ZeroMQ as it comes` is a plain
+PUB and SUB with the default queues; the others are `Bus` and what `sightline.subscribe` returns.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pipeline.listen import Listener
 from pipeline.moment import Clock, Moment
 from pipeline.picture import BgrPicture, Picture
 from pipeline.place import Place
-from pipeline.wire import EventMessage, FrameMessage, decode, encode
+from pipeline.wire import EventMessage, FrameMessage, Message, decode, encode
 
 LARGE, SMALL = 480, 80
 _WORK_S = 0.05
@@ -137,17 +137,38 @@ def watch(kind: str, seconds: float, scheme: str, newest: bool, side: int = LARG
 
 
 class _Seen:
-    """What a viewer saw."""
+    """What a viewer saw; numbers are counted from the first that came, as a subscription takes a while."""
 
     def __init__(self) -> None:
         self.behind_s: list[float] = []
-        self.events = 0
         self.kib: list[int] = []
+        self.frames: list[int] = []
+        self.events: list[int] = []
 
-    def picture(self, time_ns: int) -> None:
-        self.behind_s.append((time.time_ns() - time_ns) / 1e9)
-        self.kib.append(_resident_kib())
-        time.sleep(_WORK_S)
+    def take(self, message: Message) -> None:
+        """Note a message; work on it if it is a picture."""
+        if isinstance(message, FrameMessage):
+            self.frames.append(message.n)
+            self.behind_s.append((time.time_ns() - message.moment.time_ns) / 1e9)
+            self.kib.append(_resident_kib())
+            time.sleep(_WORK_S)
+        else:
+            self.events.append(message.n)
+
+    def told(self, sent: dict[str, int], counted: int) -> dict[str, Any]:
+        """Return what there is to say of it."""
+        early = self.kib[len(self.kib) // 5]
+        return {
+            "pictures": len(self.frames),
+            "sent": sent["frames"],
+            "median_s": statistics.median(self.behind_s),
+            "most_s": max(self.behind_s),
+            "counted": counted,
+            "missed": self.frames[-1] - self.frames[0] + 1 - len(self.frames),
+            "events": len(self.events),
+            "events_missing": sent["events"] - self.events[0] - len(self.events),
+            "grown_mib": (max(self.kib) - early) / 1024,
+        }
 
 
 def _listener(events: str, frames: str, publisher: subprocess.Popen[str], *, newest: bool) -> dict[str, Any]:
@@ -159,12 +180,9 @@ def _listener(events: str, frames: str, publisher: subprocess.Popen[str], *, new
         while quiet_s < 1.0 or sent.is_alive():
             received = listener.receive(0.2)
             quiet_s = 0.0 if received else quiet_s + 0.2
-            if received and isinstance(received.message, FrameMessage):
-                seen.picture(received.message.moment.time_ns)
-            elif received:
-                seen.events += 1
-        counted = listener.statistics()
-    return _told(seen, sent.sent, counted["lost"], counted["stale"])
+            if received:
+                seen.take(received.message)
+        return seen.told(sent.sent, listener.lost + listener.stale)
 
 
 def _plain(events: str, frames: str, publisher: subprocess.Popen[str]) -> dict[str, Any]:
@@ -178,19 +196,13 @@ def _plain(events: str, frames: str, publisher: subprocess.Popen[str]) -> dict[s
             poller.register(opened, zmq.POLLIN)
         time.sleep(0.5)
         sent = _begin(publisher)
-        quiet_s, last, lost = 0.0, -1, 0
+        quiet_s = 0.0
         while quiet_s < 1.0 or sent.is_alive():
             ready = dict(poller.poll(200))
             quiet_s = 0.0 if ready else quiet_s + 0.2
-            if one in ready:
-                one.recv_multipart()
-                seen.events += 1
-            elif other in ready:
-                message = decode(other.recv_multipart())
-                lost += message.n - last - 1
-                last = message.n
-                seen.picture(message.moment.time_ns)  # type: ignore[union-attr]
-    return _told(seen, sent.sent, lost, 0)
+            if ready:
+                seen.take(decode((one if one in ready else other).recv_multipart()))
+        return seen.told(sent.sent, 0)
 
 
 class _Sending(threading.Thread):
@@ -213,19 +225,6 @@ def _begin(publisher: subprocess.Popen[str]) -> _Sending:
     waiting = _Sending(publisher)
     waiting.start()
     return waiting
-
-
-def _told(seen: _Seen, sent: dict[str, int], lost: int, stale: int) -> dict[str, Any]:
-    early = seen.kib[len(seen.kib) // 5]
-    return {
-        "pictures": len(seen.behind_s),
-        "sent": sent["frames"],
-        "median_s": statistics.median(seen.behind_s),
-        "most_s": max(seen.behind_s),
-        "counted": lost + stale,
-        "events_missing": sent["events"] - seen.events,
-        "grown_mib": (max(seen.kib) - early) / 1024,
-    }
 
 
 def _address(scheme: str, folder: str, name: str) -> str:
@@ -269,8 +268,8 @@ def main() -> None:
         found = watch(kind, asked.seconds, scheme, newest, side)
         print(
             f"| {name} | {found['pictures']} of {found['sent']} | {found['median_s'] * 1e3:.0f} ms | "
-            f"{found['most_s'] * 1e3:.0f} ms | {found['counted']} | {found['events_missing']} | "
-            f"{found['grown_mib']:+.1f} |",
+            f"{found['most_s'] * 1e3:.0f} ms | {found['counted']} of {found['missed']} | "
+            f"{found['events_missing']} | {found['grown_mib']:+.1f} |",
             flush=True,
         )
 

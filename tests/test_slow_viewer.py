@@ -18,5 +18,6 @@ def test_it_stays_close_in_memory_and_time_counts_what_it_missed_and_has_every_e
     assert seen["median_s"] < 0.1
     assert seen["most_s"] < 0.5  # 0.05 where nothing else works
     assert seen["grown_mib"] < 8
-    assert seen["sent"] - 3 <= seen["pictures"] + seen["counted"] <= seen["sent"]
+    assert seen["counted"] == seen["missed"] > 0
+    assert seen["events"] > 500
     assert seen["events_missing"] == 0
