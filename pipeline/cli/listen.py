@@ -18,7 +18,8 @@ def listen(
         typer.Option(
             "--topic",
             "-t",
-            help="What to listen to, as a prefix: 'event/', 'event/gate', 'frame/gate'. May be repeated.",
+            help="What to listen to, as a prefix: 'event/gate', 'status/', 'frame/gate', 'packet/gate'. "
+            "May be repeated.",
             show_default="event/",
         ),
     ] = None,

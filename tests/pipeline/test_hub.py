@@ -218,8 +218,9 @@ def test_what_is_no_message_is_dropped_and_counted(hub: Hub) -> None:
         assert listener.statistics()["refused"] == 0
 
 
-def test_the_hub_tells_of_itself(hub: Hub) -> None:
-    with box(hub) as bus, program(hub, "status/_hub", "event/") as listener:
+def test_the_hub_tells_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.relay._LOOK_S", 0.02)
+    with Hub(LOCAL) as hub, box(hub) as bus, program(hub, "status/_hub", "event/") as listener:
         wait_until(lambda: bus.statistics()["events_subscriptions"] == 2)
         bus.publish_event(make_event())
         found = None

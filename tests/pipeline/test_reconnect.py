@@ -24,8 +24,10 @@ from tests.pipeline.strangers import CURVE, MESSAGES, nonsense
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Greetings have 0.2 s here, not 5; what ZeroMQ has given up is tried again after 0.05 s, not 1."""
-    monkeypatch.setattr("pipeline.place.HANDSHAKE_MS", 200)
-    monkeypatch.setattr("pipeline.listen.HANDSHAKE_MS", 200)
+    for setting in ("place.HANDSHAKE_MS", "listen.HANDSHAKE_MS"):
+        monkeypatch.setattr(f"pipeline.{setting}", 200)
+    for setting in ("place._RECONNECT_MS", "listen._RECONNECT_MS"):
+        monkeypatch.setattr(f"pipeline.{setting}", 10)
     monkeypatch.setattr("pipeline.peers._GIVEN_UP_S", 0.05)
 
 

@@ -28,6 +28,12 @@ from tests.pipeline.messages import FREE, wait_until
 from tests.pipeline.parts import stream_config
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes are looked for every 0.02 s, not every 0.25."""
+    monkeypatch.setattr("pipeline.status._LOOK_S", 0.02)
+
+
 def config(folder: Path, *streams: StreamConfig, **fields: object) -> Config:
     bus = BusConfig(events=FREE, name="yard-box")
     path = folder / "c.yaml"
