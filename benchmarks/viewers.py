@@ -4,8 +4,8 @@
 
 Another process publishes 100 pictures a second (JPEG of about 155 KiB) and 200 events; this one works 50 ms
 on each picture that it gets. `behind` is the age of a picture when it is handed out, `counted` how many it
-knows to have missed, the last column how much its memory grew. `ZeroMQ as it comes` is a plain PUB and SUB
-with the default queues; the others are `Bus` and what `sightline.subscribe` returns.
+knows to have missed of how many, the last column how much its memory grew. `ZeroMQ as it comes` is a plain
+PUB and SUB with the default queues; the others are `Bus` and what `sightline.subscribe` returns.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,21 @@ import zmq
 from pipeline.bus import Bus
 from pipeline.event import Event, Producer
 from pipeline.frame import Frame
+from pipeline.hub import Ends, Hub
 from pipeline.listen import Listener
 from pipeline.moment import Clock, Moment
 from pipeline.picture import BgrPicture, Picture
-from pipeline.wire import EventMessage, FrameMessage, decode, encode
+from pipeline.place import Place
+from pipeline.wire import EventMessage, FrameMessage, Message, decode, encode
 
+LARGE, SMALL = 480, 80
 _WORK_S = 0.05
 _PICTURES_HZ = 100
 _EVENTS_HZ = 200
 
 
-def noisy(side: int = 400) -> BgrPicture:
-    """Return a picture whose JPEG has about 155 KiB."""
+def noisy(side: int) -> BgrPicture:
+    """Return a picture that has about a byte of JPEG for each of its side x side pixels."""
     rng = np.random.default_rng(1)
     return BgrPicture(rng.integers(0, 255, (side * 3 // 4, side * 4 // 3, 3), np.uint8))
 
@@ -68,9 +72,9 @@ def paced(hz: float, ends_s: float, do: Callable[[int], None]) -> int:
     return done
 
 
-def publish(kind: str, events: str, frames: str, seconds: float) -> None:
+def publish(kind: str, events: str, frames: str, seconds: float, side: int) -> None:
     """Be the publishing process."""
-    picture = noisy()
+    picture = noisy(side)
     if kind == "plain":
         context = zmq.Context()
         sockets = [context.socket(zmq.PUB) for _ in range(2)]
@@ -86,7 +90,7 @@ def publish(kind: str, events: str, frames: str, seconds: float) -> None:
         def send_event(n: int) -> None:
             sockets[0].send_multipart(encode(EventMessage("0" * 16, n, event_now(n))))
     else:
-        bus = Bus(events, frames)
+        bus = Bus(*(Place(address, connects=kind == "hub") for address in (events, frames)))
 
         def send_frame(n: int) -> None:
             bus.publish_frame(frame_now(n, picture))
@@ -107,13 +111,18 @@ def publish(kind: str, events: str, frames: str, seconds: float) -> None:
     os._exit(0)
 
 
-def watch(kind: str, seconds: float, scheme: str, newest: bool) -> dict[str, Any]:
+def watch(kind: str, seconds: float, scheme: str, newest: bool, side: int = LARGE) -> dict[str, Any]:
     """Be the viewer; return what it saw."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         events, frames = (_address(scheme, folder, name) for name in ("events", "frames"))
-        command = [sys.executable, "-m", "benchmarks.viewers", "--publish", kind, events, frames]
+        places = [events, frames]
+        if kind == "hub":
+            places = [_address(scheme, folder, f"box-{name}") for name in ("events", "frames")]
+            ends = zip(("events", "frames"), places, (events, frames), strict=True)
+            stack.enter_context(Hub({name: Ends(box, program) for name, box, program in ends}))
+        command = [sys.executable, "-m", "benchmarks.viewers", "--publish", kind, *places]
         with subprocess.Popen(
-            [*command, str(seconds)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*command, str(seconds), str(side)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as publisher:
             assert publisher.stdin is not None
             assert publisher.stdout is not None
@@ -128,17 +137,38 @@ def watch(kind: str, seconds: float, scheme: str, newest: bool) -> dict[str, Any
 
 
 class _Seen:
-    """What a viewer saw."""
+    """What a viewer saw; numbers are counted from the first that came, as a subscription takes a while."""
 
     def __init__(self) -> None:
         self.behind_s: list[float] = []
-        self.events = 0
         self.kib: list[int] = []
+        self.frames: list[int] = []
+        self.events: list[int] = []
 
-    def picture(self, time_ns: int) -> None:
-        self.behind_s.append((time.time_ns() - time_ns) / 1e9)
-        self.kib.append(_resident_kib())
-        time.sleep(_WORK_S)
+    def take(self, message: Message) -> None:
+        """Note a message; work on it if it is a picture."""
+        if isinstance(message, FrameMessage):
+            self.frames.append(message.n)
+            self.behind_s.append((time.time_ns() - message.moment.time_ns) / 1e9)
+            self.kib.append(_resident_kib())
+            time.sleep(_WORK_S)
+        else:
+            self.events.append(message.n)
+
+    def told(self, sent: dict[str, int], counted: int) -> dict[str, Any]:
+        """Return what there is to say of it."""
+        early = self.kib[len(self.kib) // 5]
+        return {
+            "pictures": len(self.frames),
+            "sent": sent["frames"],
+            "median_s": statistics.median(self.behind_s),
+            "most_s": max(self.behind_s),
+            "counted": counted,
+            "missed": self.frames[-1] - self.frames[0] + 1 - len(self.frames),
+            "events": len(self.events),
+            "events_missing": sent["events"] - self.events[0] - len(self.events),
+            "grown_mib": (max(self.kib) - early) / 1024,
+        }
 
 
 def _listener(events: str, frames: str, publisher: subprocess.Popen[str], *, newest: bool) -> dict[str, Any]:
@@ -150,12 +180,9 @@ def _listener(events: str, frames: str, publisher: subprocess.Popen[str], *, new
         while quiet_s < 1.0 or sent.is_alive():
             received = listener.receive(0.2)
             quiet_s = 0.0 if received else quiet_s + 0.2
-            if received and isinstance(received.message, FrameMessage):
-                seen.picture(received.message.moment.time_ns)
-            elif received:
-                seen.events += 1
-        counted = listener.statistics()
-    return _told(seen, sent.sent, counted["lost"], counted["stale"])
+            if received:
+                seen.take(received.message)
+        return seen.told(sent.sent, listener.lost + listener.stale)
 
 
 def _plain(events: str, frames: str, publisher: subprocess.Popen[str]) -> dict[str, Any]:
@@ -169,19 +196,13 @@ def _plain(events: str, frames: str, publisher: subprocess.Popen[str]) -> dict[s
             poller.register(opened, zmq.POLLIN)
         time.sleep(0.5)
         sent = _begin(publisher)
-        quiet_s, last, lost = 0.0, -1, 0
+        quiet_s = 0.0
         while quiet_s < 1.0 or sent.is_alive():
             ready = dict(poller.poll(200))
             quiet_s = 0.0 if ready else quiet_s + 0.2
-            if one in ready:
-                one.recv_multipart()
-                seen.events += 1
-            elif other in ready:
-                message = decode(other.recv_multipart())
-                lost += message.n - last - 1
-                last = message.n
-                seen.picture(message.moment.time_ns)  # type: ignore[union-attr]
-    return _told(seen, sent.sent, lost, 0)
+            if ready:
+                seen.take(decode((one if one in ready else other).recv_multipart()))
+        return seen.told(sent.sent, 0)
 
 
 class _Sending(threading.Thread):
@@ -206,19 +227,6 @@ def _begin(publisher: subprocess.Popen[str]) -> _Sending:
     return waiting
 
 
-def _told(seen: _Seen, sent: dict[str, int], lost: int, stale: int) -> dict[str, Any]:
-    early = seen.kib[len(seen.kib) // 5]
-    return {
-        "pictures": len(seen.behind_s),
-        "sent": sent["frames"],
-        "median_s": statistics.median(seen.behind_s),
-        "most_s": max(seen.behind_s),
-        "counted": lost + stale,
-        "events_missing": sent["events"] - seen.events,
-        "grown_mib": (max(seen.kib) - early) / 1024,
-    }
-
-
 def _address(scheme: str, folder: str, name: str) -> str:
     if scheme == "ipc":
         return f"ipc://{folder}/{name}"
@@ -230,11 +238,14 @@ def _resident_kib() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-_VIEWERS: dict[str, tuple[str, str, bool]] = {
-    "ZeroMQ as it comes, tcp": ("plain", "tcp", True),
-    "sightline, tcp": ("bus", "tcp", True),
-    "sightline, ipc": ("bus", "ipc", True),
-    "sightline, newest=False, tcp": ("bus", "tcp", False),
+_VIEWERS: dict[str, tuple[str, str, bool, int]] = {
+    "ZeroMQ as it comes, tcp": ("plain", "tcp", True, LARGE),
+    "sightline, tcp": ("bus", "tcp", True, LARGE),
+    "sightline, ipc": ("bus", "ipc", True, LARGE),
+    "sightline, pictures of 5 KiB, tcp": ("bus", "tcp", True, SMALL),
+    "sightline, pictures of 5 KiB, ipc": ("bus", "ipc", True, SMALL),
+    "sightline, by way of a hub, tcp": ("hub", "tcp", True, LARGE),
+    "sightline, newest=False, tcp": ("bus", "tcp", False, LARGE),
 }
 
 
@@ -244,21 +255,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--publish", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--publish", nargs=5, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     if asked.publish:
-        kind, events, frames, seconds = asked.publish
-        publish(kind, events, frames, float(seconds))
+        kind, events, frames, seconds, side = asked.publish
+        publish(kind, events, frames, float(seconds), int(side))
         return
     print("| 50 ms a picture | handed out of | behind, median | most | counted | events missing | MiB |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for name, (kind, scheme, newest) in _VIEWERS.items():
-        found = watch(kind, asked.seconds, scheme, newest)
+    for name, (kind, scheme, newest, side) in _VIEWERS.items():
+        found = watch(kind, asked.seconds, scheme, newest, side)
         print(
             f"| {name} | {found['pictures']} of {found['sent']} | {found['median_s'] * 1e3:.0f} ms | "
-            f"{found['most_s'] * 1e3:.0f} ms | {found['counted']} | {found['events_missing']} | "
-            f"{found['grown_mib']:+.1f} |",
+            f"{found['most_s'] * 1e3:.0f} ms | {found['counted']} of {found['missed']} | "
+            f"{found['events_missing']} | {found['grown_mib']:+.1f} |",
             flush=True,
         )
 

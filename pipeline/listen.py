@@ -39,6 +39,10 @@ _RECONNECT_MAX_MS = 5_000
 _LOOK_S = 0.5
 _IN_A_ROW = 32  # events handed out while a frame waits: they come first, but must not keep it back for ever
 _DRAINED = 256  # frames looked at before one is handed out, so that a flood cannot hold the listener
+_AWAY_S = 0.01
+"""A reader that worked for longer may find older frames first: newer ones wait in the kernel behind them."""
+_MORE_MS = 2
+"""How long ZeroMQ's thread takes to bring more of them, where there are more."""
 
 
 class Received(NamedTuple):
@@ -82,6 +86,8 @@ class Listener:
             if not any(_narrowed(topic, family) for family in FAMILIES):
                 raise ConfigError(f"no message has the topic {topic!r}; write {_listed(FAMILIES)}")
         self._skips = newest
+        self._handed_s = 0.0
+        self._was_away = False
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
         self._in_a_row = 0
@@ -104,11 +110,14 @@ class Listener:
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
         """Wait for the next message; None when `timeout_s` (None: no limit) went by without one."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        begun_s = time.monotonic()
+        deadline = None if timeout_s is None else begun_s + timeout_s
+        self._was_away |= begun_s - self._handed_s > _AWAY_S
         while True:
             received = self._next_of_all()
             if received is not None:
                 self._received += 1
+                self._handed_s = time.monotonic()
                 return received
             self._mend()
             left_s = None if deadline is None else deadline - time.monotonic()
@@ -236,16 +245,22 @@ class Listener:
     def _next_frame(self) -> Received | None:
         if not self._skips:
             return self._next(self._frames)
-        for _ in range(_DRAINED):
+        drained = 0
+        while drained < _DRAINED:
             received = self._next(self._frames)
             if received is None:
+                # A queue that was full has room now, for what waits behind it.
+                if self._was_away and drained >= _FRAMES_QUEUED and self._frames.poll(_MORE_MS):
+                    continue
                 break
+            drained += 1
             topic = received.message.topic
             replaced = self._newest.get(topic)
             if replaced is not None:
                 self._stale += 1
                 received = Received(received.message, received.lost + replaced.lost)
             self._newest[topic] = received
+        self._was_away = False
         return self._newest.popitem(last=False)[1] if self._newest else None
 
 

@@ -102,7 +102,8 @@ def serve_events(
                 say.well(f"connected to {address}")
             taking = f", takes none: {status.detail}" if status.detail else ""
             say.progress(f"{status.delivered} events delivered, {box.waiting} wait here{taking}")
-        feeder.stop(0, _LAST_DELIVERY_S)  # all else waits at the box
+        # What is being delivered is finished; all else waits at the box. One that fails anyway is left.
+        feeder.stop(0, 0.0 if feeder.status.detail else _LAST_DELIVERY_S)
         say.end(f"{feeder.status.delivered} events delivered, {feeder.status.refused} refused")
         if outbox.error is not None:
             raise outbox.error
