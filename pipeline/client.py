@@ -18,7 +18,7 @@ from pipeline.address import check_address
 from pipeline.curve import Credentials
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.place import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
 from pipeline.reliable import VERSION
 from pipeline.wire import printable
 
@@ -92,6 +92,7 @@ class ReliableListener:
         self._socket.maxmsgsize = _MOST_MESSAGE_BYTES
         self._socket.heartbeat_ivl = HEARTBEAT_MS
         self._socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        self._socket.handshake_ivl = HANDSHAKE_MS
         self._socket.reconnect_ivl = 100
         self._socket.reconnect_ivl_max = 2_000
         if credentials is not None:

@@ -149,3 +149,8 @@ def test_lines_for_people() -> None:
         "2026-03-01T08:00:00.000Z  box yard  up 0 s  1 of 1 streams running  journal 4  "
         "mqtt: 3 delivered, 1 wait (refused)  3 strangers not let in"
     )
+    passed = {"events_boxes": 3, "events_programs": 2, "events_passed": 70, "frames_strangers": 1}
+    assert format_message(box(stream="_hub", seconds=7.0, sockets=passed)) == (
+        "2026-03-01T08:00:00.000Z  hub yard  up 7 s  events: 3 boxes, 2 programs, 70 passed on  "
+        "1 strangers not let in"
+    )
