@@ -21,6 +21,7 @@ from pipeline.outbox import JournalOptions, Outbox
 from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
 from pipeline.plugin import EventSink, SinkContext
+from pipeline.privacy.options import effective
 from pipeline.report import run_report
 from pipeline.shared import Shared
 from pipeline.stream import State, Stream
@@ -91,6 +92,8 @@ class Engine:
                 self._shared,
                 self.config.out,
                 self._record,
+                self.config.privacy,
+                effective(bus.privacy, self.config.privacy),
             )
             for stream in self.config.streams
         ]

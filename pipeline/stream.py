@@ -27,6 +27,7 @@ from pipeline.ledger import Ledger
 from pipeline.moment import Clock, Moment
 from pipeline.output import NamedSink, Output, Record
 from pipeline.plugin import Source, StageContext, StreamInfo
+from pipeline.privacy.options import PrivacyOptions
 from pipeline.shared import Shared
 from pipeline.stopwatch import Stopwatch
 from pipeline.tally import Tally
@@ -75,6 +76,8 @@ class Stream:
         shared: what the stages of all streams have in common; its own when None.
         folder: where stages may write files, None for nowhere.
         record: writes events down before anybody sees them, None for nowhere.
+        privacy: what is hidden in pictures where nothing else is said.
+        bus_privacy: what is hidden from those who look at the bus.
 
     Raises:
         ConfigError: if a stage cannot be built (missing weights, a missing package).
@@ -90,6 +93,8 @@ class Stream:
         shared: Shared | None = None,
         folder: Path | None = None,
         record: Record | None = None,
+        privacy: PrivacyOptions | None = None,
+        bus_privacy: PrivacyOptions | None = None,
     ) -> None:
         self.config = config
         self.ledger = Ledger()
@@ -107,7 +112,7 @@ class Stream:
         self._news: tuple[object, ...] = ()
         self._run_id = ""
         self._opened: Future[StreamInfo | None] = Future()
-        context = StageContext(config.name, config.config_hash, shared or Shared(), folder)
+        context = StageContext(config.name, config.config_hash, shared or Shared(), folder, privacy)
         self._stages: list[NamedStage] = []
         for step in config.stages:
             with blaming(StageError, f"stream '{config.name}': stage '{step.name}' cannot be made"):
@@ -139,7 +144,7 @@ class Stream:
             on_drop=_never,
         )
         self._compute = Compute(config, self._stages, batch, self._to_compute, self._to_output, self)
-        self._output = Output(config.name, sinks, bus, self._to_output, self, record)
+        self._output = Output(config.name, sinks, bus, self._to_output, self, record, privacy, bus_privacy)
         work = {"capture": self._capture, "compute": self._run_compute, "output": self._run_output}
         self._threads = [
             threading.Thread(target=target, name=f"{config.name}-{label}", daemon=True)

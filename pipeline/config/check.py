@@ -33,6 +33,7 @@ from pipeline.config.wording import problems_of, unknown_part, unknown_source
 from pipeline.errors import SightlineError
 from pipeline.outbox import JournalOptions
 from pipeline.plugin import Kind, Options
+from pipeline.privacy.options import PrivacyOptions
 from pipeline.registry import scheme_of
 from pipeline.secret import SecretUrl
 
@@ -46,6 +47,7 @@ class _TopLevel(Options):
     bus: BusConfig | None = None
     metrics: HostPort | None = None
     journal: JournalOptions | None = None
+    privacy: PrivacyOptions | None = None
     out: PathText = "out"
 
 
@@ -95,7 +97,11 @@ class _Checker:
             metrics=top.metrics,
             out=Path(out),
             journal=top.journal,
-            hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, top.metrics, out]),
+            privacy=top.privacy,
+            hash=hash_of(
+                [[_everything(stream) for stream in whole], sinks, top.bus, top.metrics, out]
+                + ([top.privacy] if top.privacy else [])
+            ),
             path=path,
         )
 

@@ -20,6 +20,7 @@ from pipeline.curve import CurveOptions
 from pipeline.errors import ConfigError
 from pipeline.outbox import JournalOptions
 from pipeline.plugin import Kind, Options, SinkOptions
+from pipeline.privacy.options import Privacy, PrivacyOptions
 from pipeline.secret import SecretUrl
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -71,12 +72,14 @@ class BusConfig(Options):
         reliable: endpoint of the events for programs that must miss none, out of the journal; None for not
             at all.
         curve: encrypt all of it, and let only known programs connect; None for neither.
+        privacy: what is hidden in the pictures; None: as the configuration's `privacy` says, False: nothing.
     """
 
     events: Endpoint | None = None
     frames: Endpoint | None = None
     reliable: Endpoint | None = None
     curve: CurveOptions | None = None
+    privacy: Privacy | None = None
 
     @model_validator(mode="after")
     def _differ(self) -> BusConfig:
@@ -147,6 +150,7 @@ class Config:
         path: the file it was read from.
         metrics: "host:port" at which Prometheus may ask, None for not at all.
         journal: how much is kept of the events; there is one when this is set, or a sink needs it.
+        privacy: what is hidden in pictures, wherever nothing else is said.
     """
 
     streams: tuple[StreamConfig, ...]
@@ -157,6 +161,7 @@ class Config:
     path: Path
     metrics: str | None = None
     journal: JournalOptions | None = None
+    privacy: PrivacyOptions | None = None
 
 
 def hash_of(settings: object) -> str:
