@@ -134,7 +134,7 @@ class Output:
         books.ledger.finish()
 
     def _hidden_from(self, sink: Sink) -> PrivacyOptions | None:
-        own = getattr(sink.options, "privacy", None)
+        own = getattr(getattr(sink, "options", None), "privacy", None)
         return effective(own, self._privacy) if sink.takes_pictures() else None
 
     def _veil(self, frame: Frame) -> None:

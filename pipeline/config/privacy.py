@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from pipeline.config.catalogue import Catalogue
 from pipeline.config.problems import KeyPath, Problem, listed, shown, spelled, suggestion
@@ -41,9 +42,8 @@ def privacy_problems(config: Config, tree: Tree, catalogue: Catalogue) -> list[P
     for path, says in _never(config):
         note(path, says)
     for asked in _asked(config):
-        for stream in asked.streams:
-            for path, says in _unknown(asked, stream, catalogue):
-                note(path, says)
+        for path, says in _unknown(asked, catalogue):
+            note(path, says)
     return list(problems.values())
 
 
@@ -91,45 +91,52 @@ def _asked(config: Config) -> Iterator[_Asked]:
             path: KeyPath = ("sinks", number, sink.name, "privacy") if own else _DEFAULT
             served = tuple(stream for stream in config.streams if sink.serves(stream.name))
             yield _Asked(f"sink '{sink.name}'", setting, path, served)
+    if config.privacy is not None:
+        detecting = tuple(stream for stream in config.streams if _detectors(stream))
+        yield _Asked("who looks at what stages keep", config.privacy, _DEFAULT, detecting)
     if config.bus is not None and (setting := effective(config.bus.privacy, config.privacy)):
         yield _Asked("the bus", setting, _BUS if config.bus.privacy else _DEFAULT, config.streams)
 
 
-def _unknown(asked: _Asked, stream: StreamConfig, catalogue: Catalogue) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the classes that nothing in this stream finds."""
+def _unknown(asked: _Asked, catalogue: Catalogue) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the streams in which nothing finds what is to be hidden, and the classes that nothing finds."""
     setting = asked.setting
     if not setting.wanted:
         return
-    detectors = [stage for stage in stream.stages if "detections" in stage.plugin.gives]
-    if not detectors:
-        makers = [name for name in catalogue.names("stage") if _detects(name, catalogue)]
-        yield (
-            asked.path,
-            f"{asked.who} must not see {listed(setting.wanted, ' and ')} of stream '{stream.name}', but no "
-            f"stage there finds any; add one that does ({listed(makers)}), or hide areas",
-        )
-        return
-    known = _labels(detectors)
-    if known is None:
-        return
-    for option, labels in (("labels", setting.labels), ("heads", setting.heads)):
-        for label in labels:
-            if not any(sign in label for sign in "*?[") and label not in known:
-                near = suggestion(label, known) or f"; there are {listed(known)}"
-                yield (
-                    (*asked.path, option),
-                    f"the detectors of stream '{stream.name}' give no objects of class {shown(label)}{near}",
-                )
+    given = {stream.name: _labels(_detectors(stream)) for stream in asked.streams}
+    known = (
+        None if None in given.values() else sorted({label for one in given.values() for label in one or ()})
+    )
+    strange = setting.spelled_out.difference(known) if known else frozenset()
+    for option in ("labels", "heads"):
+        for label in sorted(strange.intersection(getattr(setting, option))):
+            near = suggestion(label, known or ()) or f"; there are {listed(known or ())}"
+            yield (*asked.path, option), f"no detector gives objects of class {shown(label)}{near}"
+    wanted = [label for label in setting.wanted if label not in strange]
+    for stream in asked.streams:
+        what = f"{asked.who} must not see {listed(setting.wanted, ' and ')} of stream '{stream.name}', but"
+        labels = given[stream.name]
+        if not _detectors(stream):
+            makers = [name for name in catalogue.names("stage") if _detects(name, catalogue)]
+            says = f"no stage there finds any; add one that does ({listed(makers)}), or hide areas"
+            yield asked.path, f"{what} {says}"
+        elif wanted and labels and not any(fnmatchcase(one, other) for one in labels for other in wanted):
+            yield asked.path, f"{what} the detectors there find {listed(sorted(labels))} only"
 
 
-def _labels(detectors: Sequence[PluginConfig]) -> list[str] | None:
+def _detectors(stream: StreamConfig) -> list[PluginConfig]:
+    return [stage for stage in stream.stages if "detections" in stage.plugin.gives]
+
+
+def _labels(detectors: Sequence[PluginConfig]) -> set[str] | None:
+    """Return the classes that these give, None where only running them can tell."""
     found: set[str] = set()
     for stage in detectors:
         known = stage.plugin.known_labels(stage.options)
         if known is None:
             return None
         found |= known
-    return sorted(found)
+    return found
 
 
 def _detects(name: str, catalogue: Catalogue) -> bool:

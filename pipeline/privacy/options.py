@@ -48,6 +48,11 @@ class PrivacyOptions(Options):
         """All classes that it asks for."""
         return self.labels + self.heads
 
+    @property
+    def spelled_out(self) -> frozenset[str]:
+        """The classes that are spelled out, not meant by a pattern."""
+        return frozenset(label for label in self.wanted if not any(sign in label for sign in "*?["))
+
     @field_validator("areas", "keep", mode="after")
     @classmethod
     def _have_area(cls, areas: tuple[Corners, ...]) -> tuple[Corners, ...]:
