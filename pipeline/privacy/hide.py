@@ -26,7 +26,7 @@ _STEP = 256 // LEVELS
 _BLACK_Y, _NO_COLOUR = 16, 128
 _COARSE = np.clip((np.rint((np.arange(256) - 128) / _STEP) * _STEP) + 128, 0, 255).astype(np.uint8)
 _SAMPLES = 32
-"""The mean of a cell is taken over about so many pixels in each direction; more cost more and tell nothing."""
+"""The mean of a cell is taken over about so many pixels in each direction: more would tell nothing."""
 _FIXED_BITS = 4
 """Fractions of a pixel in OpenCV's polygons."""
 
