@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,6 +19,8 @@ from pipeline.plugin import Sink, StreamInfo
 from pipeline.privacy.options import PrivacyOptions, effective
 from pipeline.privacy.veil import Veiled, Veils
 from pipeline.tally import Tally
+
+logger = logging.getLogger(__name__)
 
 Record = Callable[[Sequence[Event]], None]
 _HIDING = "privacy"
@@ -93,6 +96,20 @@ class Output:
                     case StreamInfo() as info:
                         self._begin(info)
         self._show_rest()
+
+    def announce_late(self, event: Event) -> None:
+        """Write down and publish an event that came too late for the sinks of this stream, which are closing.
+
+        Those that have the journal behind them get it. Does not raise: nobody is left to be told.
+        """
+        try:
+            if self._record:
+                self._record([event])
+            self._books.tally.add(event)
+            if self._bus:
+                self._bus.publish_event(event)
+        except Exception:
+            logger.exception("stream '%s': the event %s came too late and is lost", self._stream, event.kind)
 
     def close(self) -> list[SightlineError]:
         """Close the stream in every sink that knows it; return what fails."""
