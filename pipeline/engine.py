@@ -80,7 +80,8 @@ class Engine:
         refuse_overwriting(self.config, self._report)
         bus = self.config.bus or BusConfig()
         if self.config.bus:
-            self._bus = Bus(bus.events, bus.frames, curve=bus.curve)
+            places = (bus.place(name) for name in ("events", "frames", "packets"))
+            self._bus = Bus(*places, curve=bus.curve, raw=bus.raw)
         # Streams first: a missing package or missing weights should leave no empty folder behind.
         served: dict[str, list[NamedSink]] = {stream.name: [] for stream in self.config.streams}
         self.streams = [

@@ -188,6 +188,10 @@ class Output:
                 frame = self._unveiled(veiled, self._bus_privacy)
                 with self._books.stopwatch.measure("publish", frames=1):
                     self._bus.publish_frame(frame)
+            if self._bus and self._bus.wants_raw(self._stream):
+                frame = self._unveiled(veiled, self._bus_privacy)
+                with self._books.stopwatch.measure("publish raw", frames=1):
+                    self._bus.publish_raw(frame)
 
     def _show_rest(self) -> None:
         """Show what was held back, as nothing follows it."""

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +68,8 @@ class ReliableServer:
         journal: what is served.
         address: to bind to.
         curve: encrypt, and who may connect; None for neither.
+        reserved: names of the journal's own sinks, which no program may take: the two would take events
+            from each other.
 
     Attributes:
         endpoint: the address with its real port.
@@ -76,8 +78,15 @@ class ReliableServer:
         SinkError: if the address cannot be had.
     """
 
-    def __init__(self, journal: Journal, address: str, curve: CurveOptions | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        address: str,
+        curve: CurveOptions | None = None,
+        reserved: Collection[str] = (),
+    ) -> None:
         self._journal = journal
+        self._reserved = frozenset(reserved)
         self._sessions: dict[bytes, _Session] = {}
         self._refused = 0
         self._noted_s = 0.0
@@ -182,6 +191,11 @@ class ReliableServer:
 
     def _join(self, peer: bytes, request: Mapping[str, Any]) -> None:
         name = request["name"]
+        if name in self._reserved:
+            self._refused += 1
+            why = "a sink of the box itself has this name; choose another"
+            self._tell(peer, {"type": "refused", "why": why})
+            return
         for other, session in list(self._sessions.items()):
             if session.name == name and other != peer:
                 self._note_acknowledged(0.0, all_of_them=True)

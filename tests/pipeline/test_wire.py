@@ -18,7 +18,7 @@ from pipeline.moment import Clock, Moment
 from pipeline.objects import Detections, Tracks
 from pipeline.wire import (
     MAX_HEADER_BYTES,
-    MAX_JPEG_BYTES,
+    MAX_PAYLOAD_BYTES,
     VERSION,
     EventHeader,
     EventMessage,
@@ -274,7 +274,7 @@ for _ in range(300):
         ({"v": 2}, "protocol version 2, this sightline reads version 1"),
         ({"v": True}, "protocol version True"),
         ({"v": "1\n\x1b[2J" + "x" * 999}, "protocol version '1"),
-        ({"type": "status"}, "unknown type 'status'"),
+        ({"type": "mood"}, "unknown type 'mood'"),
         ({"type": ["event"]}, "unknown type"),
         ({"n": -1}, "field n: "),
         ({"n": 1.0}, "field n: "),
@@ -360,7 +360,7 @@ EVENT_TOPIC, EVENT_HEADER = encode(event_message())
         ([b"\xff\xfe", EVENT_HEADER], "belongs on event/gate"),
         ([b"x" * 1025, EVENT_HEADER], "topic has 1025 bytes, allowed are 1024"),
         ([EVENT_TOPIC, bytes(MAX_HEADER_BYTES + 1)], "header has"),
-        ([TOPIC, HEADER, bytes(MAX_JPEG_BYTES + 1)], "picture has"),
+        ([TOPIC, HEADER, bytes(MAX_PAYLOAD_BYTES + 1)], "payload has"),
     ],
 )
 def test_parts_that_are_no_message_are_refused(parts: list[bytes], reason: str) -> None:
