@@ -174,10 +174,8 @@ class Output:
         for name, sink, setting in self._viewers:
             for veiled in self._veils.ready(setting):
                 with blaming(SinkError, f"sink '{name}' failed"):
-                    wanted = sink.wants_frames(self._stream)
-                if not wanted:
-                    continue
-                frame = self._unveiled(veiled, setting)
+                    is_seen = setting is None or sink.wants_pictures(self._stream)
+                frame = self._unveiled(veiled, setting) if is_seen else veiled.blank()
                 with (
                     self._books.stopwatch.measure(name, frames=1),
                     blaming(SinkError, f"sink '{name}' failed"),

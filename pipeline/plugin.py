@@ -302,14 +302,14 @@ class Sink:
 
     @classmethod
     def takes_pictures(cls) -> bool:
-        """Whether it does anything with frames."""
+        """Whether it looks at the pictures of frames; if so, what it must not see is hidden first."""
         return cls.on_frame is not Sink.on_frame
 
-    def wants_frames(self, stream: str) -> bool:  # noqa: ARG002
-        """Whether it will use the next frame; otherwise `on_frame` is not called for it.
+    def wants_pictures(self, stream: str) -> bool:  # noqa: ARG002
+        """Whether it will look at the picture of the next frame; asked where something must be hidden in it.
 
-        What must not be seen is hidden before `on_frame`: one that has no viewer should not have that done.
-        Called from the stream's output thread before each frame.
+        Otherwise that work is spared, and the frame comes with a black picture. Called from the stream's
+        output thread right before `on_frame`.
         """
         return True
 

@@ -25,6 +25,7 @@ from pipeline.engine import Engine
 from pipeline.frame import Frame
 from pipeline.plugin import Kind, Sink, SinkContext, SinkOptions
 from pipeline.wire import FrameMessage
+from tests.pipeline.messages import wait_until
 
 WIDTH, HEIGHT, RATE_HZ, FRAMES = 320, 240, 20, 56
 BOX_W, BOX_H, TOP, BLOCK = 64, 96, 72, 4
@@ -41,7 +42,7 @@ stages:
       evidence: {{strip_hz: 120, rows: 240, reach: 0, quality: 95}}
   - draw: {{labels: false}}
 sinks: [video, spy, events]
-bus: {{frames: "ipc://{folder}/frames"}}
+bus: {{frames: "ipc://{folder}/frames", raw: "ipc://{folder}/raw"}}
 out: {folder}/out
 {privacy}
 """
@@ -136,20 +137,28 @@ def run(folder: Path, privacy: str) -> Seen:
     config.write_text(CONFIG.format(folder=folder, privacy=privacy))
     seen = Seen()
     checked = load_config(config, env={}, catalogue=Catalogue(names, load))
-    with Engine(checked) as engine, sightline.subscribe(f"ipc://{folder}/frames", ["frame/"]) as listener:
+    with (
+        Engine(checked) as engine,
+        sightline.subscribe(f"ipc://{folder}/frames", ["frame/"]) as listener,
+        sightline.subscribe_raw(f"ipc://{folder}/raw", "raw/gate") as raw_listener,
+    ):
         is_over = threading.Event()
-        viewer = threading.Thread(target=look, args=(listener, seen, is_over), daemon=True)
-        viewer.start()
-        assert engine._bus is not None
-        waiting = threading.Event()
-        for _ in range(500):
-            if engine._bus.wants_frames("gate"):
-                break
-            waiting.wait(0.01)
-        engine.run()
+        viewers = [
+            threading.Thread(target=look, args=(listener, seen, is_over)),
+            threading.Thread(target=look_at_raw, args=(raw_listener, seen, is_over)),
+        ]
+        bus = engine._bus
+        assert bus is not None
+        for viewer in viewers:
+            viewer.start()
+        try:
+            wait_until(lambda: bus.wants_frames("gate") and bus.wants_raw("gate"))
+            engine.run()
+        finally:
+            is_over.set()
+            for viewer in viewers:
+                viewer.join()
         assert engine.streams[0].error is None
-        is_over.set()
-        viewer.join()
     for number, kept, drawn in SpySink.got.pop(folder / "out"):
         seen.add("third party", number, drawn)
         for luma in kept:
@@ -175,6 +184,16 @@ def look(listener: sightline.Listener, seen: Seen, is_over: threading.Event) -> 
         assert isinstance(message, FrameMessage)
         luma = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
         seen.add("bus", message.sequence, np.asarray(luma, np.uint8))
+
+
+def look_at_raw(listener: sightline.RawListener, seen: Seen, is_over: threading.Event) -> None:
+    while True:
+        raw = listener.receive(0.1)
+        if raw is None:
+            if is_over.is_set():
+                return
+            continue
+        seen.add("raw", raw.message.sequence, raw.bgr()[..., 1])
 
 
 def best(wanted: np.ndarray, pictures: Sequence[tuple[int | None, np.ndarray]]) -> float:
@@ -217,10 +236,10 @@ def open_run(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list]:
 
 
 def test_without_privacy_the_secret_is_everywhere(open_run: Mapping[str, list]) -> None:
-    assert set(open_run) == {"video", "third party", "plain", "bus", "crop", "strip"}
+    assert set(open_run) == {"video", "third party", "plain", "bus", "raw", "crop", "strip"}
     for where, pictures in open_run.items():
         assert best(SECRET, pictures[-12:]) > 0.7, where
-    for where in ("video", "third party", "bus"):
+    for where in ("video", "third party", "bus", "raw"):
         assert likeness(SECRET, mean_of_all(open_run[where])) > 0.7, where
 
 
@@ -233,7 +252,7 @@ def check_nowhere(seen: Mapping[str, list], secret: np.ndarray, decoys: Sequence
         chance = max(best(decoy, some) for decoy in decoys[: 60 if many else 3])
         assert best(secret, some) <= max(ONE_LOOK, (1.0 if many else 1.25) * chance), where
         assert best(secret, some) < 0.35, where
-    for where in ("video", "third party", "bus"):
+    for where in ("video", "third party", "bus", "raw"):
         box = mean_of_all(seen[where])
         assert likeness(secret, box) <= max(likeness(decoy, box) for decoy in decoys), where
 
@@ -243,7 +262,7 @@ def test_masked_it_is_nowhere(open_run: Mapping[str, list], tmp_path: Path) -> N
     assert set(seen) == set(open_run)
     assert [number for number, _ in seen["video"]] == list(range(FRAMES))
     assert {number for number, _ in seen["third party"]} == set(range(FRAMES))
-    for number, box in boxes_of(seen["plain"]):
+    for number, box in boxes_of(seen["plain"] + seen["raw"]):
         assert len(np.unique(box)) == 1, number  # nothing is left, not even of what came late or was missed
     check_nowhere(seen, SECRET, DECOYS)
 

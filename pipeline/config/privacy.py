@@ -56,8 +56,9 @@ def _never(config: Config) -> Iterator[tuple[KeyPath, str]]:
         if setting is not None and _copies(sink):
             yield (
                 (*path, "privacy") if own else path,
-                f"'{sink.name}' copies the camera's own pictures, in which nothing can be hidden; use a sink "
-                "that encodes pictures, such as 'video', or, if they may leave as they are, privacy: false",
+                f"'{sink.name}', set like this, copies the camera's own pictures, in which nothing can be "
+                "hidden; let it offer drawn ones only, if it can, use a sink that encodes pictures (video), "
+                "or, if they may leave as they are, write privacy: false here",
             )
         elif own and not sink.plugin.takes_pictures():
             yield (

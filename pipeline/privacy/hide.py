@@ -113,6 +113,22 @@ def hide(picture: Picture, parts: Sequence[Part], method: Method, cells: int) ->
     return BgrPicture(bgr)
 
 
+class Blank(Picture):
+    """A black picture that takes no room until somebody looks at it."""
+
+    @property
+    def nbytes(self) -> int:
+        """None."""
+        return 0
+
+    def luma(self) -> U8Array:
+        """Return black, (height, width) uint8."""
+        return np.zeros((self.height, self.width), np.uint8)
+
+    def _convert(self, width: int, height: int) -> U8Array:
+        return np.zeros((height, width, 3), np.uint8)
+
+
 def whole(width: int, height: int) -> Part:
     """Return the whole of a picture."""
     return Part(0, 0, width, height)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.frame import Frame
 from pipeline.privacy.boxes import GROWTH, Chooser, F64Array, widened
-from pipeline.privacy.hide import Part, hide, parts_of_areas, parts_of_boxes, whole
+from pipeline.privacy.hide import Blank, Part, hide, parts_of_areas, parts_of_boxes, whole
 from pipeline.privacy.memory import Memory
 from pipeline.privacy.options import PrivacyOptions
 
@@ -50,6 +50,11 @@ class Veiled:
                 self._frame = original.showing(picture)
             self._is_done = True
         return self._frame
+
+    def blank(self) -> Frame:
+        """Return the frame with a black picture, for who does not look at it."""
+        picture = self._frame.picture
+        return self._frame.showing(Blank(picture.width, picture.height))
 
 
 class Veil:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from pipeline.config.catalogue import INSTALLED, Catalogue
 from pipeline.config.load import load_config
 from pipeline.config.problems import ConfigProblems
+from pipeline.packet_sink import PacketSink
 from pipeline.privacy.options import PrivacyOptions, effective
 
 PEOPLE = PrivacyOptions(labels=("person",))
@@ -51,11 +53,11 @@ def test_what_is_no_setting(settings, says: str) -> None:
         PrivacyOptions.model_validate(settings)
 
 
-def problems(folder: Path, text: str) -> list[str]:
+def problems(folder: Path, text: str, catalogue: Catalogue = INSTALLED) -> list[str]:
     path = folder / "c.yaml"
     path.write_text(text)
     try:
-        load_config(path, env={})
+        load_config(path, env={}, catalogue=catalogue)
     except ConfigProblems as found:
         return [str(problem).removeprefix(f"{path}:") for problem in found.problems]
     return []
@@ -116,6 +118,34 @@ def test_what_cannot_be_hidden_is_refused_before_anything_runs(text: str, says: 
     assert found.startswith(says)
 
 
+WITH_COPY = Catalogue(
+    lambda kind: [*INSTALLED.names(kind), "copy"],
+    lambda kind, name: PacketSink if name == "copy" else INSTALLED.load(kind, name),
+)
+CAMERA = "streams: {gate: {source: rtsp://camera}}\n"
+AREA = "{areas: [[[0, 0], [1, 0], [1, 1]]]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            CAMERA + f"privacy: {AREA}\nsinks: [copy]\n",
+            "3: sinks[0]: 'copy', set like this, copies the camera's",
+        ),
+        (CAMERA + f"sinks:\n  - copy: {{privacy: {AREA}}}\n", "3: sinks[0].copy.privacy: 'copy', set like"),
+        (CAMERA + f"bus: {{packets: 'tcp://127.0.0.1:*', privacy: {AREA}}}\n", "2: bus.privacy: packets are"),
+        (CAMERA + f"privacy: {AREA}\nbus: {{packets: 'tcp://127.0.0.1:*'}}\n", "3: bus.packets: packets are"),
+        (CAMERA + f"privacy: {AREA}\nsinks: [copy: {{privacy: false}}, events]\n", None),
+        (CAMERA + f"privacy: {AREA}\nbus: {{packets: 'tcp://127.0.0.1:*', privacy: false}}\n", None),
+    ],
+)
+def test_nothing_can_be_hidden_in_packets(text: str, says: str | None, tmp_path: Path) -> None:
+    found = problems(tmp_path, text, WITH_COPY)
+    assert [line for line in found if not says or not line.startswith(says)] == []
+    assert bool(found) == bool(says)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -124,6 +154,7 @@ def test_what_cannot_be_hidden_is_refused_before_anything_runs(text: str, says: 
         ROAD + "stages: [draw]\nprivacy: {labels: [person]}\nsinks: [events, {video: {privacy: false}}]\n",
         ROAD + "stages: [motion]\nsinks:\n  - video: {privacy: {labels: ['*']}}\n",
         TWO + "sinks:\n  - video: {streams: [door], privacy: {labels: [person]}}\n",
+        ROAD + "stages: [draw]\nprivacy: {labels: [person]}\nsinks: [counts]\n",
         TWO + "privacy: {labels: [person, moving]}\nsinks: [video]\n",
     ],
 )

@@ -18,7 +18,7 @@ BLURRED = PrivacyOptions(labels=("person",), method="blur")
 
 
 class Viewer(ListSink):
-    """Looks at some frames only."""
+    """Looks at some pictures only."""
 
     def __init__(self, privacy: PrivacyOptions | bool | None, every: int = 1) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Viewer(ListSink):
         self.asked = 0
         self._every = every
 
-    def wants_frames(self, stream: str) -> bool:
+    def wants_pictures(self, stream: str) -> bool:
         self.asked += 1
         return self.asked % self._every == 1 % self._every
 
@@ -98,8 +98,16 @@ def test_nothing_is_hidden_for_who_does_not_look(monkeypatch: pytest.MonkeyPatch
     seldom = Viewer(PERSON, every=4)
     run(seldom, Deaf(), privacy=PERSON, script=["frame"] * 8)
     assert seldom.asked == 8
-    assert seldom.frames() == [0, 4]
+    assert seldom.frames() == list(range(8))
     assert len(times) == 2
+    assert is_hidden(seldom.pictures()[4])
+    spared = seldom.pictures()[5]
+    assert spared.sequence == 5
+    assert not spared.picture.bgr().any()
+    assert not spared.picture.luma().any()
+    assert not spared.picture.fit(4, 2).any()
+    assert not spared.drawn().any()
+    assert spared.picture.bgr().shape == (6, 8, 3)
 
 
 def test_frames_that_wait_come_before_the_stream_is_closed() -> None:
