@@ -131,7 +131,7 @@ AREA = "{areas: [[[0, 0], [1, 0], [1, 1]]]}"
     [
         (
             CAMERA + f"privacy: {AREA}\nsinks: [copy]\n",
-            "3: sinks[0]: 'copy', set like this, copies the camera's",
+            "3: sinks[0].copy: 'copy', set like this, copies the",
         ),
         (CAMERA + f"sinks:\n  - copy: {{privacy: {AREA}}}\n", "3: sinks[0].copy.privacy: 'copy', set like"),
         (CAMERA + f"bus: {{packets: 'tcp://127.0.0.1:*', privacy: {AREA}}}\n", "2: bus.privacy: packets are"),
