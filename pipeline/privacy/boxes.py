@@ -69,11 +69,11 @@ class Chooser:
         xyxy: npt.NDArray[np.floating],
         label: npt.NDArray[np.str_],
         keypoints: npt.NDArray[np.float32] | None = None,
-    ) -> list[F64Array]:
+    ) -> list[npt.NDArray[np.floating]]:
         boxes = []
         for row, name in enumerate(label.tolist()):
             if self._is_whole(name):
-                boxes.append(xyxy[row].astype(np.float64))
+                boxes.append(xyxy[row])
             elif self._is_head(name):
                 boxes.append(head_of(xyxy[row], None if keypoints is None else keypoints[row]))
         return boxes

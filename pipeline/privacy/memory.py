@@ -7,11 +7,15 @@ laid over those before its object was first seen, back along that way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.privacy.boxes import GROWTH, F64Array, widened
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
 
 MOST_OBJECTS = 1024
 """Beyond it everything is hidden: more is not remembered."""
@@ -23,32 +27,77 @@ _MOST_RATIO = 4.0
 """Of the areas of two boxes of the same object."""
 _BIRTH_S = 0.5
 """The way on which an object came is measured over so long."""
+_LEAST_S = 1e-6
 _FURTHEST = 2.0
 """Of the longer side: no box is led further on, or back, than this beside where it was seen."""
 
 
 @dataclass(slots=True, eq=False)
-class _Object:
-    """One object: where it was first and last seen (xyxy px), and how its sides move (px/s)."""
+class _Objects:
+    """N objects: where they were first and last seen, and how their sides moved.
+
+    Attributes:
+        first: (N, 4) xyxy px.
+        born_s: (N,) media time.
+        box: (N, 4) xyxy px.
+        seen_s: (N,) media time.
+        speed: (N, 4) px/s, lately.
+        first_speed: (N, 4) px/s, on the way on which it came.
+        is_missed: (N,) bool, not seen in the latest picture.
+    """
 
     first: F64Array
-    born_s: float
+    born_s: F64Array
     box: F64Array
-    seen_s: float
-    speed: F64Array = field(default_factory=lambda: np.zeros(4))
-    first_speed: F64Array = field(default_factory=lambda: np.zeros(4))
-    is_missed: bool = False
+    seen_s: F64Array
+    speed: F64Array
+    first_speed: F64Array
+    is_missed: BoolArray
 
-    def at(self, time_s: float) -> F64Array:
-        return _led(self.box, self.speed, time_s - self.seen_s)
+    @classmethod
+    def born(cls, boxes: F64Array, time_s: float) -> _Objects:
+        """Return those that are seen for the first time."""
+        n = len(boxes)
+        times, still = np.full(n, time_s), np.zeros((n, 4))
+        return cls(boxes, times, boxes.copy(), times.copy(), still, still.copy(), np.zeros(n, np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.born_s)
+
+    def __getitem__(self, rows: BoolArray | slice) -> _Objects:
+        return _Objects(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    def with_others(self, others: _Objects) -> _Objects:
+        """Return these and the others, as many as are remembered."""
+        if not len(others):
+            return self
+        both = [(getattr(self, name), getattr(others, name)) for name in self.__slots__]
+        return _Objects(*(np.concatenate(pair)[: MOST_OBJECTS + 1] for pair in both))
+
+    def see(self, rows: IntArray, boxes: F64Array, time_s: float) -> None:
+        """Note that these are seen again, at later than they were."""
+        dt_s = np.maximum(time_s - self.seen_s[rows], _LEAST_S)[:, None]
+        life_s = np.maximum(time_s - self.born_s[rows], _LEAST_S)[:, None]
+        speed = (boxes - self.box[rows]) / dt_s
+        is_second = (self.seen_s[rows] == self.born_s[rows])[:, None]
+        self.speed[rows] = np.where(is_second, speed, (self.speed[rows] + speed) / 2)
+        came = (life_s <= _BIRTH_S) | ~self.first_speed[rows].any(axis=1, keepdims=True)
+        self.first_speed[rows] = np.where(came, (boxes - self.first[rows]) / life_s, self.first_speed[rows])
+        self.box[rows], self.seen_s[rows], self.is_missed[rows] = boxes, time_s, False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Bridge:
-    """An object was missed between two times; what lies between the two boxes may show it."""
+class _Bridges:
+    """Objects that were missed between two times; what lies between the two boxes may show them.
 
-    from_s: float
-    to_s: float
+    Attributes:
+        from_s: (N,) media time.
+        to_s: (N,) media time.
+        box: (N, 4) xyxy px, around both boxes.
+    """
+
+    from_s: F64Array
+    to_s: F64Array
     box: F64Array
 
 
@@ -63,15 +112,16 @@ class Memory:
     def __init__(self, hold_s: float, ahead_s: float = 0.0) -> None:
         self._hold_s = hold_s
         self._ahead_s = ahead_s
-        self._objects: list[_Object] = []
-        self._recent: list[_Object] = []
-        self._bridges: list[_Bridge] = []
+        nobody = np.empty((0, 4))
+        self._objects = _Objects.born(nobody, 0.0)
+        self._gone = _Objects.born(nobody, 0.0)
+        self._bridges = _Bridges(np.empty(0), np.empty(0), nobody)
         self._latest_s: float | None = None
 
     @property
     def is_overwhelmed(self) -> bool:
         """Whether there is more to remember than there is room: everything must be hidden."""
-        return max(len(self._objects), len(self._recent), len(self._bridges)) > MOST_OBJECTS
+        return max(len(self._objects), len(self._gone), len(self._bridges.from_s)) > MOST_OBJECTS
 
     def update(self, boxes: F64Array, time_s: float) -> F64Array:
         """Take the boxes (N, 4) xyxy px that are seen at a media time; return all that is to be hidden then.
@@ -79,79 +129,78 @@ class Memory:
         Where media time goes back, everything is forgotten: another recording begins.
         """
         if self._latest_s is not None and time_s < self._latest_s:
-            self.forget()
+            self._forget()
         self._latest_s = time_s
-        self._recent = [one for one in self._recent if one.born_s >= time_s - self._ahead_s]
-        self._bridges = [one for one in self._bridges if one.to_s >= time_s - self._ahead_s]
-        expected = np.array([one.at(time_s) for one in self._objects], np.float64).reshape(-1, 4)
-        pairs = _matched(expected, boxes)
-        for row, column in pairs.items():
-            self._see(self._objects[row], boxes[column], time_s)
-        known = [
-            one
-            for row, one in enumerate(self._objects)
-            if row in pairs or time_s - one.seen_s <= self._hold_s
-        ]
-        held = []
-        for row, one in enumerate(self._objects):
-            if row not in pairs and time_s - one.seen_s <= self._hold_s:
-                one.is_missed = True
-                age_s = time_s - one.seen_s
-                held.append(widened(_hull(one.box, expected[row])[None], GROWTH * age_s)[0])
-        taken = set(pairs.values())
-        born = [_Object(box, time_s, box, time_s) for column, box in enumerate(boxes) if column not in taken]
-        self._objects = (known + born)[: MOST_OBJECTS + 1]
+        known = self._objects
+        age_s = time_s - known.seen_s
+        expected = _led(known.box, known.speed, age_s)
+        rows, columns = _matched(expected, boxes)
+        is_lost = np.ones(len(known), np.bool_)
+        is_lost[rows] = False
+        is_held = is_lost & (age_s <= self._hold_s)
+        held = widened(_hull(known.box, expected)[is_held], GROWTH * age_s[is_held])
         if self._ahead_s:
-            self._recent = (self._recent + born)[: MOST_OBJECTS + 1]
-        return np.concatenate([boxes, np.array(held, np.float64).reshape(-1, 4)])
+            self._look_back(time_s, rows, boxes[columns], is_lost & ~is_held)
+        known.see(rows, boxes[columns], time_s)
+        known.is_missed[is_held] = True
+        is_new = np.ones(len(boxes), np.bool_)
+        is_new[columns] = False
+        stays = known[~is_lost | is_held]
+        self._objects = stays.with_others(_Objects.born(boxes[is_new], time_s))
+        return np.concatenate([boxes, held])
 
     def late(self, time_s: float) -> F64Array:
         """Return the boxes (N, 4) xyxy px that later frames have shown to be missing at an earlier time."""
-        boxes = [one.box for one in self._bridges if one.from_s < time_s < one.to_s]
-        for one in self._recent:
-            before_s = one.born_s - time_s
-            if 0 < before_s <= self._ahead_s:
-                way = _hull(one.first, _led(one.first, one.first_speed, -before_s))
-                boxes.append(widened(way[None], GROWTH * before_s)[0])
-        return np.array(boxes, np.float64).reshape(-1, 4)
+        bridges = self._bridges
+        found = [bridges.box[(bridges.from_s < time_s) & (time_s < bridges.to_s)]]
+        for objects in (self._objects, self._gone):
+            before_s = objects.born_s - time_s
+            is_late = (before_s > 0) & (before_s <= self._ahead_s)
+            late, before_s = objects[is_late], before_s[is_late]
+            way = _hull(late.first, _led(late.first, late.first_speed, -before_s))
+            found.append(widened(way, GROWTH * before_s))
+        return np.concatenate(found)
 
-    def forget(self) -> None:
-        """Forget everything."""
-        self._objects, self._recent, self._bridges, self._latest_s = [], [], [], None
+    def _forget(self) -> None:
+        self._objects, self._gone = self._objects[:0], self._gone[:0]
+        self._bridges = _Bridges(np.empty(0), np.empty(0), np.empty((0, 4)))
 
-    def _see(self, one: _Object, box: F64Array, time_s: float) -> None:
-        dt_s = time_s - one.seen_s
-        if dt_s > 0:
-            speed = (box - one.box) / dt_s
-            is_second = one.seen_s == one.born_s
-            one.speed = speed if is_second else (one.speed + speed) / 2
-        if 0 < time_s - one.born_s <= _BIRTH_S or not one.first_speed.any():
-            one.first_speed = (box - one.first) / max(time_s - one.born_s, 1e-6)
-        if one.is_missed and self._ahead_s:
-            gap = _Bridge(one.seen_s, time_s, _hull(one.box, box))
-            self._bridges = [*self._bridges, gap][: MOST_OBJECTS + 1]
-        one.box, one.seen_s, one.is_missed = box, time_s, False
+    def _look_back(self, time_s: float, rows: IntArray, boxes: F64Array, is_gone: BoolArray) -> None:
+        """Keep what the frames that wait must be told: who is gone, and who was missed and is back."""
+        known, since_s = self._objects, time_s - self._ahead_s
+        self._gone = self._gone[self._gone.born_s >= since_s]
+        self._gone = self._gone.with_others(known[is_gone & (known.born_s >= since_s)])
+        is_back = known.is_missed[rows]
+        back, old = rows[is_back], self._bridges
+        young = old.to_s >= since_s
+        new = (known.seen_s[back], np.full(len(back), time_s), _hull(known.box[back], boxes[is_back]))
+        kept = (old.from_s[young], old.to_s[young], old.box[young])
+        self._bridges = _Bridges(
+            *(np.concatenate(pair)[: MOST_OBJECTS + 1] for pair in zip(kept, new, strict=True))
+        )
 
 
-def _led(box: F64Array, speed: F64Array, seconds: float) -> F64Array:
-    """Return where a box is some seconds later, or earlier, at most twice its longer side away."""
-    furthest = _FURTHEST * max(float((box[2:] - box[:2]).max()), 1.0)
-    moved = box + np.clip(speed * seconds, -furthest, furthest)
+def _led(boxes: F64Array, speed: F64Array, seconds: F64Array) -> F64Array:
+    """Return where boxes are some seconds later, or earlier, at most twice their longer side away."""
+    furthest = _FURTHEST * np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1.0), 1.0)[:, None]
+    moved = boxes + np.clip(speed * seconds[:, None], -furthest, furthest)
     # Sides that move towards each other must not pass each other.
-    return np.concatenate([np.minimum(moved[:2], moved[2:]), np.maximum(moved[:2], moved[2:])])
+    low, high = np.minimum(moved[:, :2], moved[:, 2:]), np.maximum(moved[:, :2], moved[:, 2:])
+    return np.concatenate([low, high], axis=1)
 
 
 def _hull(one: F64Array, other: F64Array) -> F64Array:
-    return np.concatenate([np.minimum(one[:2], other[:2]), np.maximum(one[2:], other[2:])])
+    low, high = np.minimum(one[:, :2], other[:, :2]), np.maximum(one[:, 2:], other[:, 2:])
+    return np.concatenate([low, high], axis=1)
 
 
-def _matched(expected: F64Array, boxes: F64Array) -> dict[int, int]:
-    """Return which box is which expected one's, best first; each is used once.
+def _matched(expected: F64Array, boxes: F64Array) -> tuple[IntArray, IntArray]:
+    """Return rows of those expected and rows of their boxes, best first; each is used once.
 
     One box never stands for two objects: of two people of whom the detector sees one, the other stays hidden.
     """
     if not len(expected) or not len(boxes):
-        return {}
+        return np.empty(0, np.intp), np.empty(0, np.intp)
     low = np.maximum(expected[:, None, :2], boxes[None, :, :2])
     high = np.minimum(expected[:, None, 2:], boxes[None, :, 2:])
     common = np.clip(high - low, 0, None).prod(axis=2)
@@ -165,12 +214,12 @@ def _matched(expected: F64Array, boxes: F64Array) -> dict[int, int]:
     may_be = (iou >= _SAME_IOU) | (near <= _SAME_DISTANCE)
     may_be &= (ratio <= _MOST_RATIO) & (ratio >= 1 / _MOST_RATIO)
     score = np.where(may_be, iou - near / 1000, -np.inf)
+    rows, columns = np.nonzero(may_be)
+    order = np.argsort(-score[rows, columns], kind="stable")
     pairs: dict[int, int] = {}
     taken: set[int] = set()
-    rows, columns = np.nonzero(may_be)
-    for place in np.argsort(-score[rows, columns], kind="stable").tolist():
-        row, column = int(rows[place]), int(columns[place])
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
         if row not in pairs and column not in taken:
             pairs[row] = column
             taken.add(column)
-    return pairs
+    return np.array(list(pairs), np.intp), np.array(list(pairs.values()), np.intp)

@@ -202,8 +202,8 @@ def test_it_is_a_part_of_the_stage(tmp_path: Path) -> None:
         CountOptions.model_validate({"maps": {"every_min": 7}})
 
 
-@pytest.mark.parametrize(("privacy", "ground"), [(None, 255), (PrivacyOptions(labels=("person",)), 0)])
-def test_with_privacy_nobody_is_on_a_map(privacy: PrivacyOptions | None, ground: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("privacy", "shows"), [(None, True), (PrivacyOptions(labels=("person",)), False)])
+def test_with_privacy_nobody_is_on_a_map(privacy: PrivacyOptions | None, shows: bool, tmp_path: Path) -> None:
     context = StageContext("cam", folder=tmp_path, privacy=privacy)
     part = Maps(MapsOptions(every_min=1), 1.0, context)
     part.open(FILE)
@@ -214,4 +214,4 @@ def test_with_privacy_nobody_is_on_a_map(privacy: PrivacyOptions | None, ground:
     part.finish(Seen.of_nobody(frame))
     heat = cv2.imread(str(tmp_path / "maps/cam/1970-01-01T000000Z.heat.png"))
     assert heat is not None
-    assert heat[300, 300].tolist() == [ground] * 3
+    assert heat[300, 300].any() == shows
