@@ -14,7 +14,7 @@ from pipeline.privacy.options import PrivacyOptions
 
 F64Array = npt.NDArray[np.float64]
 
-GROWTH = 0.25
+GROWTH = 0.1
 """A box of which nothing is known widens by this share of its size at each side in a second."""
 
 HEAD_OF_HEIGHT = 0.25

@@ -27,22 +27,24 @@ _MOST_RATIO = 4.0
 """Of the areas of two boxes of the same object."""
 _BIRTH_S = 0.5
 """The way on which an object came is measured over so long."""
-_LEAST_S = 1e-6
+_SMOOTH_S = 0.2
+_LEAST_S = 1e-3
 _FURTHEST = 2.0
 """Of the longer side: no box is led further on, or back, than this beside where it was seen."""
 
 
 @dataclass(slots=True, eq=False)
 class _Objects:
-    """N objects: where they were first and last seen, and how their sides moved.
+    """N objects: where they were first and last seen, and how they moved.
 
     Attributes:
         first: (N, 4) xyxy px.
         born_s: (N,) media time.
         box: (N, 4) xyxy px.
         seen_s: (N,) media time.
-        speed: (N, 4) px/s, lately.
-        first_speed: (N, 4) px/s, on the way on which it came.
+        speed: (N, 2) px/s of the centre, lately. A detector's boxes tremble: it begins at 0 and follows what
+            is seen within some tenths of a second.
+        first_speed: (N, 2) px/s, on the way on which it came.
         is_missed: (N,) bool, not seen in the latest picture.
     """
 
@@ -58,7 +60,7 @@ class _Objects:
     def born(cls, boxes: F64Array, time_s: float) -> _Objects:
         """Return those that are seen for the first time."""
         n = len(boxes)
-        times, still = np.full(n, time_s), np.zeros((n, 4))
+        times, still = np.full(n, time_s), np.zeros((n, 2))
         return cls(boxes, times, boxes.copy(), times.copy(), still, still.copy(), np.zeros(n, np.bool_))
 
     def __len__(self) -> int:
@@ -75,14 +77,15 @@ class _Objects:
         return _Objects(*(np.concatenate(pair)[: MOST_OBJECTS + 1] for pair in both))
 
     def see(self, rows: IntArray, boxes: F64Array, time_s: float) -> None:
-        """Note that these are seen again, at later than they were."""
+        """Note that these are seen again; within no time nothing is learned of their speed."""
         dt_s = np.maximum(time_s - self.seen_s[rows], _LEAST_S)[:, None]
         life_s = np.maximum(time_s - self.born_s[rows], _LEAST_S)[:, None]
-        speed = (boxes - self.box[rows]) / dt_s
-        is_second = (self.seen_s[rows] == self.born_s[rows])[:, None]
-        self.speed[rows] = np.where(is_second, speed, (self.speed[rows] + speed) / 2)
-        came = (life_s <= _BIRTH_S) | ~self.first_speed[rows].any(axis=1, keepdims=True)
-        self.first_speed[rows] = np.where(came, (boxes - self.first[rows]) / life_s, self.first_speed[rows])
+        speed = (_centres(boxes) - _centres(self.box[rows])) / dt_s
+        weight = np.where(dt_s > _LEAST_S, 1 - np.exp(-dt_s / _SMOOTH_S), 0.0)
+        self.speed[rows] += weight * (speed - self.speed[rows])
+        came = (_centres(boxes) - _centres(self.first[rows])) / np.maximum(life_s, _SMOOTH_S / 2)
+        is_young = (life_s <= _BIRTH_S) | ~self.first_speed[rows].any(axis=1, keepdims=True)
+        self.first_speed[rows] = np.where(is_young, came, self.first_speed[rows])
         self.box[rows], self.seen_s[rows], self.is_missed[rows] = boxes, time_s, False
 
 
@@ -182,11 +185,12 @@ class Memory:
 
 def _led(boxes: F64Array, speed: F64Array, seconds: F64Array) -> F64Array:
     """Return where boxes are some seconds later, or earlier, at most twice their longer side away."""
-    furthest = _FURTHEST * np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1.0), 1.0)[:, None]
-    moved = boxes + np.clip(speed * seconds[:, None], -furthest, furthest)
-    # Sides that move towards each other must not pass each other.
-    low, high = np.minimum(moved[:, :2], moved[:, 2:]), np.maximum(moved[:, :2], moved[:, 2:])
-    return np.concatenate([low, high], axis=1)
+    furthest = _FURTHEST * (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
+    return boxes + np.tile(np.clip(speed * seconds[:, None], -furthest, furthest), 2)
+
+
+def _centres(boxes: F64Array) -> F64Array:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def _hull(one: F64Array, other: F64Array) -> F64Array:
@@ -206,8 +210,7 @@ def _matched(expected: F64Array, boxes: F64Array) -> tuple[IntArray, IntArray]:
     common = np.clip(high - low, 0, None).prod(axis=2)
     one, other = (np.maximum((b[:, 2:] - b[:, :2]).prod(axis=1), 1.0) for b in (expected, boxes))
     iou = common / (one[:, None] + other[None] - common)
-    centres = [(b[:, :2] + b[:, 2:]) / 2 for b in (expected, boxes)]
-    distance = np.hypot(*np.moveaxis(centres[0][:, None] - centres[1][None], 2, 0))
+    distance = np.hypot(*np.moveaxis(_centres(expected)[:, None] - _centres(boxes)[None], 2, 0))
     longer = np.maximum((expected[:, 2:] - expected[:, :2]).max(axis=1), 1.0)[:, None]
     near = distance / longer
     ratio = one[:, None] / other[None]

@@ -38,7 +38,7 @@ class PrivacyOptions(Options):
     heads: tuple[Label, ...] = ()
     areas: tuple[Corners, ...] = Field(default=(), max_length=64)
     keep: tuple[Corners, ...] = Field(default=(), max_length=64)
-    margin: float = Field(default=0.1, ge=0, le=2)
+    margin: float = Field(default=0.2, ge=0, le=2)
     hold_s: float = Field(default=2.0, ge=0, le=60)
     ahead_s: float = Field(default=0.0, ge=0, le=5)
     cells: int = Field(default=4, ge=1, le=8)

@@ -27,13 +27,18 @@ class Veiled:
     """A frame whose picture shows nothing that must not be seen, made when the first one asks.
 
     It knows the original until then; only what `frame` returns is for others.
+
+    Attributes:
+        number: the frame's sequence number.
+        parts: what is hidden.
     """
 
     def __init__(
         self, original: Frame, parts: Sequence[Part] = (), options: PrivacyOptions | None = None
     ) -> None:
         self._frame = original
-        self._parts = parts
+        self.number = original.sequence
+        self.parts = parts
         self._options = options
         self._is_done = options is None
 
@@ -45,8 +50,8 @@ class Veiled:
         if not self._is_done and self._options is not None:
             original, options = self._frame, self._options
             found = original.detections
-            if self._parts or (found is not None and found.embedding is not None):
-                picture = hide(original.picture, self._parts, options.method, options.cells)
+            if self.parts or (found is not None and found.embedding is not None):
+                picture = hide(original.picture, self.parts, options.method, options.cells)
                 self._frame = original.showing(picture)
             self._is_done = True
         return self._frame

@@ -94,7 +94,7 @@ def test_a_track_of_another_class_than_its_detection_and_one_that_is_only_predic
     seen = frame(0, detections(("car", PERSON)), tracks=track("person", PERSON, detection=0))
     assert show(PEOPLE, [seen]) == [PERSON]
     predicted = frame(0, detections(), tracks=track("person", PERSON, detection=-1, missed_s=1.0))
-    assert show(PEOPLE, [predicted]) == [(34, 16, 66, 94)]  # a quarter wider after a second
+    assert show(PEOPLE, [predicted]) == [(38, 24, 62, 86)]  # a tenth wider after a second
 
 
 def test_who_is_missed_stays_hidden() -> None:
@@ -109,12 +109,12 @@ def test_who_is_missed_stays_hidden() -> None:
     shown = show(PEOPLE, frames)
     assert shown[:2] == [PERSON, PERSON]
     assert shown[2] == (38, 28, 62, 82)
-    assert shown[3] == (38, 26, 62, 84)
+    assert shown[3] == (38, 28, 62, 82)
     assert shown[4] is None
 
 
 def test_a_carried_box_is_wider() -> None:
-    assert show(PEOPLE, [frame(0, detections(("person", PERSON)), carried_s=1.0)]) == [(34, 16, 66, 94)]
+    assert show(PEOPLE, [frame(0, detections(("person", PERSON)), carried_s=1.0)]) == [(38, 24, 62, 86)]
 
 
 def test_pictures_that_wait_are_hidden_before_somebody_is_found() -> None:
@@ -125,7 +125,7 @@ def test_pictures_that_wait_are_hidden_before_somebody_is_found() -> None:
     ahead = show(PrivacyOptions(labels=("person",), margin=0.0, ahead_s=0.3), frames)
     assert len(ahead) == 10
     assert ahead[:3] == [None] * 3
-    assert ahead[3] == (38, 26, 62, 84)
+    assert ahead[3] == (38, 28, 62, 82)
     assert all(box is not None for box in ahead[3:])
 
 
