@@ -53,14 +53,20 @@ class Part:
 
 
 def parts_of_boxes(boxes: npt.NDArray[np.floating], width: int, height: int) -> list[Part]:
-    """Return what boxes (N, 4) xyxy px cover of a picture, rounded outwards to even px."""
+    """Return what boxes (N, 4) xyxy px cover of a picture, rounded outwards to even px.
+
+    What lies within another part is left out: that hides it more coarsely.
+    """
     if not len(boxes):
         return []
     low = np.floor(np.clip(boxes[:, :2], 0, [width, height]) / 2).astype(np.int64) * 2
     high = np.ceil(np.clip(boxes[:, 2:], 0, [width, height]) / 2).astype(np.int64) * 2
     high = np.minimum(high, [width, height])
     inside = ((boxes[:, 2:] > 0) & (boxes[:, :2] < [width, height]) & (high > low)).all(axis=1)
-    return [Part(*low[row].tolist(), *high[row].tolist()) for row in np.flatnonzero(inside)]
+    found = np.unique(np.concatenate([low, high], axis=1)[inside], axis=0)
+    low, high = found[:, :2], found[:, 2:]
+    within = (low[:, None] >= low[None]).all(axis=2) & (high[:, None] <= high[None]).all(axis=2)
+    return [Part(*found[row].tolist()) for row in np.flatnonzero(within.sum(axis=1) == 1)]
 
 
 def parts_of_areas(areas: Sequence[Corners], keep: Sequence[Corners], width: int, height: int) -> list[Part]:

@@ -83,6 +83,12 @@ def test_every_pixel_that_a_box_touches_is_hidden(width: int, height: int, drawn
         assert mask[touched].all()
 
 
+def test_what_lies_within_another_part_is_not_hidden_twice() -> None:
+    boxes = [[10, 10, 50, 90], [20, 20, 40, 60], [10, 10, 50, 90], [10, 10, 60, 40], [-9, -9, -1, -1]]
+    parts = parts_of_boxes(np.array(boxes, np.float64), 100, 100)
+    assert [(p.left, p.top, p.right, p.bottom) for p in parts] == [(10, 10, 50, 90), (10, 10, 60, 40)]
+
+
 @pytest.mark.parametrize("method", ["pixelate", "blur"])
 @pytest.mark.parametrize("cells", [1, 3, 4, 8])
 def test_what_is_left_is_bounded_by_counting(method: str, cells: int) -> None:
