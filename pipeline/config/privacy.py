@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -93,7 +93,11 @@ def _asked(config: Config) -> Iterator[_Asked]:
             served = tuple(stream for stream in config.streams if sink.serves(stream.name))
             yield _Asked(f"sink '{sink.name}'", setting, path, served)
     if config.privacy is not None:
-        detecting = tuple(stream for stream in config.streams if _detectors(stream))
+        detecting = tuple(
+            stream
+            for stream in config.streams
+            if any("detections" in stage.plugin.gives for stage in stream.stages)
+        )
         yield _Asked("who looks at what stages keep", config.privacy, _DEFAULT, detecting)
     if config.bus is not None and (setting := effective(config.bus.privacy, config.privacy)):
         yield _Asked("the bus", setting, _BUS if config.bus.privacy else _DEFAULT, config.streams)
@@ -104,20 +108,27 @@ def _unknown(asked: _Asked, catalogue: Catalogue) -> Iterator[tuple[KeyPath, str
     setting = asked.setting
     if not setting.wanted:
         return
-    given = {stream.name: _labels(_detectors(stream)) for stream in asked.streams}
+    given = {stream.name: _Labels.of(stream.stages) for stream in asked.streams}
     known = (
-        None if None in given.values() else sorted({label for one in given.values() for label in one or ()})
+        None if any(one.left is None for one in given.values()) else _all(one.left for one in given.values())
     )
     strange = setting.spelled_out.difference(known) if known else frozenset()
+    replaced = _all(one.replaced for one in given.values())
     for option in ("labels", "heads"):
         for label in sorted(strange.intersection(getattr(setting, option))):
-            near = suggestion(label, known or ()) or f"; there are {listed(known or ())}"
-            yield (*asked.path, option), f"no detector gives objects of class {shown(label)}{near}"
+            says = f"no detector gives objects of class {shown(label)}"
+            if label in replaced:
+                says += (
+                    " in the end: a detector after it puts its own in their place; 'track' between keeps both"
+                )
+            else:
+                says += suggestion(label, sorted(known or ())) or f"; there are {listed(sorted(known or ()))}"
+            yield (*asked.path, option), says
     wanted = [label for label in setting.wanted if label not in strange]
     for stream in asked.streams:
         what = f"{asked.who} must not see {listed(setting.wanted, ' and ')} of stream '{stream.name}', but"
-        labels = given[stream.name]
-        if not _detectors(stream):
+        labels = given[stream.name].left
+        if not any("detections" in stage.plugin.gives for stage in stream.stages):
             makers = [name for name in catalogue.names("stage") if _detects(name, catalogue)]
             says = f"no stage there finds any; add one that does ({listed(makers)}), or hide areas"
             yield asked.path, f"{what} {says}"
@@ -125,19 +136,36 @@ def _unknown(asked: _Asked, catalogue: Catalogue) -> Iterator[tuple[KeyPath, str
             yield asked.path, f"{what} the detectors there find {listed(sorted(labels))} only"
 
 
-def _detectors(stream: StreamConfig) -> list[PluginConfig]:
-    return [stage for stage in stream.stages if "detections" in stage.plugin.gives]
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Which classes the objects of a stream's finished frames may have.
+
+    Attributes:
+        left: those of its detections and tracks; None where only running the stages can tell.
+        replaced: those that a stage found and that are not left.
+    """
+
+    left: frozenset[str] | None
+    replaced: frozenset[str]
+
+    @classmethod
+    def of(cls, stages: Sequence[PluginConfig]) -> _Labels:
+        """Return them of a chain: each detector puts its own in the place of what was found before."""
+        found: frozenset[str] | None = frozenset()
+        tracked: frozenset[str] | None = frozenset()
+        ever: set[str] = set()
+        for stage in stages:
+            if "detections" in stage.plugin.gives:
+                found = stage.plugin.known_labels(stage.options)
+                ever |= found or set()
+            if "tracks" in stage.plugin.gives:
+                tracked = found
+        left = None if found is None or tracked is None else found | tracked
+        return cls(left, frozenset() if left is None else frozenset(ever - left))
 
 
-def _labels(detectors: Sequence[PluginConfig]) -> set[str] | None:
-    """Return the classes that these give, None where only running them can tell."""
-    found: set[str] = set()
-    for stage in detectors:
-        known = stage.plugin.known_labels(stage.options)
-        if known is None:
-            return None
-        found |= known
-    return found
+def _all(of_each: Iterable[frozenset[str] | None]) -> frozenset[str]:
+    return frozenset(label for labels in of_each for label in labels or ())
 
 
 def _detects(name: str, catalogue: Catalogue) -> bool:

@@ -94,6 +94,10 @@ TWO = "streams: {door: {source: a.mp4, stages: [hog]}, yard: {source: b.mp4, sta
             "there find moving only",
         ),
         (
+            ROAD + "stages: [hog, haar, draw]\nprivacy: {labels: [face, person]}\nsinks: [video]\n",
+            "3: privacy.labels: no detector gives objects of class 'person' in the end: a detector after it",
+        ),
+        (
             ROAD + "stages: [hog]\nsinks:\n  - jsonl: {privacy: {labels: [person]}}\n",
             "4: sinks[0].jsonl.privacy: 'jsonl' takes events, not pictures",
         ),
@@ -155,6 +159,7 @@ def test_nothing_can_be_hidden_in_packets(text: str, says: str | None, tmp_path:
         ROAD + "stages: [motion]\nsinks:\n  - video: {privacy: {labels: ['*']}}\n",
         TWO + "sinks:\n  - video: {streams: [door], privacy: {labels: [person]}}\n",
         ROAD + "stages: [draw]\nprivacy: {labels: [person]}\nsinks: [counts]\n",
+        ROAD + "stages: [hog, track, haar, draw]\nprivacy: {labels: [face, person]}\nsinks: [video]\n",
         TWO + "privacy: {labels: [person, moving]}\nsinks: [video]\n",
     ],
 )
