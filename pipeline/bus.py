@@ -137,14 +137,14 @@ class Bus:
         """Return whether anybody subscribes to a topic `status/...`."""
         return self._events is not None and self._events.wanted(topic)
 
-    def publish_status(self, topic: str, make: Callable[[str, int], StatusMessage | BoxMessage]) -> None:
-        """Send what `make` makes of the bus's id and the topic's next number.
+    def publish_status(self, topic: str, make: Callable[..., StatusMessage | BoxMessage]) -> None:
+        """Send what `make(bus=..., n=...)` makes of the bus's id and the topic's next number.
 
         Raises:
             WireError: if it holds what the protocol cannot carry.
         """
         if self._events is not None:
-            self._events.send(topic, lambda n: encode(make(self._id, n)))
+            self._events.send(topic, lambda n: encode(make(bus=self._id, n=n)))
 
     def wants_frames(self, stream: str) -> bool:
         """Return whether anybody subscribes to `frame/<stream>`."""
@@ -202,8 +202,9 @@ class Bus:
 
         `*_sent` counts messages handed to ZeroMQ, `*_unsent` those it refused or that came after `close`,
         `*_subscriptions` the distinct topics that are subscribed to, `*_refused` what peers said that is no
-        subscription, `*_peers` who is connected, `*_strangers` connections that were not let in. What a slow
-        subscriber's full queue drops, only that subscriber can see, in the gaps of `n`.
+        subscription, `*_peers` who is connected, `*_gone` connections that have ended, `*_strangers` those
+        that were not let in. What a slow subscriber's full queue drops, only that subscriber can see, in the
+        gaps of `n`.
         """
         found: dict[str, int] = {}
         for name, publisher in self._publishers():

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -17,10 +18,13 @@ from pipeline.address import check_address
 from pipeline.curve import Credentials
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.reliable import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, VERSION
+from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+from pipeline.reliable import VERSION
 from pipeline.wire import printable
 
 _PING_S = 2.0
+_GIVEN_UP_S = 10.0
+"""ZeroMQ gives up for ever what does not speak as it does; after so long without the box we connect anew."""
 _MOST_MESSAGE_BYTES = 64 << 20
 _REFUSED_KEY = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 _REFUSED_KEY |= zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -88,15 +92,18 @@ class ReliableListener:
         self._socket.maxmsgsize = _MOST_MESSAGE_BYTES
         self._socket.heartbeat_ivl = HEARTBEAT_MS
         self._socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        self._socket.handshake_ivl = HANDSHAKE_MS
         self._socket.reconnect_ivl = 100
         self._socket.reconnect_ivl_max = 2_000
         if credentials is not None:
             credentials.show(self._socket)
+        self._there_s = time.monotonic()
         self._monitor = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _REFUSED_KEY
         )
         try:
-            self._socket.connect(check_address(endpoint))
+            self._endpoint = check_address(endpoint)
+            self._socket.connect(self._endpoint)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -202,6 +209,13 @@ class ReliableListener:
             self.connected = happened == zmq.EVENT_HANDSHAKE_SUCCEEDED
         if now_s - self._asked_s >= _PING_S:
             self._asked_s = now_s
+            if self.connected:
+                self._there_s = now_s
+            elif now_s - self._there_s >= _GIVEN_UP_S:
+                self._there_s = now_s
+                with suppress(zmq.ZMQError):
+                    self._socket.disconnect(self._endpoint)
+                self._socket.connect(self._endpoint)
             self._send({"type": "ping"} if self._joined else self._hello)
 
     def _send(self, message: dict[str, Any]) -> None:

@@ -103,8 +103,8 @@ class Hub:
         """Return by kind what was passed on and refused, who is connected, and who was not let in.
 
         `passed` and `bytes` count messages, `refused` what was no message of this kind or no subscription,
-        `subscriptions` the topics that programs want, `boxes` and `programs` connections now, `strangers`
-        connections that were not let in.
+        `subscriptions` the topics that programs want, `boxes` and `programs` connections now, `gone` those
+        that have ended, `strangers` those that were not let in.
         """
         return {name: self._counts(name) for name in self._relays}
 
@@ -153,6 +153,7 @@ class Hub:
             **self._relays[name].statistics(),
             "boxes": boxes["peers"],
             "programs": programs["peers"],
+            "gone": boxes["gone"] + programs["gone"],
             "strangers": boxes["strangers"] + programs["strangers"],
         }
 

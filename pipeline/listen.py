@@ -13,6 +13,7 @@ import zmq
 
 from pipeline.curve import Credentials
 from pipeline.errors import ConfigError
+from pipeline.peers import Peers
 from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, connectable
 from pipeline.wire import (
     EVENT_TOPIC,
@@ -36,7 +37,12 @@ _FRAMES_BUFFER_BYTES = 64 << 10
 _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 5_000
 _LOOK_S = 0.5
+_IN_A_ROW = 32  # events handed out while a frame waits: they come first, but must not keep it back for ever
 _DRAINED = 256  # frames looked at before one is handed out, so that a flood cannot hold the listener
+_AWAY_S = 0.01
+"""A reader that worked for longer may find older frames first: newer ones wait in the kernel behind them."""
+_MORE_MS = 2
+"""How long ZeroMQ's thread takes to bring more of them, where there are more."""
 
 
 class Received(NamedTuple):
@@ -80,10 +86,16 @@ class Listener:
             if not any(_narrowed(topic, family) for family in FAMILIES):
                 raise ConfigError(f"no message has the topic {topic!r}; write {_listed(FAMILIES)}")
         self._skips = newest
+        self._handed_s = 0.0
+        self._was_away = False
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
+        self._in_a_row = 0
         self._received = self._lost = self._stale = self._refused = 0
         self._credentials = credentials
+        self._addresses = addresses
+        self._peers = Peers()
+        self._subscribers: list[zmq.Socket[bytes]] = []
         self._context = zmq.Context()
         self._poller = zmq.Poller()
         try:
@@ -94,19 +106,24 @@ class Listener:
         except BaseException:
             self._context.destroy(linger=0)
             raise
+        self._peers.start()
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
         """Wait for the next message; None when `timeout_s` (None: no limit) went by without one."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        begun_s = time.monotonic()
+        deadline = None if timeout_s is None else begun_s + timeout_s
+        self._was_away |= begun_s - self._handed_s > _AWAY_S
         while True:
-            received = self._next(self._events) or self._next(self._packets) or self._next_frame()
+            received = self._next_of_all()
             if received is not None:
                 self._received += 1
+                self._handed_s = time.monotonic()
                 return received
+            self._mend()
             left_s = None if deadline is None else deadline - time.monotonic()
             if left_s is not None and left_s <= 0:
                 return None
-            self._poller.poll(None if left_s is None else max(1, int(left_s * 1e3)))
+            self._poller.poll(max(1, int(min(_LOOK_S, _LOOK_S if left_s is None else left_s) * 1e3)))
 
     def __iter__(self) -> Iterator[Received]:
         """Yield messages for ever."""
@@ -147,7 +164,15 @@ class Listener:
 
     def close(self) -> None:
         """Disconnect. Safe more than once."""
+        for subscriber in self._subscribers:
+            subscriber.close()
+        self._peers.close()
         self._context.destroy(linger=0)
+
+    def _mend(self) -> None:
+        for number, subscriber in enumerate(self._subscribers):
+            if not subscriber.closed:
+                self._peers.mend(subscriber, f"{number}", self._addresses)
 
     def __enter__(self) -> Self:
         return self
@@ -183,6 +208,8 @@ class Listener:
             self._credentials.show(subscriber)
         for topic in wanted:
             subscriber.subscribe(topic)
+        self._peers.watch(subscriber, self._context, f"{len(self._subscribers)}", connects=True)
+        self._subscribers.append(subscriber)
         if wanted:
             for address in addresses:
                 subscriber.connect(address)
@@ -203,19 +230,37 @@ class Listener:
             self._lost += lost
             return Received(message, lost)
 
+    def _next_of_all(self) -> Received | None:
+        """Return an event, else a packet, else a frame; after many in a row the others have their turn."""
+        self._in_a_row += 1
+        if self._in_a_row >= _IN_A_ROW:
+            self._in_a_row = 0
+            return self._next_frame() or self._next(self._packets) or self._next(self._events)
+        received = self._next(self._events) or self._next(self._packets)
+        if received is None:
+            self._in_a_row = 0
+            received = self._next_frame()
+        return received
+
     def _next_frame(self) -> Received | None:
         if not self._skips:
             return self._next(self._frames)
-        for _ in range(_DRAINED):
+        drained = 0
+        while drained < _DRAINED:
             received = self._next(self._frames)
             if received is None:
+                # A queue that was full has room now, for what waits behind it.
+                if self._was_away and drained >= _FRAMES_QUEUED and self._frames.poll(_MORE_MS):
+                    continue
                 break
+            drained += 1
             topic = received.message.topic
             replaced = self._newest.get(topic)
             if replaced is not None:
                 self._stale += 1
                 received = Received(received.message, received.lost + replaced.lost)
             self._newest[topic] = received
+        self._was_away = False
         return self._newest.popitem(last=False)[1] if self._newest else None
 
 

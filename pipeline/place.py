@@ -33,10 +33,11 @@ class Place:
     connects: bool = False
 
 
-def attach(opened: zmq.Socket[Any], place: Place, guard: Guard) -> str:
+def attach(opened: zmq.Socket[Any], place: Place, guard: Guard, what: str = "publish") -> str:
     """Bind or connect a new socket, watched by heartbeats and protected; return its address, with its port.
 
-    A socket that connects need not find anybody there: ZeroMQ goes on trying.
+    `what` it is for is said where it cannot be done. A socket that connects need not find anybody there:
+    ZeroMQ goes on trying.
 
     Raises:
         ConfigError: if the address is none, or nothing can connect to it.
@@ -61,7 +62,7 @@ def attach(opened: zmq.Socket[Any], place: Place, guard: Guard) -> str:
             advice = "stop the program that uses it or choose another address"
         else:
             advice = "choose an address of this machine that you may use"
-        raise SinkError(f"cannot publish on {address}: {zmq.strerror(error.errno or 0)}; {advice}") from error
+        raise SinkError(f"cannot {what} on {address}: {zmq.strerror(error.errno or 0)}; {advice}") from error
     return opened.getsockopt_string(zmq.LAST_ENDPOINT)
 
 

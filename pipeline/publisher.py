@@ -61,8 +61,9 @@ class Publisher:
         self._socket.maxmsgsize = MAX_SUBSCRIPTION_BYTES
         self._socket.immediate = not keeps
         try:
-            peers.watch(self._socket, context, name)
+            peers.watch(self._socket, context, name, connects=place.connects)
             self.endpoint = attach(self._socket, place, guard)
+            self._connected_to = [self.endpoint] if place.connects else []
         except BaseException:
             self._socket.close()
             raise
@@ -106,12 +107,12 @@ class Publisher:
             self._socket.close()
 
     def _read_subscriptions(self) -> None:
-        while not self._socket.closed:
-            try:
-                if not self._subscriptions.update(self._socket.recv(zmq.NOBLOCK)):
-                    self._nonsense += 1
-            except zmq.Again:
-                return
+        if self._connected_to and not self._socket.closed:
+            self._peers.mend(self._socket, self._name, self._connected_to)
+        # Asking costs a third of a `recv` that finds nothing, which raises; this is done for each frame and packet.
+        while not self._socket.closed and self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            if not self._subscriptions.update(self._socket.recv(zmq.NOBLOCK)):
+                self._nonsense += 1
 
 
 class Subscriptions:

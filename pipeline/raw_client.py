@@ -22,6 +22,7 @@ from pipeline.wire import RAW_TOPIC, RawMessage
 
 _MOST_RINGS = 64
 _LOOK_S = 0.5
+Rows = tuple[tuple[float, ...], ...]
 _MATRICES: tuple[Matrix, ...] = ("bt601", "bt709")
 
 
@@ -82,6 +83,7 @@ class RawListener:
         self._copies = copy
         self._listener = Listener([endpoint], topics, credentials)
         self._readers: OrderedDict[str, RingReader] = OrderedDict()
+        self._pictures = _Pictures()
         self._missed: dict[str, int] = {}
         self.overtaken = 0
 
@@ -147,7 +149,7 @@ class RawListener:
         except SinkError:  # its writer has gone meanwhile, or it is none
             return None
         pixels = reader.copy(message.place) if self._copies else reader.view(message.place)
-        return None if pixels is None else (_picture(message, pixels), reader)
+        return None if pixels is None else (self._pictures.make(message, pixels), reader)
 
     def _reader(self, stream: str, segment: str) -> RingReader:
         """Return the stream's ring; an earlier one of it is let go, or its memory would stay taken."""
@@ -159,18 +161,36 @@ class RawListener:
         return reader
 
 
-def _picture(message: RawMessage, pixels: U8Array) -> Picture:
-    width, height = message.width, message.height
-    if message.to_bgr is None:
-        return BgrPicture(pixels.reshape(height, width, 3))
-    half = (height + 1) // 2, (width + 1) // 2
-    y_end, u_end = width * height, width * height + half[0] * half[1]
-    y, u, v = pixels[:y_end].reshape(height, width), pixels[y_end:u_end], pixels[u_end:]
-    planes = y, u.reshape(half), v.reshape(half)
+class _Pictures:
+    """Makes pictures of pixels; remembers the latest conversion, as looking for it takes a while."""
+
+    def __init__(self) -> None:
+        self._rows: Rows | None = None
+        self._found: tuple[Matrix, bool] | None = None
+
+    def make(self, message: RawMessage, pixels: U8Array) -> Picture:
+        """Return the picture of a message whose pixels, one plane behind the other, are these."""
+        width, height = message.width, message.height
+        if message.to_bgr is None:
+            return BgrPicture(pixels.reshape(height, width, 3))
+        half = (height + 1) // 2, (width + 1) // 2
+        y_end, u_end = width * height, width * height + half[0] * half[1]
+        y, u, v = pixels[:y_end].reshape(height, width), pixels[y_end:u_end], pixels[u_end:]
+        planes = y, u.reshape(half), v.reshape(half)
+        if message.to_bgr != self._rows:
+            self._rows, self._found = message.to_bgr, _conversion(message.to_bgr)
+        if self._found is not None:
+            return YuvPicture(*planes, matrix=self._found[0], full_range=self._found[1])
+        grown = [cv2.resize(plane, (width, height)) for plane in planes]
+        return BgrPicture(np.asarray(cv2.transform(cv2.merge(grown), np.asarray(message.to_bgr)), np.uint8))
+
+
+def _conversion(rows: Rows) -> tuple[Matrix, bool] | None:
+    """Return which matrix and range have this conversion, None for another."""
+    tiny = [np.zeros((1, 1), np.uint8)] * 3
     for matrix in _MATRICES:
         for full_range in (False, True):
-            picture = YuvPicture(*planes, matrix=matrix, full_range=full_range)
-            if np.allclose(picture.planes().to_bgr, message.to_bgr, atol=1e-3):
-                return picture
-    grown = [cv2.resize(plane, (width, height)) for plane in planes]
-    return BgrPicture(np.asarray(cv2.transform(cv2.merge(grown), np.asarray(message.to_bgr)), np.uint8))
+            known = YuvPicture(*tiny, matrix=matrix, full_range=full_range).planes()
+            if np.allclose(known.to_bgr, rows, atol=1e-3):
+                return matrix, full_range
+    return None

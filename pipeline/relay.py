@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 200
 """Messages that are passed on before subscriptions have their turn, so that neither side starves."""
+_LOOK_S = 1.0
+"""How often it is asked whether the hub itself has news."""
 _ASKED = 10_000
 """Subscriptions that may be on their way to a box; ZeroMQ would drop what does not fit."""
 _LIMITS = (MAX_TOPIC_BYTES, MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES)
@@ -90,11 +92,11 @@ class Relay:
         told_s = time.monotonic()
         while not self._stopping:
             try:
-                poller.poll(1000)
+                poller.poll(int(_LOOK_S * 1e3))
                 self._pass_on()
                 self._take_subscriptions()
                 self._ask()
-                if time.monotonic() - told_s >= 1.0:
+                if time.monotonic() - told_s >= _LOOK_S:
                     told_s = time.monotonic()
                     self._tell()
             except Exception:  # whatever it was, the others go on being served

@@ -18,7 +18,7 @@ from pipeline.privacy.options import effective
 from pipeline.privacy.veil import Veils
 from pipeline.wire import FrameMessage
 
-_LOOK_S = 0.5
+_LOOK_S = 0.1
 
 
 @dataclass(slots=True)

@@ -6,18 +6,29 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
-
-import msgpack
 
 from pipeline.client import Numbered, ReliableListener
 from pipeline.errors import SightlineError
+from pipeline.event import Event
 from pipeline.journal import Entry
 
 _BATCH = 500
 _LOOK_S = 0.1
 """How long to wait for the box before looking whether somebody wakes us."""
 _MOST_PREFIXES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken(Entry):
+    """An entry whose event was read when it came."""
+
+    made: Event
+
+    def event(self) -> Event:
+        """Return the event."""
+        return self.made
 
 
 class _Held(NamedTuple):
@@ -91,11 +102,8 @@ class RemoteOutbox:
 
     def read(self, after: int, most: int) -> list[Entry]:
         """Return up to `most` entries above `after`, the same again until they are acknowledged."""
-        found = [held for held in self._held if held.number > after][:most]
-        return [
-            Entry(held.number, held.taken.event.kind, msgpack.packb(held.taken.event.to_dict()))
-            for held in found
-        ]
+        found = islice((held for held in self._held if held.number > after), most)
+        return [_Taken(held.number, held.taken.event.kind, b"", held.taken.event) for held in found]
 
     def acknowledge(self, name: str, seq: int) -> None:  # noqa: ARG002 - of the outbox's protocol
         """Tell the box that it need not keep what has a number up to `seq`."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from pipeline.frame import Counts
 from pipeline.wire import (
+    HUB_STREAM,
     BoxMessage,
     EventMessage,
     FrameMessage,
@@ -118,9 +119,16 @@ def _status_words(message: StatusMessage) -> Iterator[str]:
     if message.gaps:
         yield f"{message.gaps} gaps"
     yield from _totals(message.counts)
+    for name, sink in message.sinks.items():
+        lost = sum(sink["lost"].values())
+        said = f"{name}: {sink['taken']} packets" + (f", {lost} lost" if lost else "")
+        yield said + (f" ({sink['error']})" if sink["error"] else "")
 
 
 def _box_words(message: BoxMessage) -> Iterator[str]:
+    if message.stream == HUB_STREAM:
+        yield from _hub_words(message)
+        return
     yield from (message.moment.iso(), f"box {message.box}", f"up {message.seconds:.0f} s")
     states = list(message.streams.values())
     if states:
@@ -133,7 +141,23 @@ def _box_words(message: BoxMessage) -> Iterator[str]:
     for name, sink in message.sinks.items():
         said = f"{name}: {sink['delivered']} delivered, {sink['waiting']} wait"
         yield said + (f" ({sink['error']})" if sink["error"] else "")
-    strangers = sum(count for name, count in message.sockets.items() if name.endswith("_strangers"))
+    yield from _strangers(message.sockets)
+
+
+def _hub_words(message: BoxMessage) -> Iterator[str]:
+    yield from (message.moment.iso(), f"hub {message.box}", f"up {message.seconds:.0f} s")
+    counts = message.sockets
+    for kind in ("events", "frames", "packets"):
+        if f"{kind}_passed" in counts:
+            boxes, programs, passed = (
+                counts.get(f"{kind}_{name}", 0) for name in ("boxes", "programs", "passed")
+            )
+            yield f"{kind}: {boxes} boxes, {programs} programs, {passed} passed on"
+    yield from _strangers(counts)
+
+
+def _strangers(sockets: Mapping[str, int]) -> Iterator[str]:
+    strangers = sum(count for name, count in sockets.items() if name.endswith("_strangers"))
     if strangers:
         yield f"{strangers} strangers not let in"
 

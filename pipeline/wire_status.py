@@ -21,7 +21,7 @@ HUB_STREAM = "_hub"
 
 _STATUS_FIELDS = (
     "box", "every_s", "state", "error", "source", "width", "height", "seconds",
-    "frames", "captured_hz", "finished_hz", "age_ms", "counts", "events", "gaps",
+    "frames", "captured_hz", "finished_hz", "age_ms", "counts", "events", "gaps", "sinks",
 )  # fmt: skip
 _BOX_FIELDS = ("box", "every_s", "error", "seconds", "streams", "journal", "sinks", "sockets")
 
@@ -52,6 +52,7 @@ class StatusMessage:
         counts: totals so far: line -> direction -> label -> objects.
         events: so far.
         gaps: so far.
+        sinks: those that copy its packets: name -> `taken`, `lost` (cause -> packets), `waiting`, `error`.
     """
 
     bus: str
@@ -74,6 +75,7 @@ class StatusMessage:
     counts: Counts = field(default_factory=dict)
     events: int = 0
     gaps: int = 0
+    sinks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def topic(self) -> str:
@@ -195,6 +197,13 @@ class _Ages(Fields):
     latest: Rate
 
 
+class _PacketSink(Fields):
+    taken: Natural
+    lost: dict[str, Natural]
+    waiting: Natural
+    error: str | None
+
+
 class StatusHeader(Header):
     """The fields of a status message, in strict types."""
 
@@ -214,6 +223,7 @@ class StatusHeader(Header):
     counts: dict[str, dict[str, dict[str, Natural]]]
     events: Natural
     gaps: Natural
+    sinks: dict[str, _PacketSink]
 
 
 class _Journal(Fields):

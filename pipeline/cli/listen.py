@@ -18,7 +18,8 @@ def listen(
         typer.Option(
             "--topic",
             "-t",
-            help="What to listen to, as a prefix: 'event/', 'event/gate', 'frame/gate'. May be repeated.",
+            help="What to listen to, as a prefix: 'event/gate', 'status/', 'frame/gate', 'packet/gate'. "
+            "May be repeated.",
             show_default="event/",
         ),
     ] = None,
@@ -76,6 +77,8 @@ def listen(
         except KeyboardInterrupt:
             pass
         finally:
-            refused = listener.statistics()["refused"]
-            if refused:
-                typer.echo(f"{refused} messages broke the protocol and were ignored", err=True)
+            counts = listener.statistics()
+            if counts["lost"]:
+                typer.echo(f"{counts['lost']} messages were lost on the way in all", err=True)
+            if counts["refused"]:
+                typer.echo(f"{counts['refused']} messages broke the protocol and were ignored", err=True)

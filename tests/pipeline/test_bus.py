@@ -84,7 +84,7 @@ def test_events_arrive_in_order_with_their_numbers(programs: Programs) -> None:
         assert [m.event for m in found if isinstance(m, EventMessage)] == [make_event(n) for n in range(3)]
         assert bus.statistics() == {
             "events_sent": 6, "events_unsent": 0, "events_subscriptions": 1,
-            "events_refused": 0, "events_peers": 1, "events_strangers": 0,
+            "events_refused": 0, "events_peers": 1, "events_gone": 0, "events_strangers": 0,
         }  # fmt: skip
 
 

@@ -49,10 +49,12 @@ def events_of(listener: Listener, most: int) -> list[EventMessage]:
 
 
 def test_events_of_several_boxes_reach_several_programs(hub: Hub) -> None:
-    with box(hub) as north, box(hub) as south, program(hub, "event/") as one, program(hub, "event/") as two:
+    with ExitStack() as stack:
+        north, south = (stack.enter_context(box(hub)) for _ in range(2))
+        one = stack.enter_context(program(hub, "event/"))
+        two = stack.enter_context(program(hub, "event/north", "event/south"))
         for bus in (north, south):
-            wait_until(lambda bus=bus: bus.statistics()["events_subscriptions"] == 1)  # type: ignore[misc]
-        wait_until(lambda: hub.statistics()["events"]["programs"] == 2)
+            wait_until(lambda bus=bus: bus.statistics()["events_subscriptions"] == 3)  # type: ignore[misc]
         for number in range(50):
             north.publish_event(make_event(number, "north"))
             south.publish_event(make_event(number, "south"))
@@ -216,8 +218,9 @@ def test_what_is_no_message_is_dropped_and_counted(hub: Hub) -> None:
         assert listener.statistics()["refused"] == 0
 
 
-def test_the_hub_tells_of_itself(hub: Hub) -> None:
-    with box(hub) as bus, program(hub, "status/_hub", "event/") as listener:
+def test_the_hub_tells_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.relay._LOOK_S", 0.02)
+    with Hub(LOCAL) as hub, box(hub) as bus, program(hub, "status/_hub", "event/") as listener:
         wait_until(lambda: bus.statistics()["events_subscriptions"] == 2)
         bus.publish_event(make_event())
         found = None

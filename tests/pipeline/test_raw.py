@@ -196,6 +196,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_either_side_may_be_killed_and_nothing_is_left_behind(address: str) -> None:
     before = {path.name for path in FOLDER.glob(f"{PREFIX}*")}
     with RawListener(address) as listener:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import SinkError
@@ -107,6 +107,20 @@ def test_the_latest_pictures_are_there_and_no_others(sizes: list[int], slots: in
 def test_a_place_that_cannot_be_is_no_picture(ring: RingWriter, change: dict[str, int]) -> None:
     place = ring.write([picture(1)])
     assert RingReader(ring.name).copy(replace(place, **change)) is None
+
+
+@given(
+    offset=st.integers(0, 2**63 - 1) | st.integers(0, HEADER_BYTES + 5 * 4096),
+    generation=st.integers(0, 2**63 - 1) | st.integers(0, 4),
+    size=st.integers(0, 2**63 - 1) | st.integers(0, 5000),
+)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_announced_lies_in_the_ring_or_is_refused(
+    ring: RingWriter, offset: int, generation: int, size: int
+) -> None:
+    ring.write([picture(7)])
+    found = RingReader(ring.name).copy(RingPlace(ring.name, offset, generation, size))
+    assert found is None or found.size == size <= 4096 - SLOT_HEADER_BYTES
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,33 @@ def test_events_are_delivered_until_it_is_told_to_end(sightline: Sightline, tmp_
         f"jsonl: connected to {server.endpoint}",
         "jsonl: 2 events delivered, 0 refused",
     ]
+
+
+def test_while_its_sink_takes_nothing_it_ends_at_once_and_leaves_the_events_to_the_box(
+    sightline: Sightline, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path / "journal.sqlite3", keep_s=1e6, keep_bytes=10**8)
+    journal.append([make_event(1)])
+    server = ReliableServer(journal, FREE)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x").touch()  # where its folder should be
+
+    def end_it() -> None:
+        wait_until(lambda: "sink 'jsonl' takes no events" in caplog.text, PATIENCE_S)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    ending = threading.Thread(target=end_it)
+    ending.start()
+    begun_s = time.monotonic()
+    words = ("jsonl", "-c", server.endpoint, "--out", tmp_path / "out", "--set", "path=x/y.jsonl")
+    outcome = sightline("sink", *words, "--set", "from_start=true")
+    ending.join()
+    assert time.monotonic() - begun_s < 9
+    assert outcome.code == 0
+    assert "jsonl: 0 events delivered, 0 refused" in outcome.err
+    assert journal.consumers()["sink/jsonl"].waiting == 1
+    server.close()
+    journal.close()
 
 
 @pytest.mark.slow
@@ -147,8 +175,8 @@ def test_a_box_with_another_key_is_told(tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         (["jsonnl", "-c", "tcp://127.0.0.1:9"], 2, "unknown sink 'jsonnl'; did you mean 'jsonl'?"),
-        (["events", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'events' writes the results of one run"),
-        (["counts", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'counts' writes the results of one run"),
+        (["events", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'events' needs what only a run has, or"),
+        (["counts", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'counts' needs what only a run has, or"),
         (["jsonl", "-c", "127.0.0.1:9"], 2, "'127.0.0.1:9' is no address; write tcp://HOST:PORT"),
         (["video", "-c", "tcp://*:9"], 2, "cannot connect to 'tcp://*:9'"),
         (["jsonl", "-c", "tcp://127.0.0.1:9", "--set", "file_mb=x"], 2, "file_mb: expected a number"),
