@@ -23,6 +23,7 @@ from pipeline.outputs import claimed, refuse_overwriting
 from pipeline.packet_bus import BusPackets
 from pipeline.packet_sink import PacketSink
 from pipeline.plugin import EventSink, SinkContext
+from pipeline.privacy.options import effective
 from pipeline.report import run_report
 from pipeline.shared import Shared
 from pipeline.status import About, Beacon, one_line_of
@@ -96,6 +97,8 @@ class Engine:
                 self._shared,
                 self.config.out,
                 self._record,
+                self.config.privacy,
+                effective(bus.privacy, self.config.privacy),
             )
             for stream in self.config.streams
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pipeline.event import Event, Producer, event_id
@@ -151,6 +151,17 @@ class Frame:
             canvas.flags.writeable = False
             self._drawn = canvas
         return self._drawn
+
+    def showing(self, picture: Picture) -> Frame:
+        """Return a frame that says the same of another picture, and knows no other.
+
+        It is for who must not see this one. Appearance vectors are left out, too: by them a person can be
+        found in other pictures.
+        """
+        detections = self.detections
+        if detections is not None and detections.embedding is not None:
+            detections = replace(detections, embedding=None)
+        return replace(self, picture=picture, detections=detections, events=list(self.events), _drawn=None)
 
     def event(
         self,

@@ -16,11 +16,14 @@ from pipeline.errors import SightlineError, SinkError
 from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Sink, StreamInfo
+from pipeline.privacy.options import PrivacyOptions, effective
+from pipeline.privacy.veil import Veiled, Veils
 from pipeline.tally import Tally
 
 logger = logging.getLogger(__name__)
 
 Record = Callable[[Sequence[Event]], None]
+_HIDING = "privacy"
 NamedSink = tuple[str, Sink]
 """A sink with the name it has in the configuration."""
 
@@ -44,6 +47,8 @@ class Output:
         items: what to deliver.
         books: of the stream.
         record: writes events down before anybody sees them; None for nowhere.
+        privacy: what is hidden from sinks that do not say anything of it.
+        bus_privacy: what is hidden from those who look at the bus.
     """
 
     def __init__(
@@ -54,6 +59,8 @@ class Output:
         items: Channel[Outgoing],
         books: OutputBooks,
         record: Record | None = None,
+        privacy: PrivacyOptions | None = None,
+        bus_privacy: PrivacyOptions | None = None,
     ) -> None:
         self._stream = stream
         self._sinks = sinks
@@ -62,6 +69,10 @@ class Output:
         self._books = books
         self._record = record
         self._open: list[NamedSink] = []
+        self._privacy = privacy
+        self._bus_privacy = bus_privacy
+        self._viewers: list[tuple[str, Sink, PrivacyOptions | None]] = []
+        self._veils = Veils((), stream)
         self.media_span_s: tuple[float, float] | None = None
 
     def run(self) -> None:
@@ -70,6 +81,11 @@ class Output:
         Raises:
             SightlineError: of the sink that failed; the frame that it had is in the ledger.
         """
+        self._viewers = [(name, sink, self._hidden_from(sink)) for name, sink in self._sinks]
+        settings = {setting for _, _, setting in self._viewers} | (
+            {self._bus_privacy} if self._bus else set()
+        )
+        self._veils = Veils(settings, self._stream)
         while taken := self._items.take():
             for item in taken:
                 match item:
@@ -79,6 +95,7 @@ class Output:
                         self._announce([event])
                     case StreamInfo() as info:
                         self._begin(info)
+        self._show_rest()
 
     def announce_late(self, event: Event) -> None:
         """Write down and publish an event that came too late for the sinks of this stream, which are closing.
@@ -108,6 +125,7 @@ class Output:
 
     def _begin(self, info: StreamInfo) -> None:
         """Open the sinks for pictures of this format; those open for another one finish first."""
+        self._show_rest()
         for error in self.close():
             raise error
         for name, sink in self._sinks:
@@ -121,15 +139,8 @@ class Output:
             books.tally.expect(frame.counts)
             if frame.events:
                 self._announce(frame.events)
-            for name, sink in self._sinks:
-                with books.stopwatch.measure(name, frames=1), blaming(SinkError, f"sink '{name}' failed"):
-                    sink.on_frame(frame)
-            if self._bus and self._bus.wants_frames(frame.stream):
-                with books.stopwatch.measure("publish", frames=1):
-                    self._bus.publish_frame(frame)
-            if self._bus and self._bus.wants_raw(frame.stream):
-                with books.stopwatch.measure("publish raw", frames=1):
-                    self._bus.publish_raw(frame)
+            self._veil(frame)
+            self._show()
         except BaseException:
             books.ledger.drop("output", "error")
             raise
@@ -138,6 +149,52 @@ class Output:
         if frame.arrived_s is not None:
             books.ages.note("output", time.monotonic() - frame.arrived_s)
         books.ledger.finish()
+
+    def _hidden_from(self, sink: Sink) -> PrivacyOptions | None:
+        own = getattr(getattr(sink, "options", None), "privacy", None)
+        return effective(own, self._privacy) if sink.takes_pictures() else None
+
+    def _veil(self, frame: Frame) -> None:
+        """Decide what of the frame is hidden from whom."""
+        if not self._veils.hide:
+            self._veils.look(frame)
+            return
+        with self._books.stopwatch.measure(_HIDING, frames=1), blaming(SinkError, "privacy failed"):
+            self._veils.look(frame)
+
+    def _unveiled(self, veiled: Veiled, setting: PrivacyOptions | None) -> Frame:
+        """Return a frame for those with this setting; hides what is to be hidden, the first time."""
+        if setting is None:
+            return veiled.frame()
+        with self._books.stopwatch.measure(_HIDING), blaming(SinkError, "privacy failed"):
+            return veiled.frame()
+
+    def _show(self) -> None:
+        """Show what is ready to each who wants it."""
+        for name, sink, setting in self._viewers:
+            for veiled in self._veils.ready(setting):
+                with blaming(SinkError, f"sink '{name}' failed"):
+                    is_seen = setting is None or sink.wants_pictures(self._stream)
+                frame = self._unveiled(veiled, setting) if is_seen else veiled.blank()
+                with (
+                    self._books.stopwatch.measure(name, frames=1),
+                    blaming(SinkError, f"sink '{name}' failed"),
+                ):
+                    sink.on_frame(frame)
+        for veiled in self._veils.ready(self._bus_privacy):
+            if self._bus and self._bus.wants_frames(self._stream):
+                frame = self._unveiled(veiled, self._bus_privacy)
+                with self._books.stopwatch.measure("publish", frames=1):
+                    self._bus.publish_frame(frame)
+            if self._bus and self._bus.wants_raw(self._stream):
+                frame = self._unveiled(veiled, self._bus_privacy)
+                with self._books.stopwatch.measure("publish raw", frames=1):
+                    self._bus.publish_raw(frame)
+
+    def _show_rest(self) -> None:
+        """Show what was held back, as nothing follows it."""
+        self._veils.rest()
+        self._show()
 
     def _announce(self, events: Sequence[Event]) -> None:
         if self._record:

@@ -167,6 +167,10 @@ class YuvPicture(Picture):
             full_range=self._full_range,
         )
 
+    def with_planes(self, y: U8Array, u: U8Array, v: U8Array) -> YuvPicture:
+        """Return a picture of other planes, of the same shapes, whose colours are coded like this one's."""
+        return YuvPicture(y, u, v, matrix=self._matrix, full_range=self._full_range)
+
     def _convert(self, width: int, height: int) -> U8Array:
         y, u, v = self._planes
         even = width % 2 == 0 and height % 2 == 0

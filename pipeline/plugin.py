@@ -17,23 +17,19 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pipeline.condition import Progress
 from pipeline.errors import FrameLost, FramesLost
 from pipeline.event import Event
 from pipeline.frame import Frame, Gap
+from pipeline.options import Options as Options
 from pipeline.packet import Tap
+from pipeline.privacy.options import Privacy, PrivacyOptions
 from pipeline.secret import SecretUrl
 from pipeline.shared import Shared
 
 Kind = Literal["source", "stage", "sink"]
-
-
-class Options(BaseModel):
-    """Base of every plug-in's options: frozen, unknown keys refused, defaults checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +143,14 @@ class StageContext:
         shared: what the stages of one run have in common; a stage that is made alone has its own.
         folder: where the run's results go (the configuration's `out`); it need not exist yet. None when
             nothing is to be written: a stage that is made alone writes no files.
+        privacy: what must not be seen in pictures that it keeps, where its own options say nothing of it.
     """
 
     stream: str
     config_hash: str = ""
     shared: Shared = field(default_factory=Shared, compare=False, repr=False)
     folder: Path | None = None
+    privacy: PrivacyOptions | None = None
 
 
 class Stage:
@@ -269,9 +267,12 @@ class SinkOptions(Options):
 
     Attributes:
         streams: names of the streams whose results it takes; None for all.
+        privacy: what is hidden in the pictures that it gets; None: as the configuration's `privacy` says,
+            False: nothing.
     """
 
     streams: tuple[str, ...] | None = Field(default=None, min_length=1)
+    privacy: Privacy | None = None
 
     def serve(self, stream: str) -> bool:
         """Whether results of this stream are taken."""
@@ -299,6 +300,19 @@ class Sink:
         """
         return ()
 
+    @classmethod
+    def takes_pictures(cls) -> bool:
+        """Whether it looks at the pictures of frames; if so, what it must not see is hidden first."""
+        return cls.on_frame is not Sink.on_frame
+
+    def wants_pictures(self, stream: str) -> bool:  # noqa: ARG002
+        """Whether it will look at the picture of the next frame; asked where something must be hidden in it.
+
+        Otherwise that work is spared, and the frame comes with a black picture. Called from the stream's
+        output thread right before `on_frame`.
+        """
+        return True
+
     def open_stream(self, info: StreamInfo) -> None:
         """Prepare for a stream. Raises SinkError when it cannot be served.
 
@@ -312,7 +326,10 @@ class Sink:
         """
 
     def on_frame(self, frame: Frame) -> None:
-        """Take a finished frame. `frame.drawn()` costs something: call it only if it is used."""
+        """Take a finished frame. `frame.drawn()` costs something: call it only if it is used.
+
+        Where something is to be hidden, it is, and with `ahead_s` the frame is one of some time ago.
+        """
 
     def close_stream(self, stream: str) -> None:
         """Finish what belongs to one stream; called once for each `open_stream`, also after a failure."""

@@ -14,6 +14,8 @@ from pipeline.frame import Frame, Gap
 from pipeline.listen import Listener
 from pipeline.picture import BgrPicture
 from pipeline.plugin import Sink, StreamInfo
+from pipeline.privacy.options import effective
+from pipeline.privacy.veil import Veils
 from pipeline.wire import FrameMessage
 
 _LOOK_S = 0.1
@@ -25,10 +27,12 @@ class _Open:
 
     Attributes:
         form: what it was opened for: the bus and the size of the picture.
+        veils: hide from the sink what it must not see, beyond what the bus hides from all.
         last: its latest frame.
     """
 
     form: tuple[str, int, int]
+    veils: Veils
     last: Frame | None = None
 
 
@@ -53,6 +57,7 @@ class FrameFeed:
         self._name = name
         self._sink = sink
         self._listener = listener
+        self._privacy = effective(getattr(sink.options, "privacy", None), None)
         self._open: dict[str, _Open] = {}
         self.delivered = self.lost = self.unreadable = 0
 
@@ -78,10 +83,10 @@ class FrameFeed:
 
     def close(self) -> None:
         """Close what the sink has open."""
-        opened, self._open = list(self._open), {}
-        for stream in opened:
+        opened, self._open = self._open, {}
+        for stream, known in opened.items():
             with blaming(SinkError, f"closing sink '{self._name}' failed"):
-                self._sink.close_stream(stream)
+                self._finish(stream, known)
 
     def _deliver(self, message: FrameMessage, picture: BgrPicture, lost: int) -> None:
         stream = message.stream
@@ -90,12 +95,12 @@ class FrameFeed:
         with blaming(SinkError, f"sink '{self._name}' failed"):
             if known is not None and known.form != form:
                 del self._open[stream]
-                self._sink.close_stream(stream)
+                self._finish(stream, known)
                 known = None
             if known is None:
                 info = StreamInfo(stream, "", message.run, picture.width, picture.height, live=True)
                 self._sink.open_stream(info)
-                known = self._open[stream] = _Open(form)
+                known = self._open[stream] = _Open(form, Veils([self._privacy], stream))
             after_s = known.last.moment.pts_s if known.last else None
             frame = Frame(
                 stream,
@@ -109,6 +114,18 @@ class FrameFeed:
                 tracks=message.tracks,
                 counts=message.counts,
             )
-            self._sink.on_frame(frame)
+            known.veils.look(frame)
+            self._show(known)
         known.last = frame
         self.delivered += 1
+
+    def _finish(self, stream: str, known: _Open) -> None:
+        try:
+            known.veils.rest()
+            self._show(known)
+        finally:
+            self._sink.close_stream(stream)
+
+    def _show(self, known: _Open) -> None:
+        for veiled in known.veils.ready(self._privacy):
+            self._sink.on_frame(veiled.frame())

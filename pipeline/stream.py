@@ -29,6 +29,7 @@ from pipeline.output import NamedSink, Output, Record
 from pipeline.packet_sink import PacketSink
 from pipeline.packets import Packets, Taker
 from pipeline.plugin import Source, StageContext, StreamInfo
+from pipeline.privacy.options import PrivacyOptions
 from pipeline.shared import Shared
 from pipeline.stopwatch import Stopwatch
 from pipeline.tally import Tally
@@ -71,6 +72,8 @@ class Stream:
         shared: what the stages of all streams have in common; its own when None.
         folder: where stages may write files, None for nowhere.
         record: writes events down before anybody sees them, None for nowhere.
+        privacy: what is hidden in pictures where nothing else is said.
+        bus_privacy: what is hidden from those who look at the bus.
 
     Raises:
         ConfigError: if a stage cannot be built (missing weights, a missing package).
@@ -86,6 +89,8 @@ class Stream:
         shared: Shared | None = None,
         folder: Path | None = None,
         record: Record | None = None,
+        privacy: PrivacyOptions | None = None,
+        bus_privacy: PrivacyOptions | None = None,
     ) -> None:
         self.config = config
         self.ledger = Ledger()
@@ -101,7 +106,7 @@ class Stream:
         self._stopping = False
         self._pending: Gap | None = None
         self._opened: Future[StreamInfo | None] = Future()
-        context = StageContext(config.name, config.config_hash, shared or Shared(), folder)
+        context = StageContext(config.name, config.config_hash, shared or Shared(), folder, privacy)
         self._copies = False
         self._packets = Packets(())
         self._feeds: list[Feed] = []
@@ -136,7 +141,7 @@ class Stream:
             on_drop=_never,
         )
         self._compute = Compute(config, self._stages, batch, self._to_compute, self._to_output, self)
-        self._output = Output(config.name, sinks, bus, self._to_output, self, record)
+        self._output = Output(config.name, sinks, bus, self._to_output, self, record, privacy, bus_privacy)
         self._notices = Notices(config.name, config.config_hash, self._to_output, self._output)
         work = {"capture": self._capture, "compute": self._run_compute, "output": self._run_output}
         self._threads = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +35,7 @@ from pipeline.errors import SightlineError
 from pipeline.outbox import JournalOptions
 from pipeline.packet_sink import PacketSink
 from pipeline.plugin import Kind, Options
+from pipeline.privacy.options import PrivacyOptions
 from pipeline.registry import scheme_of
 from pipeline.secret import SecretUrl
 
@@ -47,6 +49,7 @@ class _TopLevel(Options):
     bus: BusConfig | None = None
     metrics: HostPort | None = None
     journal: JournalOptions | None = None
+    privacy: PrivacyOptions | None = None
     out: PathText = "out"
 
 
@@ -75,11 +78,14 @@ def check(tree: Tree, catalogue: Catalogue, path: Path) -> tuple[Config | None, 
 def check_sink(tree: Tree, catalogue: Catalogue, number: int) -> tuple[PluginConfig | None, list[Problem]]:
     """Check one entry of the settings' `sinks` and nothing else.
 
+    What the settings hide from all sinks is hidden from this one, unless it says otherwise.
+
     Returns:
         The sink, and no problem; or None, and everything that is wrong with it.
     """
     checker = _Checker(tree, catalogue)
-    return checker.plugin("sink", ("sinks", number), tree.get(("sinks", number))), checker.problems
+    sink = checker.plugin("sink", ("sinks", number), tree.get(("sinks", number)))
+    return (None if sink is None else checker.veiled(sink)), checker.problems
 
 
 class _Checker:
@@ -107,9 +113,22 @@ class _Checker:
             metrics=top.metrics,
             out=Path(out),
             journal=top.journal,
-            hash=hash_of([[_everything(stream) for stream in whole], sinks, top.bus, top.metrics, out]),
+            privacy=top.privacy,
+            hash=hash_of(
+                [[_everything(stream) for stream in whole], sinks, top.bus, top.metrics, out]
+                + ([top.privacy] if top.privacy else [])
+            ),
             path=path,
         )
+
+    def veiled(self, sink: PluginConfig) -> PluginConfig:
+        """Return a sink with the settings' `privacy` where it has none of its own."""
+        path: KeyPath = ("privacy",)
+        given = self._tree.get(path)
+        default = None if given is None else self._validated(PrivacyOptions, path, given)
+        if default is None or getattr(sink.options, "privacy", False) is not None:
+            return sink
+        return replace(sink, options=sink.options.model_copy(update={"privacy": default}))
 
     def _check_served(self, sinks: tuple[PluginConfig, ...], names: list[str]) -> None:
         """Note every stream that a sink is to serve and that there is not."""

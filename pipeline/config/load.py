@@ -11,6 +11,7 @@ from pipeline.config.catalogue import INSTALLED, Catalogue
 from pipeline.config.check import check
 from pipeline.config.order import order_problems
 from pipeline.config.overrides import apply_environment, apply_sets
+from pipeline.config.privacy import privacy_problems
 from pipeline.config.problems import ConfigProblems, Origin, Problem, listed, suggestion
 from pipeline.config.schema import Config
 from pipeline.config.sources import apply_sources
@@ -53,7 +54,7 @@ def load_config(
         tree.put(("out",), str(out), Origin("--out"))
     config, found = check(tree, catalogue, file)
     if config is not None:
-        found = order_problems(config, tree, catalogue)
+        found = order_problems(config, tree, catalogue) + privacy_problems(config, tree, catalogue)
     told = {problem.key for problem in problems if problem.key}  # an unreadable value is not also missing
     problems += [problem for problem in found if problem.key not in told]
     if config is None or problems:

@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError
 from pipeline.outbox import JournalOptions
 from pipeline.place import Place, connectable
 from pipeline.plugin import Kind, Options, SinkOptions
+from pipeline.privacy.options import Privacy, PrivacyOptions
 from pipeline.raw import RawOptions
 from pipeline.secret import SecretUrl
 
@@ -94,6 +95,7 @@ class BusConfig(Options):
         raw: where raw pictures are announced to programs on this box, and what they are; None for not at all.
         curve: encrypt all of it, and let only known programs connect; None for neither.
         name: of the box, told in its states; the host's name when None.
+        privacy: what is hidden in the pictures; None: as the configuration's `privacy` says, False: nothing.
     """
 
     events: Endpoint | Connection | None = None
@@ -103,6 +105,7 @@ class BusConfig(Options):
     raw: RawOptions | None = None
     curve: CurveOptions | None = None
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    privacy: Privacy | None = None
 
     @model_validator(mode="after")
     def _differ(self) -> BusConfig:
@@ -193,6 +196,7 @@ class Config:
         path: the file it was read from.
         metrics: "host:port" at which Prometheus may ask, None for not at all.
         journal: how much is kept of the events; there is one when this is set, or a sink needs it.
+        privacy: what is hidden in pictures, wherever nothing else is said.
     """
 
     streams: tuple[StreamConfig, ...]
@@ -203,6 +207,7 @@ class Config:
     path: Path
     metrics: str | None = None
     journal: JournalOptions | None = None
+    privacy: PrivacyOptions | None = None
 
 
 def hash_of(settings: object) -> str:

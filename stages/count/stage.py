@@ -35,8 +35,14 @@ class CountStage(Stage):
 
     @classmethod
     def asked_labels(cls, options: CountOptions) -> Mapping[tuple[str, ...], frozenset[str]]:
-        """Return the classes that lines and zones ask for."""
-        return {
+        """Return the classes that lines and zones ask for, and those that are hidden in the evidence."""
+        hidden = options.evidence.privacy or None
+        asked: dict[tuple[str, ...], frozenset[str]] = {
+            ("evidence", "privacy", part): named
+            for part in ("labels", "heads")
+            if hidden and (named := hidden.spelled_out.intersection(getattr(hidden, part)))
+        }
+        return asked | {
             (kind, name, "labels"): asked.labels
             for kind, drawn in (("lines", options.lines), ("zones", options.zones))
             for name, asked in drawn.items()

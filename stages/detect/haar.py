@@ -98,6 +98,12 @@ class HaarDetector(Detector):
         )
         self._cascades = [_Cascade(_classifier(path), options.label or label) for path, label in files]
 
+    @classmethod
+    def known_labels(cls, options: HaarOptions) -> frozenset[str]:
+        """Return what the cascades find: their own labels, or the one that the options give to all."""
+        own = (CASCADES[name][1] if name in CASCADES else Path(name).stem for name in options.cascades)
+        return frozenset(own if options.label is None else {options.label})
+
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         """Search each picture by itself."""
         return [self._detect(picture) for picture in pictures]

@@ -201,7 +201,9 @@ class HealthStage(Stage):
         )
 
     def _evidence(self, frame: Frame, moment: Moment, problem: Problem) -> dict[str, str]:
-        pictures = {"snapshot": self._store.snapshot(frame.picture, moment, problem)}
+        pictures: dict[str, str | None] = {}
+        if self.context.privacy is None:  # nothing has been detected yet that could be hidden
+            pictures["snapshot"] = self._store.snapshot(frame.picture, moment, problem)
         if self._view is not None and self.options.reference is None:
             pictures["reference"] = self._store.reference
         return {name: path for name, path in pictures.items() if path is not None}

@@ -94,6 +94,15 @@ def test_frames_come_in_order_with_their_tables_and_losses_become_gaps(box: Box)
     assert abs(first.drawn().astype(int) - 9).max() <= 2
 
 
+def test_what_the_sink_must_not_see_is_hidden_here_too(box: Box) -> None:
+    album = Album(privacy={"labels": ["Straßenbahn"], "margin": 0, "ahead_s": 0.05})
+    deliver(box, album, [{"n": n} for n in (0, 1, 2)])
+    assert album.said == [("open", "gate", 32, 24), ("gate", 0), ("gate", 1), ("gate", 2), ("close", "gate")]
+    for frame in album.frames:
+        assert not frame.drawn()[2:20, 0:30].any()
+        assert frame.drawn()[22:, :].all()
+
+
 def test_another_size_and_another_start_of_the_box_begin_anew(box: Box) -> None:
     album = Album()
     deliver(box, album, [{"n": 0}, {"n": 1, "width": 48}, {"n": 0, "width": 48, "bus": "1" * 16}])

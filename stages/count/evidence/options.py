@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pipeline.plugin import Options
+from pipeline.privacy.options import Privacy
 
 
 class EvidenceOptions(Options):
@@ -23,6 +24,8 @@ class EvidenceOptions(Options):
         quality: of the JPEG files, 1 to 100.
         clip_s: seconds before and after a crossing that the clip named in its event covers.
         max_mb: most megabytes of the stream; the oldest hours go first.
+        privacy: what is hidden in crops and strips; None: as the configuration's `privacy` says, False:
+            nothing. `ahead_s` has no effect here.
     """
 
     snapshots: bool = True
@@ -34,3 +37,4 @@ class EvidenceOptions(Options):
     quality: Annotated[int, Field(ge=1, le=100)] = 80
     clip_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 2.0
     max_mb: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 500.0
+    privacy: Privacy | None = None

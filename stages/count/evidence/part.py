@@ -8,8 +8,12 @@ from math import hypot
 from typing import Any
 
 from pipeline.event import Event
+from pipeline.frame import Frame
 from pipeline.moment import iso_utc
+from pipeline.picture import Picture
 from pipeline.plugin import StageContext, StreamInfo
+from pipeline.privacy.options import effective
+from pipeline.privacy.veil import Veil
 from stages.count.evidence.crops import Crop, Crops, cut
 from stages.count.evidence.options import EvidenceOptions
 from stages.count.evidence.shelf import Shelf, hour_of
@@ -48,6 +52,8 @@ class EvidencePart:
         self._places_now = places
         self._places: Mapping[str, LinePlace] = {}
         self._crops = Crops()
+        setting = effective(options.privacy, context.privacy)
+        self._veil = None if setting is None else Veil(setting, context.stream, ahead=False)
         self._strips: Strips | None = None
         self._shelf: Shelf | None = None
         self._source: str | None = None
@@ -85,10 +91,11 @@ class EvidencePart:
         if seen.time_s < self._latest_s:  # media time has begun anew, and with it the ids
             self._crops.clear()
         self._latest_s = seen.time_s
+        picture = self._shown(seen.frame)
         if self._options.snapshots:
-            self._take_crops(seen)
+            self._take_crops(seen, picture)
         if self._strips is not None:
-            self._put(self._strips.add(seen.frame))
+            self._put(self._strips.add(seen.frame, picture))
         return []
 
     def dress(self, events: Sequence[Event], seen: Seen | None = None) -> list[Event]:  # noqa: ARG002
@@ -119,13 +126,20 @@ class EvidencePart:
         self._end_strips()
         self._crops.clear()
 
-    def _take_crops(self, seen: Seen) -> None:
+    def _shown(self, frame: Frame) -> Callable[[], Picture]:
+        """Return how to get the frame's picture without what must not be seen; hidden when asked for."""
+        if self._veil is None:
+            return lambda: frame.picture
+        (veiled,) = self._veil.look(frame)
+        return lambda: veiled.frame().picture
+
+    def _take_crops(self, seen: Seen, picture: Callable[[], Picture]) -> None:
         if seen.ended:
             self._crops.forget(set(seen.ended))
         for passage in seen.passages:
             if not self._crops.wants(passage.line, passage.object_id, seen.time_s):
                 continue
-            jpeg = cut(seen.frame.picture, seen.xyxy[passage.row], self._options.quality)
+            jpeg = cut(picture(), seen.xyxy[passage.row], self._options.quality)
             if jpeg is not None:
                 self._crops.add(passage.line, passage.object_id, Crop(seen.time_s, jpeg))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.moment import Moment, iso_utc
-from pipeline.picture import U8Array
+from pipeline.picture import Picture, U8Array
 from stages.count.evidence.shelf import hour_of
 from stages.count.evidence.slit import F32Array, SlitReader, to_bgr
 from stages.count.place import LinePlace
@@ -74,8 +74,13 @@ class Strips:
         if line in self._crossings:
             self._crossings[line].append(event.to_dict())
 
-    def add(self, frame: Frame) -> list[StripFile]:
-        """Take a picture's slits, if it is time for them; return the files of the strips that are closed."""
+    def add(self, frame: Frame, picture: Callable[[], Picture] | None = None) -> list[StripFile]:
+        """Take a picture's slits, if it is time for them; return the files of the strips that are closed.
+
+        Args:
+            frame: the next one.
+            picture: makes the picture that is looked at, when it is; None for the frame's own.
+        """
         done: list[StripFile] = []
         self._still = self._still and frame.still
         now = frame.moment
@@ -85,7 +90,7 @@ class Strips:
                 return done
             if self._ends(strip, frame):
                 done += self.close(frame.stream)
-        done += self._take(frame)
+        done += self._take(frame, picture or (lambda: frame.picture))
         return done
 
     def close(self, stream: str) -> list[StripFile]:
@@ -105,14 +110,14 @@ class Strips:
             or now.time_ns // _HOUR_NS != strip.first.time_ns // _HOUR_NS
         )
 
-    def _take(self, frame: Frame) -> list[StripFile]:
+    def _take(self, frame: Frame, picture: Callable[[], Picture]) -> list[StripFile]:
         across, strip = self._reader.across, self._open
         done: list[StripFile] = []
         at = 0 if strip is None else len(strip.times_ms) * across
         if strip is not None and self._still:
             self._slits[:, at : at + across] = self._slits[:, at - across : at]
         else:
-            matrix = self._reader.read(frame.picture, self._slits[:, at : at + across])
+            matrix = self._reader.read(picture(), self._slits[:, at : at + across])
             # The detector compares with the picture it looked at: this one, or one that this one is like.
             self._still = frame.still or frame.carried_s == 0
             if strip is not None and not _same(strip.matrix, matrix):  # other colours begin another strip

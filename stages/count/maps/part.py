@@ -32,7 +32,8 @@ class MapsOptions(Options):
         anchor: the point of the box whose path is drawn.
         labels: only these classes; all when left out.
         keep: so many intervals are kept on the disk, the latest.
-        scene: False to paint on black instead of on a picture of the camera.
+        scene: False to paint on black instead of on a picture of the camera, as is done where the
+            configuration has `privacy`.
     """
 
     every_min: Literal[1, 5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440] = 60
@@ -64,6 +65,8 @@ class Maps:
             None if folder is None else MapFiles(folder / FOLDER / context.stream, keep=options.keep)
         )
         self._interval_ns = options.every_min * 60 * 10**9
+        # Who passes at the end of an interval must not be on its map.
+        self._has_scene = options.scene and context.privacy is None
         self._size = (1, 1)
         self._grid = PathGrid(1, 1, 1)
         self._number: int | None = None
@@ -137,7 +140,7 @@ class Maps:
         sums = self._grid.sums
         if self._files is None or self._number is None or not sums.visitors.any():
             return
-        scene = frame.picture if self._options.scene else None
+        scene = frame.picture if self._has_scene else None
         width, height = self._size
         if (frame.picture.width, frame.picture.height) != self._size:
             scene = None

@@ -64,6 +64,11 @@ class CropsStage(Stage):
 
     def __init__(self, options: CropsOptions, context: StageContext) -> None:
         super().__init__(options, context)
+        if context.privacy is not None:
+            raise ConfigError(
+                "stage 'crops' keeps pictures of objects as they are, to train on, and the configuration's "
+                "privacy hides them; take one of the two out"
+            )
         self._folder = options.folder / context.stream
         self._run = ""
         self._next_s: dict[int, float] = {}

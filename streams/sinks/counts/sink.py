@@ -103,6 +103,11 @@ class CountsSink(Sink):
         table = PurePath(options.path)
         return [options.path, str(table.with_suffix(".parquet"))] if options.parquet else [options.path]
 
+    @classmethod
+    def takes_pictures(cls) -> bool:
+        """Return False: of frames it needs the time alone."""
+        return False
+
     def open_stream(self, info: StreamInfo) -> None:
         """Begin the table with the first recording; go on with a live stream's."""
         options = self.options

@@ -107,7 +107,7 @@ sinks: [evnts]
         "x.yaml:9: sinks[0]: unknown sink 'evnts'; did you mean 'events'? known: copy, events, video",
         "--set stages.trak.confirm: stages has no 'trak'; known: motion, count",
         "environment variable SIGHTLINE__BUS: bus: expected 'key: value' settings, found 5",
-        "--set outt: outt: unknown key 'outt'; did you mean 'out'? allowed: streams, stages, sinks, bus, metrics, journal, out",
+        "--set outt: outt: unknown key 'outt'; did you mean 'out'? allowed: streams, stages, sinks, bus, metrics, journal, privacy, out",
     ]
 
 

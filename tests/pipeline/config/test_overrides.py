@@ -124,7 +124,7 @@ def test_the_process_environment_is_used_unless_another_is_given(
         ("stages.track.weights=broken", "--set stages.track.weights: stages[1].track: broken: these are no weights; download them again"),
         ("bus.frames=tcp://127.0.0.1:5577", "--set bus.frames: bus: events and frames both go to tcp://127.0.0.1:5577; each needs its own endpoint"),
         ("streams.yard.source.url=rtps://u:pw@x", "--set streams.yard.source.url: streams.yard.source: no source reads 'rtps://'; did you mean 'rtsp'? known: file, images, rtsp, synthetic"),
-        ("buss.events=x", "--set buss.events: buss: unknown key 'buss'; did you mean 'bus'? allowed: streams, stages, sinks, bus, metrics, journal, out"),
+        ("buss.events=x", "--set buss.events: buss: unknown key 'buss'; did you mean 'bus'? allowed: streams, stages, sinks, bus, metrics, journal, privacy, out"),
         ("streams.gate.source=rtps://u:pw@x", "--set streams.gate.source: streams.gate.source: no source reads 'rtps://'; did you mean 'rtsp'? known: file, images, rtsp, synthetic"),
     ],
 )  # fmt: skip

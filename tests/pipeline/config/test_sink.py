@@ -37,6 +37,18 @@ def test_options_are_those_of_an_entry_and_what_is_set_beside(file: Path) -> Non
     assert load_sink("sqlite", file=file, sets=["path=y.sqlite3"]).options.path == "y.sqlite3"  # type: ignore[attr-defined]
 
 
+def test_what_a_configuration_hides_from_all_is_hidden_from_it_too(tmp_path: Path) -> None:
+    path = tmp_path / "box.yaml"
+    path.write_text(
+        "privacy: {labels: [person]}\nstreams: {gate: {source: a.mp4}}\n"
+        "sinks: [video, {video: {privacy: false}}, {video: {privacy: {heads: [person]}}}]\n"
+    )
+    hidden = [load_sink("video", file=path, entry=entry).options.privacy for entry in range(3)]  # type: ignore[attr-defined]
+    assert hidden[0].labels == ("person",)
+    assert hidden[1] is False
+    assert hidden[2].heads == ("person",)
+
+
 @pytest.mark.parametrize(
     ("name", "sets", "entry", "said"),
     [

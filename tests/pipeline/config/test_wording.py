@@ -105,9 +105,9 @@ def test_stages(stage: str, line: str, tmp_path: Path) -> None:
         (f"{SOURCE}\nsinks: [copy]", "2: sinks[0].copy: copies what the source sends, and the source 'file' of stream 'gate' has nothing to copy; leave this stream out by `streams`, or take the sink 'video'"),
         (f"{SOURCE}\nsinks: [events: {{streams: []}}]", "2: sinks[0].events.streams: expected 1 or more entries, found []"),
         (f"{SOURCE}\nmetrics: nowhere", "2: metrics: 'nowhere' is no address; write HOST:PORT with a port up to 65535, e.g. 127.0.0.1:9464"),
-        (f"{SOURCE}\nbuss: 3", "2: buss: unknown key 'buss'; did you mean 'bus'? allowed: streams, stages, sinks, bus, metrics, journal, out"),
+        (f"{SOURCE}\nbuss: 3", "2: buss: unknown key 'buss'; did you mean 'bus'? allowed: streams, stages, sinks, bus, metrics, journal, privacy, out"),
         (f"{SOURCE}\nout: 5", "2: out: expected text, found 5; put it in quotes"),
-        (f"{SOURCE}\nbus: {{event: x}}", "2: bus.event: unknown key 'event'; did you mean 'events'? allowed: events, frames, packets, reliable, raw, curve, name"),
+        (f"{SOURCE}\nbus: {{event: x}}", "2: bus.event: unknown key 'event'; did you mean 'events'? allowed: events, frames, packets, reliable, raw, curve, name, privacy"),
         (f"{SOURCE}\nbus: {{events: 'ipc://a', frames: 'ipc://a'}}", "2: bus: events and frames both go to ipc://a; each needs its own endpoint"),
     ],
 )  # fmt: skip

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.plugin import StageContext, StreamInfo
+from pipeline.privacy.options import PrivacyOptions
+from stages.health.options import HealthOptions
+from stages.health.stage import HealthStage
 from tests.stages.health import faults
 from tests.stages.health.faults import broken, looped, sound
-from tests.stages.health.test_stage import PLACE, opened, run, told
+from tests.stages.health.test_stage import PLACE, QUICK, opened, run, told
 
 KEPT = Path("health/gate")
 
@@ -134,3 +138,16 @@ def test_a_view_is_remembered_in_another_light(tmp_path: Path) -> None:
     shown = [*(PLACE * 4), *(faults.infrared(one, 3) for one in dusk * 30)]
     assert run(looped(shown, len(shown)), stage)[0] == []
     assert 1 <= len(list((tmp_path / KEPT).glob("*.png"))) <= 3
+
+
+def test_with_privacy_no_picture_of_a_problem_is_kept(tmp_path: Path) -> None:
+    """Health looks before anybody has been detected."""
+    privacy = PrivacyOptions(labels=("person",))
+    stage = HealthStage(
+        HealthOptions.model_validate(QUICK), StageContext("gate", folder=tmp_path, privacy=privacy)
+    )
+    stage.open(StreamInfo("gate", "test://", "run", PLACE[0].shape[1], PLACE[0].shape[0], live=True))
+    events, _ = run(broken(PLACE, faults.unlit, 12, 20, 25), stage)
+    assert told(events)[0] == ("dark", "begin")
+    assert "snapshot" not in events[0].evidence
+    assert not list(tmp_path.rglob("*.jpg"))

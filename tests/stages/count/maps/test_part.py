@@ -12,7 +12,9 @@ import numpy.typing as npt
 import pytest
 from pydantic import ValidationError
 
+from pipeline.picture import BgrPicture
 from pipeline.plugin import StageContext, StreamInfo
+from pipeline.privacy.options import PrivacyOptions
 from stages.count.maps.part import Maps, MapsOptions
 from stages.count.options import CountOptions
 from stages.count.seen import Seen
@@ -198,3 +200,18 @@ def test_it_is_a_part_of_the_stage(tmp_path: Path) -> None:
     assert "maps" in stage._parts
     with pytest.raises(ValidationError):
         CountOptions.model_validate({"maps": {"every_min": 7}})
+
+
+@pytest.mark.parametrize(("privacy", "shows"), [(None, True), (PrivacyOptions(labels=("person",)), False)])
+def test_with_privacy_nobody_is_on_a_map(privacy: PrivacyOptions | None, shows: bool, tmp_path: Path) -> None:
+    context = StageContext("cam", folder=tmp_path, privacy=privacy)
+    part = Maps(MapsOptions(every_min=1), 1.0, context)
+    part.open(FILE)
+    white = BgrPicture(np.full((HEIGHT, WIDTH, 3), 255, np.uint8))
+    for n in range(10):
+        frame = replace(frame_at(n * 0.5), picture=white)
+        part.update(seen_at(frame, (1, 10 * n, 105)))
+    part.finish(Seen.of_nobody(frame))
+    heat = cv2.imread(str(tmp_path / "maps/cam/1970-01-01T000000Z.heat.png"))
+    assert heat is not None
+    assert heat[300, 300].any() == shows

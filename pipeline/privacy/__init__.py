@@ -1,0 +1,1 @@
+"""What must not be seen is hidden before anybody outside gets the picture (docs/privacy.md)."""
