@@ -46,6 +46,9 @@ HEAVY = {
     "mss",
     "paho",
     "redis",
+    "confluent_kafka",
+    "boto3",
+    "botocore",
 }
 
 
