@@ -94,6 +94,7 @@ class KafkaOptions(EventSinkOptions):
             "acks": "all",
             "compression.type": self.compression,
             "message.max.bytes": self.largest_kb * 1000,
+            "queue.buffering.max.kbytes": 2_000_000,  # what is sent is in memory anyway
             "message.timeout.ms": int(self.timeout_s * 1000),
             # How long a topic may be unknown, before that is said: one that is just made becomes known late.
             "topic.metadata.propagation.max.ms": int(min(self.timeout_s / 2, 10.0) * 1000),

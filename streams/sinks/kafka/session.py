@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,16 +62,16 @@ class Session:
         except KafkaException as error:
             raise SinkError(f"{self._shown}: {error.args[0].str()}; check the certificates") from None
 
-    def send(self, records: Sequence[Record], is_closed: Callable[[], bool]) -> dict[int, str]:
-        """Store records, in their order, and return when the cluster has them.
+    def send(self, records: Mapping[int, Record], is_closed: Callable[[], bool]) -> dict[int, str]:
+        """Store records, by their place and in their order, and return when the cluster has them.
 
         Returns:
-            Why those by their place will never be taken; the others are there.
+            Why some will never be taken, by their place; the others are there.
 
         Raises:
             SinkError: if some are not there, and might be later.
         """
-        too_large = self._sent(dict(enumerate(records)), is_closed)
+        too_large = self._sent(records, is_closed)
         # They travel together, and one that is too large takes its neighbours along: each has its own turn.
         refused: dict[int, str] = {}
         for place in too_large:

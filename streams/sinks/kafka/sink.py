@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
 
 from pipeline.errors import EventsRefused, SinkError
 from pipeline.event import Event
@@ -36,6 +37,7 @@ class KafkaSink(EventSink):
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._closed = False
+        self._taken: frozenset[UUID] = frozenset()
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Store them.
@@ -47,14 +49,15 @@ class KafkaSink(EventSink):
         from streams.sinks.kafka.session import Record, Session
 
         texts = json_of_all(events)
-        records = [
-            Record(
+        records = {
+            place: Record(
                 event.stream.encode(),
                 text.encode(),
                 {"id": str(event.id).encode(), "kind": event.kind.encode(), "stream": event.stream.encode()},
             )
-            for event, text in zip(events, texts, strict=True)
-        ]
+            for place, (event, text) in enumerate(zip(events, texts, strict=True))
+            if event.id not in self._taken
+        }
         with self._lock:
             if self._closed:
                 raise SinkError("closed")
@@ -65,7 +68,10 @@ class KafkaSink(EventSink):
             except SinkError:
                 self._let_go()
                 raise
+        self._taken = frozenset()
         if refused:
+            # What comes again without these begins with what the cluster has.
+            self._taken = frozenset(events[place].id for place in records if place not in refused)
             raise EventsRefused(refused)
 
     def close(self) -> None:

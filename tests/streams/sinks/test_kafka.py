@@ -88,8 +88,10 @@ def test_a_batch_that_the_broker_finds_too_large_comes_one_by_one(cluster: Kafka
     with pytest.raises(EventsRefused) as refusal:
         sink.deliver([make_event(1), make_event(2), make_event(3)])
     assert list(refusal.value.reasons) == [1]
+    sink.deliver([make_event(1), make_event(3)])
+    sink.deliver([make_event(4)])
     sink.close()
-    assert ids(cluster, 3) == [str(make_event(number).id) for number in (0, 1, 3)]
+    assert ids(cluster, 4) == [str(make_event(number).id) for number in (0, 1, 3, 4)], "each once"
 
 
 def test_what_json_cannot_carry_is_refused(cluster: KafkaCluster) -> None:
