@@ -39,7 +39,8 @@ from pipeline.cli.session import set_up_process
 from pipeline.config.schema import PluginConfig, StreamConfig
 from pipeline.frame import Frame
 from pipeline.objects import Detections
-from pipeline.plugin import Options, Stage, StageContext, load_plugin
+from pipeline.plugin import Options, Stage, StageContext
+from pipeline.registry import load_plugin
 from pipeline.secret import SecretUrl
 from pipeline.stream import Stream
 

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 from pipeline.picture import YuvPicture
-from pipeline.plugin import Stage, StageContext, load_plugin
+from pipeline.plugin import Stage, StageContext
+from pipeline.registry import load_plugin
 
 RUNS = 12
 Make = Callable[[Path], Stage]

@@ -23,7 +23,8 @@ from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Detections
 from pipeline.picture import BgrPicture
-from pipeline.plugin import StageContext, StreamInfo, load_plugin
+from pipeline.plugin import StageContext, StreamInfo
+from pipeline.registry import load_plugin
 from stages.count.ground.fit import fit_plane
 from stages.count.ground.speed import Speedometer
 from stages.count.seen import Speed

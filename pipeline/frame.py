@@ -86,6 +86,7 @@ class Frame:
         gap: what is missing right before this frame, or None.
         arrived_s: monotonic seconds (`time.monotonic`) at which its data came in, None for recordings; how
             old it is at each step is counted from here.
+        ticks: time stamp of its packet, in ticks of the packets' format; None where there are none.
         model_hash: hash of the weights that made `detections`, None without weights.
         detections: set by a detector.
         carried_s: age of the detections, seconds of media time: 0 when the detector looked at this picture,
@@ -111,6 +112,7 @@ class Frame:
     picture: Picture
     gap: Gap | None = None
     arrived_s: float | None = None
+    ticks: int | None = None
     model_hash: str | None = None
     detections: Detections | None = None
     carried_s: float = 0.0

@@ -14,16 +14,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.condition import Progress
-from pipeline.errors import ConfigError, FrameLost, FramesLost
+from pipeline.errors import FrameLost, FramesLost
 from pipeline.event import Event
 from pipeline.frame import Frame, Gap
+from pipeline.packet import Tap
 from pipeline.secret import SecretUrl
 from pipeline.shared import Shared
 
@@ -86,17 +86,22 @@ class Source(ABC):
             does not).
         patient: class attribute, True for what has pictures when it has them, such as a folder that grows:
             it is never given up for its silence.
+        copies: class attribute, True for what can lay down the packets that it decodes (see `tap`).
         address: the URL or path in full; `reveal()` it only to open it.
         url: the same, fit to be shown.
         options: instance of `Options`.
         stream: name of the stream.
         progress: a live source sets `connected` once the peer has answered, and `trouble` while it has
             reason to believe that no picture will come.
+        tap: set before `open` where somebody may want the packets; a source that `copies` tells it the format
+            once it is known and lays down each packet of the video track in the order of reading, before
+            its picture is handed on, and sets `Frame.ticks`. None: nobody does.
     """
 
     Options: ClassVar[type[Options]] = Options
     live: ClassVar[bool] = False
     patient: ClassVar[bool] = False
+    copies: ClassVar[bool] = False
 
     def __init__(self, url: SecretUrl | str, options: Any, stream: str) -> None:
         self.address = url if isinstance(url, SecretUrl) else SecretUrl(url)
@@ -104,6 +109,7 @@ class Source(ABC):
         self.options = options
         self.stream = stream
         self.progress = Progress()
+        self.tap: Tap | None = None
 
     @abstractmethod
     def open(self) -> StreamInfo:
@@ -223,15 +229,39 @@ class Stage:
         """Free everything; safe in every state and more than once."""
 
 
+class Tell(Protocol):
+    """Makes an event out of what a sink has to say; it goes the way of all events."""
+
+    def __call__(
+        self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
+    ) -> None:
+        """Tell it, from any thread, without waiting.
+
+        Args:
+            stream: which stream it concerns; "" where it concerns none.
+            kind: dotted name of what happened.
+            data: particulars, plain JSON values.
+            evidence: what proves it.
+        """
+
+
+def _unheard(
+    stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
+) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class SinkContext:
     """What a sink may know of its surroundings.
 
     Attributes:
         folder: where files go; exists.
+        tell: makes an event of what it has to say; a sink that is made alone is not heard.
     """
 
     folder: Path
+    tell: Tell = field(default=_unheard, compare=False, repr=False)
 
 
 class SinkOptions(Options):
@@ -335,58 +365,3 @@ class EventSink(Sink):
             Exception: anything else means: not now. It is tried again after a pause, for ever.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement deliver")
-
-
-_GROUPS: dict[Kind, str] = {
-    "source": "sightline.sources",
-    "stage": "sightline.stages",
-    "sink": "sightline.sinks",
-}
-
-
-def plugin_names(kind: Kind) -> list[str]:
-    """Return the registered names of a kind, sorted."""
-    return sorted(entry_points(group=_GROUPS[kind]).names)
-
-
-def stages_giving(field: str) -> list[str]:
-    """Return the names of the stages that fill in this field of a frame, sorted; broken ones are left out."""
-    found = []
-    for name in plugin_names("stage"):
-        try:
-            gives = load_plugin("stage", name).gives
-        except ConfigError:
-            continue
-        if field in gives:
-            found.append(name)
-    return found
-
-
-def load_plugin(kind: Kind, name: str) -> type[Any]:
-    """Import and return the class registered under `name`.
-
-    Raises:
-        ConfigError: if the name is unknown or its package cannot be imported.
-    """
-    found = entry_points(group=_GROUPS[kind], name=name)
-    if not found:
-        raise ConfigError(f"unknown {kind} '{name}'; known: {', '.join(plugin_names(kind))}")
-    entry = next(iter(found))
-    try:
-        loaded: type[Any] = entry.load()
-    except Exception as error:  # a third party's import may fail in any way; the user must learn which one
-        raise ConfigError(f"{kind} '{name}' ({entry.value}) cannot be imported: {error}") from error
-    return loaded
-
-
-def scheme_of(url: str) -> str:
-    """Return the name of the source that reads `url`: its scheme, else "images" for a folder or a pattern.
-
-    A pattern is a path with `*`, `?` or `[` that is no file itself. Everything else is a "file".
-    """
-    scheme, separator, _ = url.partition("://")
-    if separator:
-        return scheme.lower()
-    path = Path(url)
-    is_pattern = not path.exists() and any(sign in url for sign in "*?[")
-    return "images" if is_pattern or path.is_dir() else "file"

@@ -208,7 +208,8 @@ def _ask(entry: EntryPoint, said: list[object]) -> str:
 
 def _plugins() -> dict[str, str]:
     from pipeline.errors import ConfigError
-    from pipeline.plugin import Kind, load_plugin, plugin_names
+    from pipeline.plugin import Kind
+    from pipeline.registry import load_plugin, plugin_names
 
     kinds: tuple[Kind, ...] = ("source", "stage", "sink")
     rows: dict[str, str] = {}

@@ -32,7 +32,7 @@ def probe(
 
     Example: sightline probe video.mp4, or sightline probe rtsp://user:password@192.168.1.20/stream1
     """
-    from pipeline.plugin import load_plugin
+    from pipeline.registry import load_plugin
 
     address = SecretUrl(url)
     source_class = load_plugin("source", _reader_of(url))
@@ -104,7 +104,7 @@ def _reader_of(url: str) -> str:
     """Return the name of the source that reads `url`, or say what is wrong with it."""
     from pipeline.config.wording import unknown_source
     from pipeline.errors import ConfigError, SourceError
-    from pipeline.plugin import plugin_names, scheme_of
+    from pipeline.registry import plugin_names, scheme_of
 
     if not url.strip():
         raise ConfigError("the URL is empty; give a file, a folder of images, or a source's URL")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.plugin import Kind, load_plugin, plugin_names
+from pipeline.plugin import Kind
+from pipeline.registry import load_plugin, plugin_names
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pipeline.config.problems import (
 )
 from pipeline.config.schema import STREAM_NAME
 from pipeline.config.tree import Tree
-from pipeline.plugin import scheme_of
+from pipeline.registry import scheme_of
 from pipeline.secret import without_credentials
 
 

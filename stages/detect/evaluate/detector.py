@@ -15,7 +15,8 @@ from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, Stage, StageContext, StreamInfo, load_plugin, plugin_names, stages_giving
+from pipeline.plugin import Options, Stage, StageContext, StreamInfo
+from pipeline.registry import load_plugin, plugin_names, stages_giving
 from stages.detect.base import Detector
 
 

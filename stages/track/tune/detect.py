@@ -12,15 +12,8 @@ from pydantic import ValidationError
 from pipeline.errors import ConfigError, SightlineError, SourceError, StageError
 from pipeline.frame import Frame, Gap
 from pipeline.objects import Detections
-from pipeline.plugin import (
-    Stage,
-    StageContext,
-    StreamInfo,
-    load_plugin,
-    plugin_names,
-    scheme_of,
-    stages_giving,
-)
+from pipeline.plugin import Stage, StageContext, StreamInfo
+from pipeline.registry import load_plugin, plugin_names, scheme_of, stages_giving
 from stages.track.appearance.embedder import Embedder
 from stages.track.tune.recording import Recording
 

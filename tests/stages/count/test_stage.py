@@ -12,7 +12,8 @@ from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Tracks
 from pipeline.picture import BgrPicture
-from pipeline.plugin import StageContext, StreamInfo, load_plugin
+from pipeline.plugin import StageContext, StreamInfo
+from pipeline.registry import load_plugin
 from stages.count.stage import CountStage
 
 WIDTH, HEIGHT = 640, 360

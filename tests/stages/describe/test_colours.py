@@ -10,7 +10,8 @@ from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Detections, Tracks
 from pipeline.picture import BgrPicture
-from pipeline.plugin import StageContext, load_plugin
+from pipeline.plugin import StageContext
+from pipeline.registry import load_plugin
 from stages.describe.colours import ColoursStage
 from tests.shared_data import shared
 

@@ -8,7 +8,8 @@ from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Detections, Tracks
 from pipeline.picture import BgrPicture, U8Array
-from pipeline.plugin import StageContext, load_plugin
+from pipeline.plugin import StageContext
+from pipeline.registry import load_plugin
 from stages.draw import stage as draw_stage
 from stages.draw.stage import MAX_TRAIL_POINTS, DrawStage
 

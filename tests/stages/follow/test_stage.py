@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from pipeline.errors import ConfigError, SourceError
 from pipeline.objects import Detections
-from pipeline.plugin import StageContext, StreamInfo, load_plugin
+from pipeline.plugin import StageContext, StreamInfo
+from pipeline.registry import load_plugin
 from stages.follow.stage import FollowStage
 from tests.stages.follow.scenes import (
     BLUE,

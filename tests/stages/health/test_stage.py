@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from pipeline.errors import ConfigError
 from pipeline.event import Event
 from pipeline.frame import Frame
-from pipeline.plugin import StageContext, StreamInfo, load_plugin
+from pipeline.plugin import StageContext, StreamInfo
+from pipeline.registry import load_plugin
 from stages.health.options import HealthOptions
 from stages.health.stage import HealthStage
 from tests.shared_data import shared

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.objects import Detections
-from pipeline.plugin import StreamInfo, load_plugin
+from pipeline.plugin import StreamInfo
+from pipeline.registry import load_plugin
 from stages.motion.background import BackgroundOptions, BackgroundStage
 from tests.shared_data import shared
 from tests.stages.detect.footage import CONTEXT, frame, frames

@@ -5,7 +5,8 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.motion import MotionField
 from pipeline.objects import Detections
-from pipeline.plugin import StreamInfo, load_plugin
+from pipeline.plugin import StreamInfo
+from pipeline.registry import load_plugin
 from stages.track.camera import CameraMotion
 from stages.track.flow_camera import FlowCamera, camera_of
 from stages.track.stage import TrackOptions, TrackStage

@@ -13,7 +13,8 @@ from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Detections
 from pipeline.picture import BgrPicture, Picture
-from pipeline.plugin import StageContext, StreamInfo, load_plugin
+from pipeline.plugin import StageContext, StreamInfo
+from pipeline.registry import load_plugin
 from stages.track.methods import METHODS
 from stages.track.stage import TrackOptions, TrackStage
 from tests.shared_data import shared

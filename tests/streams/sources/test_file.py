@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.moment import Clock
-from pipeline.plugin import load_plugin
+from pipeline.registry import load_plugin
 from streams.sources.file import FileSource
 from tests.shared_data import shared
 from tests.streams.sources.media import (

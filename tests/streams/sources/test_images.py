@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.moment import Clock
-from pipeline.plugin import load_plugin
+from pipeline.registry import load_plugin
 from streams.sources.images import ImagesSource
 from tests.streams.sources.media import flat, images_source, read_images
 

@@ -21,7 +21,7 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame
 from pipeline.moment import Clock
 from pipeline.picture import U8Array
-from pipeline.plugin import load_plugin
+from pipeline.registry import load_plugin
 from streams.sources.screen import Region, ScreenOptions, ScreenSource, _region, _wanted
 from tests.streams.sources.fake_clock import FakeClock
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame
 from pipeline.moment import Clock
-from pipeline.plugin import load_plugin, scheme_of
+from pipeline.registry import load_plugin, scheme_of
 from streams.sources.synthetic.geometry import LANES, NEAR_KERB_Z
 from streams.sources.synthetic.parameters import StreetParameters, parse_url
 from streams.sources.synthetic.render import StreetRenderer

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from pipeline.errors import ConfigError, SightlineError, SourceError
 from pipeline.frame import Frame
-from pipeline.plugin import Source, load_plugin, scheme_of
+from pipeline.plugin import Source
+from pipeline.registry import load_plugin, scheme_of
 from pipeline.secret import SecretUrl
 from stages.count.ground.birdseye import U8Array
 

@@ -16,7 +16,8 @@ from pipeline.frame import Frame
 from pipeline.moment import Clock, Moment
 from pipeline.objects import Tracks
 from pipeline.picture import BgrPicture, Picture
-from pipeline.plugin import StageContext, StreamInfo, load_plugin
+from pipeline.plugin import StageContext, StreamInfo
+from pipeline.registry import load_plugin
 from stages.track.appearance.collect import CropsOptions, CropsStage
 from stages.track.appearance.crops import read_crops
 

@@ -18,7 +18,7 @@ from pipeline.condition import Reason
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.moment import Clock
-from pipeline.plugin import load_plugin
+from pipeline.registry import load_plugin
 from streams.sources.folder.source import FolderOptions, FolderSource
 from tests.streams.sources.fake_clock import FakeClock
 from tests.streams.sources.media import flat, level

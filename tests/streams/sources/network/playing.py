@@ -11,7 +11,8 @@ from typing import Any
 
 from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
-from pipeline.plugin import Source, StreamInfo, load_plugin, scheme_of
+from pipeline.plugin import Source, StreamInfo
+from pipeline.registry import load_plugin, scheme_of
 
 PATIENCE_S = 20.0
 

@@ -21,7 +21,7 @@ from pipeline.condition import Reason
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.moment import Clock
-from pipeline.plugin import load_plugin
+from pipeline.registry import load_plugin
 from streams.sources.box_clock import BoxClock
 from streams.sources.media_file import Lost
 from streams.sources.webcam.camera import CameraFormat, Shot

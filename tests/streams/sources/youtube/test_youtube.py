@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pipeline.condition import Reason
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame
-from pipeline.plugin import load_plugin
+from pipeline.registry import load_plugin
 from pipeline.secret import SecretUrl
 from streams.sources.youtube.link import Link
 from streams.sources.youtube.source import YoutubeOptions, YoutubeSource, page_of

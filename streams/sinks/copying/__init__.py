@@ -1,0 +1,1 @@
+"""Writing coded packets into containers without decoding them."""
