@@ -80,6 +80,7 @@ def test_an_event_that_is_too_large_is_left_out_alone(cluster: KafkaCluster) -> 
     assert set(ids(cluster, 2)) == {str(events[0].id), str(events[2].id)}
 
 
+@pytest.mark.slow
 def test_a_batch_that_the_broker_finds_too_large_comes_one_by_one(cluster: KafkaCluster) -> None:
     sink = made_for(cluster)
     sink.deliver([make_event(0)])
