@@ -8,7 +8,7 @@ import pytest
 
 from tests.storm import ONCE, World
 
-KILLS = 20
+KILLS = 14
 
 
 @pytest.mark.slow

@@ -235,7 +235,7 @@ def test_a_storm_of_outages_loses_nothing(
     tmp_path: Path, cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(9)
-    sent, got = storm(tmp_path, cluster, monkeypatch, 12, 2000, lambda: rng.uniform(0.0, 0.25))
+    sent, got = storm(tmp_path, cluster, monkeypatch, 8, 2000, lambda: rng.uniform(0.0, 0.25))
     failures = [entry for entry in got if entry not in sent]
     assert failures, "some deliveries failed"
     assert set(got) >= sent

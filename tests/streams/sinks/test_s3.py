@@ -327,7 +327,7 @@ def test_a_storm_of_outages_loses_nothing(
         harm: list[Callable[[], None]] = [proxy.cut, proxy.refuse]
         with feeding(tmp_path, sink) as (journal, feeder):
             sent = {}
-            for batch in range(15):
+            for batch in range(10):
                 events = [with_snapshot(tmp_path, batch * 10 + number) for number in range(10)]
                 journal.append(events)
                 sent |= {
