@@ -6,20 +6,28 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import msgpack
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from pipeline.address import check_address
 from pipeline.curve import Credentials
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.reliable import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, VERSION
+from pipeline.place import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+from pipeline.reliable import VERSION
+from pipeline.wire import printable
 
 _PING_S = 2.0
+_GIVEN_UP_S = 10.0
+"""ZeroMQ gives up for ever what does not speak as it does; after so long without the box we connect anew."""
 _MOST_MESSAGE_BYTES = 64 << 20
+_REFUSED_KEY = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+_REFUSED_KEY |= zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
 
 class Numbered(NamedTuple):
@@ -42,6 +50,12 @@ class ReliableListener:
         from_start: if the box does not know the name yet: all that it still has, not only what is new.
         credentials: for an encrypted bus.
 
+    Attributes:
+        box: identity of the box's journal, "" before it has answered; numbers belong to a journal.
+        connected: whether the box is there, as far as is known.
+        handshakes_failed: how often its encryption, or ours, refused the other.
+        refused: messages that broke the protocol; they were ignored.
+
     Raises:
         ConfigError: if the endpoint is no address.
     """
@@ -61,7 +75,9 @@ class ReliableListener:
             "kinds": list(kinds),
             "from": "start" if from_start else "resume",
         }
-        self._box = ""
+        self.box = ""
+        self.connected = False
+        self.handshakes_failed = self.refused = 0
         self._seen = 0  # everything up to this number was handed out, or is not wanted
         self._given: int | None = None
         self._waiting: deque[Numbered] = deque()
@@ -80,8 +96,13 @@ class ReliableListener:
         self._socket.reconnect_ivl_max = 2_000
         if credentials is not None:
             credentials.show(self._socket)
+        self._there_s = time.monotonic()
+        self._monitor = self._socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _REFUSED_KEY
+        )
         try:
-            self._socket.connect(check_address(endpoint))
+            self._endpoint = check_address(endpoint)
+            self._socket.connect(self._endpoint)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -93,28 +114,63 @@ class ReliableListener:
             SinkError: if another program took this name, or the box refused it.
         """
         self.acknowledge()
+        found = self.take(1, timeout_s)
+        return found[0] if found else None
+
+    def take(self, most: int, timeout_s: float | None = None) -> list[Numbered]:
+        """Wait for events and hand out up to `most`, oldest first; none when `timeout_s` went by.
+
+        Nothing is acknowledged: `acknowledge` does it once they are done with.
+
+        Raises:
+            SinkError: if another program took this name, or the box refused it.
+        """
         ends_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             if self._waiting:
-                found = self._waiting.popleft()
-                self._given = found.seq
+                found = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+                self._given = found[-1].seq
                 return found
             now_s = time.monotonic()
             if ends_s is not None and now_s >= ends_s:
-                return None
+                return []
             self._keep_in_touch(now_s)
             left_s = _PING_S if ends_s is None else min(_PING_S, ends_s - now_s)
             if self._socket.poll(max(1, int(left_s * 1e3))):
                 self._take(self._socket.recv_multipart())
 
-    def acknowledge(self) -> None:
-        """Say that the event that was received last is done with; the box need not keep it."""
-        if self._given is not None:
-            self._seen = max(self._seen, self._given)
+    def attend(self) -> None:
+        """Show the box that we are here, and take in what it sends, without handing anything out.
+
+        To be called now and then by who works for long on what it has: without it a box that was started
+        again does not know who is here.
+
+        Raises:
+            SinkError: as `take`.
+        """
+        self._keep_in_touch(time.monotonic())
+        while self._socket.poll(0):
+            self._take(self._socket.recv_multipart())
+        self._keep_in_touch(time.monotonic())  # where it was asked to join again
+
+    def acknowledge(self, upto: int | None = None) -> None:
+        """Say that events are done with, so that the box need not keep them.
+
+        Args:
+            upto: number of the last of them, whatever else is still being worked on. None: all that were
+                handed out; the box then learns of it once nothing more waits here.
+        """
+        done = self._given if upto is None else upto
+        if done is None:
+            return
+        self._seen = max(self._seen, done)
+        if self._given is not None and done >= self._given:
             self._given = None
-            if not self._waiting:
-                self._seen = max(self._seen, self._upto)
-                self._send({"type": "ack", "seq": self._seen})
+        if not self._waiting and self._given is None:
+            self._seen = max(self._seen, self._upto)
+        elif upto is None:
+            return
+        self._send({"type": "ack", "seq": self._seen})
 
     def __iter__(self) -> Iterator[Numbered]:
         """Yield events for ever."""
@@ -146,8 +202,19 @@ class ReliableListener:
 
     def _keep_in_touch(self, now_s: float) -> None:
         """Join, or show that we are there; a box that was started anew asks us to join again."""
+        while self._monitor.poll(0):
+            happened = int(recv_monitor_message(self._monitor)["event"])
+            self.handshakes_failed += bool(happened & _REFUSED_KEY)
+            self.connected = happened == zmq.EVENT_HANDSHAKE_SUCCEEDED
         if now_s - self._asked_s >= _PING_S:
             self._asked_s = now_s
+            if self.connected:
+                self._there_s = now_s
+            elif now_s - self._there_s >= _GIVEN_UP_S:
+                self._there_s = now_s
+                with suppress(zmq.ZMQError):
+                    self._socket.disconnect(self._endpoint)
+                self._socket.connect(self._endpoint)
             self._send({"type": "ping"} if self._joined else self._hello)
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -160,29 +227,40 @@ class ReliableListener:
         try:
             message = msgpack.unpackb(parts[0])
             kind = message["type"] if message["v"] == VERSION else ""
+            if kind == "unknown":
+                self._joined, self._asked_s = False, -_PING_S
+            elif kind == "joined":
+                self._take_joined(message["box"], int(message["acknowledged"]))
+            elif kind == "events" and message["box"] == self.box:
+                self._take_events(message, parts[1:])
+            elif kind not in ("events", "replaced", "refused"):
+                self.refused += 1
         except Exception:  # whatever a stranger sends
+            self.refused += 1
             return
-        if kind == "unknown":
-            self._joined, self._asked_s = False, -_PING_S
-        elif kind == "joined":
-            if message["box"] != self._box:  # another journal: its numbers begin anew
-                self._box, self._seen = message["box"], message["acknowledged"]
-                self._waiting.clear()
-            self._joined = True
-            self._upto = max(self._seen, message["acknowledged"])
-        elif kind == "events" and message["box"] == self._box:
-            self._take_events(message, parts[1:])
-        elif kind == "replaced":
+        if kind == "replaced":
             raise SinkError(f"another program took the name '{self._hello['name']}'; use one name a program")
-        elif kind == "refused":
-            raise SinkError(f"the box refused '{self._hello['name']}': {message.get('why')}")
+        if kind == "refused":
+            why = printable(str(message.get("why")))
+            raise SinkError(f"the box refused '{self._hello['name']}': {why}")
+
+    def _take_joined(self, box: str, acknowledged: int) -> None:
+        if box != self.box:  # another journal: its numbers begin anew
+            self.box, self._seen, self._given = box, acknowledged, None
+            self._waiting.clear()
+        self._joined = True
+        self._upto = max(self._seen, acknowledged)
 
     def _take_events(self, message: dict[str, Any], bodies: Sequence[bytes]) -> None:
         newest = max(self._seen, self._waiting[-1].seq if self._waiting else 0, self._given or 0)
-        for seq, body in zip(message["seqs"], bodies, strict=True):
-            if seq > newest:  # after a restart of the box some come twice
-                self._waiting.append(Numbered(seq, Event.from_dict(msgpack.unpackb(body))))
-        self._upto = max(self._upto, message["upto"])
+        new = [
+            Numbered(seq, Event.from_dict(msgpack.unpackb(body)))
+            for seq, body in zip(message["seqs"], bodies, strict=True)
+            if seq > newest  # after a restart of the box some come twice
+        ]
+        upto = int(message["upto"])
+        self._waiting.extend(new)
+        self._upto = max(self._upto, upto)
         if not self._waiting and self._given is None:
             self._seen = max(self._seen, self._upto)
             self._send({"type": "ack", "seq": self._seen})

@@ -31,15 +31,19 @@ class CurveOptions(Options):
         key: our secret key, NAME.key_secret.
         clients: folder of the public keys (*.key) of programs that may connect. None: every program that has
             our public key may.
+        hub: public key of the hub that we connect to; needed for that, and for nothing else.
     """
 
     key: Path
     clients: Path | None = None
+    hub: Path | None = None
 
     @model_validator(mode="after")
     def _there(self) -> CurveOptions:
         try:
             read_keys(self.key)
+            if self.hub is not None:
+                read_public_key(self.hub)
         except ConfigError as error:  # pydantic adds where it was written to a ValueError only
             raise ValueError(str(error)) from None
         if self.clients is not None and not self.clients.is_dir():
@@ -130,6 +134,7 @@ class Guard:
 
     def __init__(self, context: zmq.Context[Any], options: CurveOptions | None) -> None:
         self._keys = None if options is None else read_keys(options.key)
+        self._hub = None if options is None or options.hub is None else read_public_key(options.hub)
         self._authenticator: ThreadAuthenticator | None = None
         if options is not None:
             self._authenticator = ThreadAuthenticator(context)
@@ -137,9 +142,21 @@ class Guard:
             location = zmq.auth.CURVE_ALLOW_ANY if options.clients is None else options.clients
             self._authenticator.configure_curve(domain="*", location=location)
 
-    def protect(self, socket: zmq.Socket[Any]) -> None:
-        """Set a socket up before it is bound."""
-        if self._keys is not None:
+    def protect(self, socket: zmq.Socket[Any], *, connects: bool = False) -> None:
+        """Set a socket up before it is bound, or `connects` to a hub.
+
+        Raises:
+            ConfigError: if the hub's key is not known.
+        """
+        if self._keys is None:
+            return
+        if connects:
+            if self._hub is None:
+                raise ConfigError(
+                    "the hub's public key is missing; write `hub: hub.key` beside the own `key`"
+                )
+            Credentials(self._hub, self._keys).show(socket)
+        else:
             socket.curve_secretkey = self._keys.secret
             socket.curve_publickey = self._keys.public
             socket.curve_server = True

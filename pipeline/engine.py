@@ -20,10 +20,12 @@ from pipeline.metrics import MetricsServer
 from pipeline.outbox import JournalOptions, Outbox, box_event
 from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
+from pipeline.packet_bus import BusPackets
 from pipeline.packet_sink import PacketSink
 from pipeline.plugin import EventSink, SinkContext
 from pipeline.report import run_report
 from pipeline.shared import Shared
+from pipeline.status import About, Beacon, one_line_of
 from pipeline.stream import State, Stream
 
 logger = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class Engine:
         self._lock = threading.Lock()
         self._bus: Bus | None = None
         self._outbox: Outbox | None = None
+        self._beacon: Beacon | None = None
         self._shared = Shared()
         self.metrics: MetricsServer | None = None
         self._sinks: list[NamedSink] = []
@@ -79,7 +82,8 @@ class Engine:
         refuse_overwriting(self.config, self._report)
         bus = self.config.bus or BusConfig()
         if self.config.bus:
-            self._bus = Bus(bus.events, bus.frames, curve=bus.curve)
+            places = (bus.place(name) for name in ("events", "frames", "packets"))
+            self._bus = Bus(*places, curve=bus.curve, raw=bus.raw)
         # Streams first: a missing package or missing weights should leave no empty folder behind.
         served: dict[str, list[NamedSink]] = {stream.name: [] for stream in self.config.streams}
         self.streams = [
@@ -111,17 +115,24 @@ class Engine:
         if fed or bus.reliable or self.config.journal:
             options = self.config.journal or JournalOptions()
             self._outbox = Outbox(self.config.out, options, fed, self._publish, bus.reliable, bus.curve)
+        if self._bus and bus.events:
+            self._beacon = Beacon(self._bus, self.streams, bus.name, self._about)
+
+    def _about(self) -> About:
+        return About(one_line_of(self.error), self._outbox.statistics() if self._outbox else None)
 
     def _copy_packets(self, served: Mapping[str, Sequence[NamedSink]]) -> None:
-        """Have the packets of each stream brought to the sinks that take them."""
+        """Have the packets of each stream brought to the sinks that take them, and to the bus."""
+        publishes = self._bus is not None and "packets" in self._bus.endpoints
         for stream in self.streams:
             takers = [
                 (name, sink)
                 for name, sink in served[stream.config.name]
                 if isinstance(sink, PacketSink) and sink.needs_packets(sink.options)
             ]
-            if takers:
-                stream.copy_to(takers)
+            others = [BusPackets(self._bus)] if self._bus and publishes else []
+            if takers or others:
+                stream.copy_to(takers, others)
 
     def _tell(
         self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
@@ -161,6 +172,8 @@ class Engine:
         self._started = self._clock()
         if self._outbox:
             self._outbox.start()
+        if self._beacon:
+            self._beacon.start()
         for stream in self.streams:
             stream.start()
         while not self._done.wait(tick_s):
@@ -185,6 +198,8 @@ class Engine:
             self.stop()
             for stream in self.streams:
                 stream.join()
+        if self._beacon:
+            self._close("the states", self._beacon.close)
         if self._outbox:
             self._close("the journal", self._outbox.close)
         # Stages give back what they hold; this is for those of a run that never began.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -12,29 +11,38 @@ from typing import NamedTuple, Self
 
 import zmq
 
-from pipeline.address import check_address
-from pipeline.bus import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
 from pipeline.curve import Credentials
 from pipeline.errors import ConfigError
+from pipeline.peers import Peers
+from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, connectable
 from pipeline.wire import (
     EVENT_TOPIC,
     FRAME_TOPIC,
-    MAX_JPEG_BYTES,
-    EventMessage,
-    FrameMessage,
+    MAX_PAYLOAD_BYTES,
+    PACKET_TOPIC,
+    RAW_TOPIC,
+    STATUS_TOPIC,
     Message,
     WireError,
     decode,
-    printable,
 )
 
+FAMILIES = (EVENT_TOPIC, STATUS_TOPIC, FRAME_TOPIC, RAW_TOPIC, PACKET_TOPIC)
+"""What topics begin with."""
 _EVENTS_QUEUED = 100_000
 _FRAMES_QUEUED = 2
+_PACKETS_QUEUED = 512
+_ALL_FRAMES_QUEUED = 64
 _FRAMES_BUFFER_BYTES = 64 << 10
 _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 5_000
 _LOOK_S = 0.5
+_IN_A_ROW = 32  # events handed out while a frame waits: they come first, but must not keep it back for ever
 _DRAINED = 256  # frames looked at before one is handed out, so that a flood cannot hold the listener
+_AWAY_S = 0.01
+"""A reader that worked for longer may find older frames first: newer ones wait in the kernel behind them."""
+_MORE_MS = 2
+"""How long ZeroMQ's thread takes to bring more of them, where there are more."""
 
 
 class Received(NamedTuple):
@@ -47,14 +55,17 @@ class Received(NamedTuple):
 class Listener:
     """Subscribes to one or more buses and hands out their messages; for one thread.
 
-    It may start before the bus does and outlives its restarts: ZeroMQ connects again by itself. Events come
-    all and in order. Of frames that pile up behind a slow reader only each stream's newest is handed out.
+    It may start before the bus does and outlives its restarts: ZeroMQ connects again by itself. Events,
+    states and packets come all and in order. Of frames that pile up behind a slow reader only each stream's
+    newest is handed out, so that it is never far behind; what it does not get is counted.
 
     Args:
         endpoints: addresses to connect to, e.g. `["tcp://127.0.0.1:5577"]`.
-        topics: prefixes of `event/<stream>` and `frame/<stream>`; "" or "event/" covers every stream, and
-            "event/gate" covers the streams `gate` and `gate2`.
+        topics: prefixes of `event/<stream>`, `status/<stream>`, `frame/<stream>` and `packet/<stream>`;
+            "event/" covers every stream, "" everything, and "event/gate" the streams `gate` and `gate2`.
         credentials: for an encrypted bus.
+        newest: False to have all frames that come, in order, for who keeps up and wants to miss none. Up to
+            64 wait here; a reader that is slower gets old ones.
 
     Raises:
         ConfigError: if an endpoint is no address, or a topic can never match.
@@ -65,40 +76,54 @@ class Listener:
         endpoints: Sequence[str],
         topics: Sequence[str] = (EVENT_TOPIC,),
         credentials: Credentials | None = None,
+        *,
+        newest: bool = True,
     ) -> None:
         if not endpoints or not topics:
             raise ConfigError("name at least one endpoint and one topic to listen to")
-        addresses = [_connectable(endpoint) for endpoint in dict.fromkeys(endpoints)]
+        addresses = [connectable(endpoint) for endpoint in dict.fromkeys(endpoints)]
         for topic in topics:
-            if not (_narrowed(topic, EVENT_TOPIC) or _narrowed(topic, FRAME_TOPIC)):
-                raise ConfigError(f"no message has the topic {topic!r}; write event/STREAM or frame/STREAM")
+            if not any(_narrowed(topic, family) for family in FAMILIES):
+                raise ConfigError(f"no message has the topic {topic!r}; write {_listed(FAMILIES)}")
+        self._skips = newest
+        self._handed_s = 0.0
+        self._was_away = False
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
+        self._in_a_row = 0
         self._received = self._lost = self._stale = self._refused = 0
         self._credentials = credentials
+        self._addresses = addresses
+        self._peers = Peers()
+        self._subscribers: list[zmq.Socket[bytes]] = []
         self._context = zmq.Context()
         self._poller = zmq.Poller()
         try:
-            self._events = self._subscribed(addresses, topics, EVENT_TOPIC, _EVENTS_QUEUED)
-            self._frames = self._subscribed(
-                addresses, topics, FRAME_TOPIC, _FRAMES_QUEUED, _FRAMES_BUFFER_BYTES
-            )
+            self._events = self._subscribed(addresses, topics, (EVENT_TOPIC, STATUS_TOPIC), _EVENTS_QUEUED)
+            self._packets = self._subscribed(addresses, topics, (PACKET_TOPIC,), _PACKETS_QUEUED)
+            queued, buffered = (_FRAMES_QUEUED, _FRAMES_BUFFER_BYTES) if newest else (_ALL_FRAMES_QUEUED, -1)
+            self._frames = self._subscribed(addresses, topics, (FRAME_TOPIC, RAW_TOPIC), queued, buffered)
         except BaseException:
             self._context.destroy(linger=0)
             raise
+        self._peers.start()
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
         """Wait for the next message; None when `timeout_s` (None: no limit) went by without one."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        begun_s = time.monotonic()
+        deadline = None if timeout_s is None else begun_s + timeout_s
+        self._was_away |= begun_s - self._handed_s > _AWAY_S
         while True:
-            received = self._next(self._events) or self._newest_frame()
+            received = self._next_of_all()
             if received is not None:
                 self._received += 1
+                self._handed_s = time.monotonic()
                 return received
+            self._mend()
             left_s = None if deadline is None else deadline - time.monotonic()
             if left_s is not None and left_s <= 0:
                 return None
-            self._poller.poll(None if left_s is None else max(1, int(left_s * 1e3)))
+            self._poller.poll(max(1, int(min(_LOOK_S, _LOOK_S if left_s is None else left_s) * 1e3)))
 
     def __iter__(self) -> Iterator[Received]:
         """Yield messages for ever."""
@@ -113,6 +138,16 @@ class Listener:
             received = await asyncio.to_thread(self.receive, _LOOK_S)
             if received is not None:
                 yield received
+
+    @property
+    def lost(self) -> int:
+        """Messages that were lost on the way, as the jumps of their numbers tell."""
+        return self._lost
+
+    @property
+    def stale(self) -> int:
+        """Frames that came, and that a newer one replaced before they were asked for."""
+        return self._stale
 
     def statistics(self) -> Mapping[str, int]:
         """Return how many messages were received (handed out), lost on the way, stale, and refused.
@@ -129,7 +164,15 @@ class Listener:
 
     def close(self) -> None:
         """Disconnect. Safe more than once."""
+        for subscriber in self._subscribers:
+            subscriber.close()
+        self._peers.close()
         self._context.destroy(linger=0)
+
+    def _mend(self) -> None:
+        for number, subscriber in enumerate(self._subscribers):
+            if not subscriber.closed:
+                self._peers.mend(subscriber, f"{number}", self._addresses)
 
     def __enter__(self) -> Self:
         return self
@@ -143,25 +186,30 @@ class Listener:
         self,
         addresses: Sequence[str],
         topics: Sequence[str],
-        family: str,
+        families: Sequence[str],
         queued: int,
         receive_buffer_bytes: int = -1,
     ) -> zmq.Socket[bytes]:
-        """Connect a socket for the topics of one family; without any it stays silent."""
-        wanted = {narrowed for topic in topics if (narrowed := _narrowed(topic, family))}
+        """Connect a socket for the topics of some families; without any it stays silent."""
+        wanted = {
+            narrowed for topic in topics for family in families if (narrowed := _narrowed(topic, family))
+        }
         subscriber = self._context.socket(zmq.SUB)
         subscriber.linger = 0
         subscriber.rcvhwm = queued
         subscriber.rcvbuf = receive_buffer_bytes
-        subscriber.maxmsgsize = MAX_JPEG_BYTES
+        subscriber.maxmsgsize = MAX_PAYLOAD_BYTES
         subscriber.heartbeat_ivl = HEARTBEAT_MS
         subscriber.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        subscriber.handshake_ivl = HANDSHAKE_MS
         subscriber.reconnect_ivl = _RECONNECT_MS
         subscriber.reconnect_ivl_max = _RECONNECT_MAX_MS
         if self._credentials is not None:
             self._credentials.show(subscriber)
         for topic in wanted:
             subscriber.subscribe(topic)
+        self._peers.watch(subscriber, self._context, f"{len(self._subscribers)}", connects=True)
+        self._subscribers.append(subscriber)
         if wanted:
             for address in addresses:
                 subscriber.connect(address)
@@ -182,17 +230,37 @@ class Listener:
             self._lost += lost
             return Received(message, lost)
 
-    def _newest_frame(self) -> Received | None:
-        for _ in range(_DRAINED):
+    def _next_of_all(self) -> Received | None:
+        """Return an event, else a packet, else a frame; after many in a row the others have their turn."""
+        self._in_a_row += 1
+        if self._in_a_row >= _IN_A_ROW:
+            self._in_a_row = 0
+            return self._next_frame() or self._next(self._packets) or self._next(self._events)
+        received = self._next(self._events) or self._next(self._packets)
+        if received is None:
+            self._in_a_row = 0
+            received = self._next_frame()
+        return received
+
+    def _next_frame(self) -> Received | None:
+        if not self._skips:
+            return self._next(self._frames)
+        drained = 0
+        while drained < _DRAINED:
             received = self._next(self._frames)
             if received is None:
+                # A queue that was full has room now, for what waits behind it.
+                if self._was_away and drained >= _FRAMES_QUEUED and self._frames.poll(_MORE_MS):
+                    continue
                 break
+            drained += 1
             topic = received.message.topic
             replaced = self._newest.get(topic)
             if replaced is not None:
                 self._stale += 1
                 received = Received(received.message, received.lost + replaced.lost)
             self._newest[topic] = received
+        self._was_away = False
         return self._newest.popitem(last=False)[1] if self._newest else None
 
 
@@ -217,60 +285,13 @@ class GapCounter:
         return max(0, message.n - previous - 1)
 
 
-def format_message(message: Message) -> str:
-    """Return one line for a person."""
-    if isinstance(message, EventMessage):
-        return _event_line(message)
-    return _frame_line(message)
-
-
-def json_line(message: Message) -> str:
-    """Return one line for a machine: the header as JSON; of a picture only its size."""
-    fields = message.header()
-    if isinstance(message, FrameMessage):
-        fields["jpeg_bytes"] = len(message.jpeg)
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _event_line(message: EventMessage) -> str:
-    event = message.event
-    words = [event.moment.iso(), event.stream, event.kind]
-    if event.label is not None:
-        words.append(event.label)
-    if event.track_id is not None:
-        words.append(f"#{event.track_id}")
-    words += [f"{name}={_short(value)}" for name, value in event.data.items()]
-    return printable("  ".join(words), limit=400)
-
-
-def _frame_line(message: FrameMessage) -> str:
-    words = [
-        message.moment.iso(),
-        message.stream,
-        f"frame {message.sequence}",
-        f"{message.width}x{message.height}",
-        f"{len(message.jpeg) / 1024:.0f} KiB",
-    ]
-    if message.tracks is not None:
-        words.append(f"{len(message.tracks)} tracks")
-    for line, directions in (message.counts or {}).items():
-        totals = (f"{direction} {sum(labels.values())}" for direction, labels in directions.items())
-        words.append(f"{line}: {', '.join(totals)}")
-    return printable("  ".join(words), limit=400)
-
-
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _connectable(endpoint: str) -> str:
-    if "*" in endpoint or endpoint.endswith(":0"):
-        raise ConfigError(f"cannot connect to {endpoint!r}; name the publisher's host and port")
-    return check_address(endpoint)
-
-
 def _narrowed(topic: str, family: str) -> str | None:
     """Return the part of subscription `topic` that concerns `family` ("event/"), None when none does."""
     if topic.startswith(family):
         return topic
     return family if family.startswith(topic) else None
+
+
+def _listed(families: Sequence[str]) -> str:
+    names = [f"{family}STREAM" for family in families]
+    return f"{', '.join(names[:-1])} or {names[-1]}"

@@ -95,7 +95,7 @@ class Outbox:
         self.server: ReliableServer | None = None
         try:
             if reliable:
-                self.server = ReliableServer(self.journal, reliable, curve)
+                self.server = ReliableServer(self.journal, reliable, curve, names)
             for name, (_, sink) in zip(names, sinks, strict=True):
                 settings: EventSinkOptions = sink.options
                 self._feeders.append(

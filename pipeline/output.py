@@ -127,6 +127,9 @@ class Output:
             if self._bus and self._bus.wants_frames(frame.stream):
                 with books.stopwatch.measure("publish", frames=1):
                     self._bus.publish_frame(frame)
+            if self._bus and self._bus.wants_raw(frame.stream):
+                with books.stopwatch.measure("publish raw", frames=1):
+                    self._bus.publish_raw(frame)
         except BaseException:
             books.ledger.drop("output", "error")
             raise

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,16 +18,14 @@ from typing import Any
 import msgpack
 import zmq
 
-from pipeline.address import check_address
 from pipeline.curve import CurveOptions, Guard
-from pipeline.errors import SinkError
 from pipeline.journal import Journal
+from pipeline.peers import Peers
+from pipeline.place import Place, attach
 
 logger = logging.getLogger(__name__)
 
 VERSION = 1
-HEARTBEAT_MS = 5_000
-HEARTBEAT_TIMEOUT_MS = 15_000
 _WINDOW = 1000
 """Events that may be sent ahead of what a consumer has acknowledged."""
 _BATCH = 100
@@ -68,6 +66,8 @@ class ReliableServer:
         journal: what is served.
         address: to bind to.
         curve: encrypt, and who may connect; None for neither.
+        reserved: names of the journal's own sinks, which no program may take: the two would take events
+            from each other.
 
     Attributes:
         endpoint: the address with its real port.
@@ -76,8 +76,15 @@ class ReliableServer:
         SinkError: if the address cannot be had.
     """
 
-    def __init__(self, journal: Journal, address: str, curve: CurveOptions | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        address: str,
+        curve: CurveOptions | None = None,
+        reserved: Collection[str] = (),
+    ) -> None:
         self._journal = journal
+        self._reserved = frozenset(reserved)
         self._sessions: dict[bytes, _Session] = {}
         self._refused = 0
         self._noted_s = 0.0
@@ -92,28 +99,24 @@ class ReliableServer:
         self._socket.sndhwm = _QUEUED
         self._socket.router_mandatory = True
         self._socket.maxmsgsize = _MOST_REQUEST_BYTES
-        self._socket.heartbeat_ivl = HEARTBEAT_MS
-        self._socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
-        self._guard.protect(self._socket)
+        self._peers = Peers()
+        self._peers.watch(self._socket, self._context, "reliable")
         try:
-            self._socket.bind(check_address(address))
-        except zmq.ZMQError as error:
+            self.endpoint = attach(self._socket, Place(address), self._guard, "serve events")
+        except BaseException:
             self._guard.close()
             self._context.destroy(linger=0)
             self._close_pipe()
-            raise SinkError(
-                f"cannot serve events on {address}: {zmq.strerror(error.errno or 0)}; "
-                "stop the program that uses it or choose another address"
-            ) from error
-        self.endpoint: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+            raise
+        self._peers.start()
         self._stop_listening = journal.on_growth(self._wake)
         self._thread = threading.Thread(target=self._work, name="reliable-events", daemon=True)
         self._thread.start()
 
     def statistics(self) -> dict[str, Any]:
-        """Return who is connected and how many messages were refused, as plain values."""
+        """Return who is connected, messages that were refused, and who was not let in, as plain values."""
         names = sorted(session.name for session in list(self._sessions.values()))
-        return {"connected": names, "refused": self._refused}
+        return {"connected": names, "refused": self._refused, **self._peers.counts("reliable")}
 
     def drain(self, timeout_s: float) -> None:
         """Wait, for at most so long, until those who are connected have everything that the journal has."""
@@ -131,8 +134,10 @@ class ReliableServer:
         self._stop_listening()
         self._wake()
         self._thread.join(5.0)
+        self._socket.close(linger=200)
+        self._peers.close()
         self._guard.close()
-        self._context.destroy(linger=200)
+        self._context.term()
         self._close_pipe()
 
     def _wake(self) -> None:
@@ -182,6 +187,11 @@ class ReliableServer:
 
     def _join(self, peer: bytes, request: Mapping[str, Any]) -> None:
         name = request["name"]
+        if name in self._reserved:
+            self._refused += 1
+            why = "a sink of the box itself has this name; choose another"
+            self._tell(peer, {"type": "refused", "why": why})
+            return
         for other, session in list(self._sessions.items()):
             if session.name == name and other != peer:
                 self._note_acknowledged(0.0, all_of_them=True)

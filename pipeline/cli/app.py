@@ -16,10 +16,12 @@ from pipeline.cli.check import check
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
 from pipeline.cli.extensions import ExtensibleGroup
+from pipeline.cli.hub import hub
 from pipeline.cli.keys import keys
 from pipeline.cli.listen import listen
 from pipeline.cli.probe import probe
 from pipeline.cli.run import run
+from pipeline.cli.sink import sink
 from pipeline.errors import SightlineError
 
 EPILOG = "Exit codes: 0 done, 1 failed while running, 2 wrong configuration or usage."
@@ -36,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, run, check, probe, listen, keys, doctor):
+for command in (demo, run, check, probe, listen, hub, sink, keys, doctor):
     app.command(epilog=EPILOG)(command)
 
 

@@ -52,7 +52,8 @@ def listen(
     """
     from pipeline.curve import Credentials
     from pipeline.errors import ConfigError
-    from pipeline.listen import Listener, format_message, json_line
+    from pipeline.listen import Listener
+    from pipeline.wire_lines import format_message, json_line
 
     if key is not None and server_key is None:
         raise ConfigError("--key is of no use without the box's public key: add --server-key")
@@ -75,6 +76,8 @@ def listen(
         except KeyboardInterrupt:
             pass
         finally:
-            refused = listener.statistics()["refused"]
-            if refused:
-                typer.echo(f"{refused} messages broke the protocol and were ignored", err=True)
+            counts = listener.statistics()
+            if counts["lost"]:
+                typer.echo(f"{counts['lost']} messages were lost on the way in all", err=True)
+            if counts["refused"]:
+                typer.echo(f"{counts['refused']} messages broke the protocol and were ignored", err=True)

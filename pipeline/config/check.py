@@ -72,6 +72,16 @@ def check(tree: Tree, catalogue: Catalogue, path: Path) -> tuple[Config | None, 
     return (None if checker.problems else config), checker.problems
 
 
+def check_sink(tree: Tree, catalogue: Catalogue, number: int) -> tuple[PluginConfig | None, list[Problem]]:
+    """Check one entry of the settings' `sinks` and nothing else.
+
+    Returns:
+        The sink, and no problem; or None, and everything that is wrong with it.
+    """
+    checker = _Checker(tree, catalogue)
+    return checker.plugin("sink", ("sinks", number), tree.get(("sinks", number))), checker.problems
+
+
 class _Checker:
     def __init__(self, tree: Tree, catalogue: Catalogue) -> None:
         self.problems: list[Problem] = []
@@ -164,10 +174,11 @@ class _Checker:
         entries = self._tree.get(path)
         if not isinstance(entries, list):
             return ()
-        found = [self._plugin(kind, (*path, index), entry) for index, entry in enumerate(entries)]
+        found = [self.plugin(kind, (*path, index), entry) for index, entry in enumerate(entries)]
         return tuple(plugin for plugin in found if plugin is not None)
 
-    def _plugin(self, kind: Kind, path: KeyPath, entry: object) -> PluginConfig | None:
+    def plugin(self, kind: Kind, path: KeyPath, entry: object) -> PluginConfig | None:
+        """Check one entry of a list of stages or sinks; None, and what is wrong is noted."""
         if isinstance(entry, str):
             entry = {entry: None}
         if not isinstance(entry, dict) or len(entry) != 1:

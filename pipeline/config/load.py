@@ -14,6 +14,7 @@ from pipeline.config.overrides import apply_environment, apply_sets
 from pipeline.config.problems import ConfigProblems, Origin, Problem, listed, suggestion
 from pipeline.config.schema import Config
 from pipeline.config.sources import apply_sources
+from pipeline.config.tree import Tree
 from pipeline.config.yaml_tree import read_yaml
 
 MAX_BYTES = 1 << 20
@@ -44,7 +45,7 @@ def load_config(
         ConfigProblems: everything that is wrong, with file and line or the override that it comes from.
     """
     file = find_config(Path(path))
-    tree, problems = read_yaml(_text(file), str(file))
+    tree, problems = read_file(file)
     problems += apply_environment(tree, os.environ if env is None else env)
     problems += apply_sets(tree, sets)
     problems += apply_sources(tree, sources)
@@ -58,6 +59,15 @@ def load_config(
     if config is None or problems:
         raise ConfigProblems(problems)
     return config
+
+
+def read_file(file: Path) -> tuple[Tree, list[Problem]]:
+    """Read a configuration's settings as they are written, and what is wrong with single ones.
+
+    Raises:
+        ConfigProblems: if the file cannot be read, or nothing can be made of it.
+    """
+    return read_yaml(_text(file), str(file))
 
 
 def _text(file: Path) -> str:

@@ -52,8 +52,13 @@ def apply_environment(tree: Tree, environment: Mapping[str, str]) -> list[Proble
     return problems
 
 
-def apply_sets(tree: Tree, sets: Sequence[str]) -> list[Problem]:
+def apply_sets(tree: Tree, sets: Sequence[str], under: Sequence[str] = ()) -> list[Problem]:
     """Lay KEY=VALUE settings over the others; the last of equal ones counts.
+
+    Args:
+        tree: the settings.
+        sets: what to lay over them.
+        under: parts of the path that every KEY is below.
 
     Returns:
         What could not be applied.
@@ -63,9 +68,11 @@ def apply_sets(tree: Tree, sets: Sequence[str]) -> list[Problem]:
         key, separator, value = text.partition("=")
         origin = Origin(f"--set {key}")
         if separator and key:
-            problems += _apply(tree, _INDEX.sub(r".\1", key).split("."), value, origin, _exactly)
+            parts = [*under, *_INDEX.sub(r".\1", key).split(".")]
+            problems += _apply(tree, parts, value, origin, _exactly)
         else:
-            problems.append(Problem(origin, "", "expected KEY=VALUE, such as streams.gate.policy=latest"))
+            example = "path=x.jsonl" if under else "streams.gate.policy=latest"
+            problems.append(Problem(origin, "", f"expected KEY=VALUE, such as {example}"))
     return problems
 
 

@@ -7,9 +7,9 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import to_jsonable_python
 
 from pipeline.address import check_address, split_host_port
@@ -19,7 +19,9 @@ from pipeline.config.problems import shown
 from pipeline.curve import CurveOptions
 from pipeline.errors import ConfigError
 from pipeline.outbox import JournalOptions
+from pipeline.place import Place, connectable
 from pipeline.plugin import Kind, Options, SinkOptions
+from pipeline.raw import RawOptions
 from pipeline.secret import SecretUrl
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -62,31 +64,75 @@ PathText = Annotated[str, AfterValidator(_path_text)]
 StreamName = Annotated[str, AfterValidator(_stream_name)]
 
 
-class BusConfig(Options):
-    """Where events and frames are published (ZeroMQ).
+class Connection(Options):
+    """The place of a hub (`sightline hub`), which publishes for several boxes.
 
     Attributes:
-        events: endpoint of the events, None for not at all.
-        frames: endpoint of the frames, None for not at all.
-        reliable: endpoint of the events for programs that must miss none, out of the journal; None for not
-            at all.
-        curve: encrypt all of it, and let only known programs connect; None for neither.
+        connect: endpoint where it takes from boxes.
     """
 
-    events: Endpoint | None = None
-    frames: Endpoint | None = None
+    connect: Endpoint
+
+    @field_validator("connect")
+    @classmethod
+    def _named(cls, endpoint: str) -> str:
+        try:
+            return connectable(endpoint)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+
+class BusConfig(Options):
+    """Where events, frames and packets are published (ZeroMQ).
+
+    Attributes:
+        events: endpoint to bind for events and states, or the hub that publishes them; None for not at all.
+        frames: likewise for annotated frames.
+        packets: likewise for packets as the source delivered them.
+        reliable: endpoint of the events for programs that must miss none, out of the journal; None for not
+            at all.
+        raw: where raw pictures are announced to programs on this box, and what they are; None for not at all.
+        curve: encrypt all of it, and let only known programs connect; None for neither.
+        name: of the box, told in its states; the host's name when None.
+    """
+
+    events: Endpoint | Connection | None = None
+    frames: Endpoint | Connection | None = None
+    packets: Endpoint | Connection | None = None
     reliable: Endpoint | None = None
+    raw: RawOptions | None = None
     curve: CurveOptions | None = None
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
 
     @model_validator(mode="after")
     def _differ(self) -> BusConfig:
-        places = {"events": self.events, "frames": self.frames, "reliable": self.reliable}
-        named = [(name, place) for name, place in places.items() if place is not None]
+        places = {
+            "events": self.events,
+            "frames": self.frames,
+            "packets": self.packets,
+            "reliable": self.reliable,
+            "raw": self.raw.address if self.raw else None,
+        }
+        hubs = [name for name, place in places.items() if isinstance(place, Connection)]
+        if hubs and self.curve is not None and self.curve.hub is None:
+            raise ValueError(f"{hubs[0]} goes to a hub, whose public key is missing: curve: {{hub: hub.key}}")
+        named = [
+            (name, place.connect if isinstance(place, Connection) else place)
+            for name, place in places.items()
+            if place is not None
+        ]
         for number, (name, place) in enumerate(named):
             for other, same in named[:number]:
                 if place == same:
                     raise ValueError(f"{other} and {name} both go to {place}; each needs its own endpoint")
         return self
+
+    def place(self, name: Literal["events", "frames", "packets"]) -> Place | None:
+        """Return where a socket binds or connects, None where it is not wanted."""
+        told: str | Connection | None = getattr(self, name)
+        if told is None:
+            return None
+        return Place(told.connect, connects=True) if isinstance(told, Connection) else Place(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import zmq
 
-from pipeline.bus import Bus, _Subscriptions
+from pipeline.bus import Bus
 from pipeline.errors import ConfigError, SinkError
+from pipeline.publisher import Subscriptions
 from pipeline.wire import EventMessage, FrameMessage, Message, WireError, decode
 from tests.pipeline.messages import (
     FREE,
@@ -81,7 +82,10 @@ def test_events_arrive_in_order_with_their_numbers(programs: Programs) -> None:
         found = [subscriber.receive() for _ in range(3)]
         assert [message.n for message in found] == [0, 1, 2]
         assert [m.event for m in found if isinstance(m, EventMessage)] == [make_event(n) for n in range(3)]
-        assert bus.statistics() == {"events_sent": 6, "events_unsent": 0, "events_subscriptions": 1}
+        assert bus.statistics() == {
+            "events_sent": 6, "events_unsent": 0, "events_subscriptions": 1,
+            "events_refused": 0, "events_peers": 1, "events_gone": 0, "events_strangers": 0,
+        }  # fmt: skip
 
 
 def test_a_late_subscriber_sees_by_n_what_it_missed(programs: Programs) -> None:
@@ -340,7 +344,7 @@ def test_a_stranger_that_talks_nonsense_disturbs_nobody(programs: Programs) -> N
 
 
 def test_more_subscriptions_than_are_kept_count_as_wanting_everything() -> None:
-    subscriptions = _Subscriptions()
+    subscriptions = Subscriptions()
     topics = [f"frame/{n}".encode() for n in range(4100)]
     for topic in topics:
         subscriptions.update(b"\x01" + topic)

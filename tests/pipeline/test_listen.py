@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 from pipeline.bus import Bus
 from pipeline.cli.listen import listen
 from pipeline.errors import ConfigError
-from pipeline.listen import GapCounter, Listener, Received, format_message, json_line
+from pipeline.listen import GapCounter, Listener, Received
 from pipeline.wire import EventMessage, FrameMessage, encode
+from pipeline.wire_lines import format_message, json_line
 from tests.command import as_from_a_terminal
 from tests.pipeline.messages import (
     FREE,
@@ -146,6 +147,18 @@ def test_events_come_all_in_order_and_of_frames_that_pile_up_the_newest() -> Non
         assert seen["received"] + seen["stale"] + seen["lost"] == 100
 
 
+def test_events_without_end_do_not_keep_frames_back() -> None:
+    with publisher() as (socket, endpoint), Listener([endpoint], ["frame/", "event/"]) as listener:
+        assert {socket.recv(), socket.recv()} == {b"\x01frame/", b"\x01event/"}
+        socket.send_multipart(encode(frame_message(0)))
+        for n in range(200):
+            socket.send_multipart(encode(event_message(n)))
+        wait_until(lambda: listener._events.poll(0) > 0 and listener._frames.poll(0) > 0)
+        kinds = [type(received(listener).message) for _ in range(201)]
+        assert 20 < kinds.index(FrameMessage) < 40
+        assert kinds.count(EventMessage) == 200
+
+
 def test_a_slow_viewer_is_never_far_behind_and_counts_what_it_missed() -> None:
     """100 pictures a second, 50 ms for each: with default settings it would end seconds behind."""
     with Bus(None, FREE) as bus, Listener([bus.endpoints["frames"]], ["frame/gate"]) as listener:
@@ -212,7 +225,7 @@ def test_a_wrong_endpoint_is_an_error_of_one_line(endpoint: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("topic", ["gate", "events/gate", "event.gate", "status/"])
+@pytest.mark.parametrize("topic", ["gate", "events/gate", "event.gate", "mood/"])
 def test_a_topic_that_can_never_match_is_an_error_of_one_line(topic: str) -> None:
     with pytest.raises(ConfigError, match=f"no message has the topic '{topic}'; write event/STREAM"):
         Listener(["tcp://127.0.0.1:5577"], ["event/", topic])

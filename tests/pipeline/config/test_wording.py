@@ -107,7 +107,7 @@ def test_stages(stage: str, line: str, tmp_path: Path) -> None:
         (f"{SOURCE}\nmetrics: nowhere", "2: metrics: 'nowhere' is no address; write HOST:PORT with a port up to 65535, e.g. 127.0.0.1:9464"),
         (f"{SOURCE}\nbuss: 3", "2: buss: unknown key 'buss'; did you mean 'bus'? allowed: streams, stages, sinks, bus, metrics, journal, out"),
         (f"{SOURCE}\nout: 5", "2: out: expected text, found 5; put it in quotes"),
-        (f"{SOURCE}\nbus: {{event: x}}", "2: bus.event: unknown key 'event'; did you mean 'events'? allowed: events, frames, reliable, curve"),
+        (f"{SOURCE}\nbus: {{event: x}}", "2: bus.event: unknown key 'event'; did you mean 'events'? allowed: events, frames, packets, reliable, raw, curve, name"),
         (f"{SOURCE}\nbus: {{events: 'ipc://a', frames: 'ipc://a'}}", "2: bus: events and frames both go to ipc://a; each needs its own endpoint"),
     ],
 )  # fmt: skip

@@ -1,0 +1,154 @@
+"""`sightline sink`: one sink as a process of its own, here or on another machine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+_SAY_EVERY_S = 1.0
+
+
+def sink(
+    name: Annotated[
+        str, typer.Argument(help="The sink's name: jsonl, postgres, mqtt, video ...", show_default=False)
+    ],
+    connect: Annotated[
+        str,
+        typer.Option(
+            "--connect",
+            "-c",
+            metavar="ADDRESS",
+            help="The box's `bus.reliable` for a sink of events, its `bus.frames` for one of pictures, its "
+            "`bus.packets` for one that copies.",
+            show_default=False,
+        ),
+    ],
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set one option of the sink; repeat for several."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take the options from the sink's entry in this configuration."),
+    ] = None,
+    entry: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which entry of FILE's `sinks`, from 0, where several have the name."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder for the sink's files.", show_default="sink-NAME"),
+    ] = None,
+    server_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The box's public key, if its bus is encrypted.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Our own secret key, if the box admits known programs only."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors and warnings only.")] = False,
+) -> None:
+    """Run one sink as its own process, on this machine or another, until Ctrl-C.
+
+    A sink of events gets each one at least once, out of the box's journal: either side may be killed, cut off
+    or started again at any time, and the box remembers how far the sink is, under the option `consumer`
+    (sink/NAME if not set). Only what comes after its first start is kept for it, or all that the box still
+    has with --set from_start=true. A sink of pictures or packets gets those that come while it runs.
+
+    Example: sightline sink jsonl --connect tcp://box:5579 --set path=gate.jsonl --set kinds=[line.crossing]
+    """
+    from pipeline.blame import blaming
+    from pipeline.cli.serving import log_news, server_of
+    from pipeline.config.sink import load_sink
+    from pipeline.curve import Credentials
+    from pipeline.errors import ConfigError, SinkError
+    from pipeline.outputs import claimed
+    from pipeline.plugin import SinkContext
+
+    if key is not None and server_key is None:
+        raise ConfigError("--key is of no use without the box's public key: add --server-key")
+    if entry is not None and config is None:
+        raise ConfigError("--entry is of no use without a configuration: add --config")
+    chosen = load_sink(name, sets=setting or [], file=config, entry=entry)
+    serve = server_of(name, chosen.plugin, chosen.options)
+    credentials = None if server_key is None else Credentials.read(server_key, key)
+    folder = out or Path(f"sink-{name}")
+    with claimed(folder):
+        with blaming(SinkError, f"sink '{name}' cannot be made"):
+            made = chosen.plugin(chosen.options, SinkContext(folder, log_news))
+        try:
+            with _until_signal() as stopping:
+                serve(name, made, connect, credentials, stopping, _Teller(name, quiet=quiet))
+        finally:
+            with blaming(SinkError, f"closing sink '{name}' failed"):
+                made.close()
+
+
+class _Teller:
+    """Says on stderr how it goes: each change once, and a running line where somebody looks."""
+
+    def __init__(self, name: str, *, quiet: bool) -> None:
+        self._name = name
+        self._quiet = quiet
+        self._said = ""
+        self._is_watched = not quiet and sys.stderr.isatty()
+        self._shown_s = 0.0
+
+    def well(self, line: str) -> None:
+        """Say that all is well, if it was not, or not yet."""
+        if self._said != line:
+            self._said = line
+            if not self._quiet:
+                self._line(f"{self._name}: {line}")
+
+    def trouble(self, line: str) -> None:
+        """Say what is wrong, once."""
+        if self._said != line:
+            self._said = line
+            self._line(f"warning: {self._name}: {line}")
+
+    def progress(self, line: str) -> None:
+        """Show how far it is."""
+        if self._is_watched and time.monotonic() - self._shown_s >= _SAY_EVERY_S:
+            self._shown_s = time.monotonic()
+            typer.echo(f"\r\x1b[K{self._name}: {line}"[:160], err=True, nl=False)
+
+    def end(self, line: str) -> None:
+        """Say how it ended."""
+        if not self._quiet:
+            self._line(f"{self._name}: {line}")
+
+    def _line(self, line: str) -> None:
+        with suppress(OSError):  # nobody reads stderr any more
+            typer.echo(f"\r\x1b[K{line}" if self._is_watched else line, err=True)
+
+
+@contextmanager
+def _until_signal() -> Iterator[threading.Event]:
+    """Have the first Ctrl-C, SIGTERM or SIGHUP set an event; the second one ends the process at once."""
+    stopping = threading.Event()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stopping.set()
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before: dict[signal.Signals, Callable[..., Any] | int | None] = {
+        number: signal.signal(number, stop) for number in numbers
+    }
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

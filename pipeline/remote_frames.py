@@ -1,0 +1,114 @@
+"""Frames of a bus for a sink of pictures that runs in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.blame import blaming
+from pipeline.errors import SinkError
+from pipeline.frame import Frame, Gap
+from pipeline.listen import Listener
+from pipeline.picture import BgrPicture
+from pipeline.plugin import Sink, StreamInfo
+from pipeline.wire import FrameMessage
+
+_LOOK_S = 0.1
+
+
+@dataclass(slots=True)
+class _Open:
+    """A stream that the sink has open.
+
+    Attributes:
+        form: what it was opened for: the bus and the size of the picture.
+        last: its latest frame.
+    """
+
+    form: tuple[str, int, int]
+    last: Frame | None = None
+
+
+class FrameFeed:
+    """Hands a sink each frame that comes, in order, as the output thread of a stream would.
+
+    What is lost on the way becomes the next frame's gap. A box that was started again begins its media time
+    anew, so that the sink's streams are closed and opened.
+
+    Args:
+        name: of the sink, for its errors.
+        sink: implements `on_frame`.
+        listener: of frames, none of which it skips.
+
+    Attributes:
+        delivered: frames that the sink has.
+        lost: frames that did not come.
+        unreadable: pictures that are no JPEG.
+    """
+
+    def __init__(self, name: str, sink: Sink, listener: Listener) -> None:
+        self._name = name
+        self._sink = sink
+        self._listener = listener
+        self._open: dict[str, _Open] = {}
+        self.delivered = self.lost = self.unreadable = 0
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Deliver until `stopping` says so.
+
+        Raises:
+            SinkError: if the sink fails.
+        """
+        while not stopping():
+            received = self._listener.receive(_LOOK_S)
+            if received is None or not isinstance(received.message, FrameMessage):
+                continue
+            message = received.message
+            self.lost += received.lost
+            if not self._sink.options.serve(message.stream):
+                continue
+            bgr = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_COLOR)
+            if bgr is None or bgr.shape[:2] != (message.height, message.width):
+                self.unreadable += 1
+                continue
+            self._deliver(message, BgrPicture(np.asarray(bgr, np.uint8)), received.lost)
+
+    def close(self) -> None:
+        """Close what the sink has open."""
+        opened, self._open = list(self._open), {}
+        for stream in opened:
+            with blaming(SinkError, f"closing sink '{self._name}' failed"):
+                self._sink.close_stream(stream)
+
+    def _deliver(self, message: FrameMessage, picture: BgrPicture, lost: int) -> None:
+        stream = message.stream
+        form = (message.bus, picture.width, picture.height)
+        known = self._open.get(stream)
+        with blaming(SinkError, f"sink '{self._name}' failed"):
+            if known is not None and known.form != form:
+                del self._open[stream]
+                self._sink.close_stream(stream)
+                known = None
+            if known is None:
+                info = StreamInfo(stream, "", message.run, picture.width, picture.height, live=True)
+                self._sink.open_stream(info)
+                known = self._open[stream] = _Open(form)
+            after_s = known.last.moment.pts_s if known.last else None
+            frame = Frame(
+                stream,
+                message.run,
+                message.sequence,
+                message.moment,
+                picture,
+                gap=Gap("lost on the bus", after_s, None, f"{lost} frames") if lost else None,
+                detections=message.detections,
+                carried_s=message.carried_s,
+                tracks=message.tracks,
+                counts=message.counts,
+            )
+            self._sink.on_frame(frame)
+        known.last = frame
+        self.delivered += 1

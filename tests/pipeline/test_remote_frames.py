@@ -1,0 +1,124 @@
+"""Frames of a bus for a sink that runs in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import zmq
+
+from pipeline.errors import SinkError
+from pipeline.frame import Frame
+from pipeline.listen import Listener
+from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
+from pipeline.remote_frames import FrameFeed
+from pipeline.wire import FrameMessage, encode
+from tests.pipeline.messages import FREE, make_frame, make_tracks
+
+
+class Album(Sink):
+    """Writes down what it is told."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(SinkOptions(**options), SinkContext(Path()))
+        self.said: list[object] = []
+        self.frames: list[Frame] = []
+        self.failing = False
+
+    def open_stream(self, info: StreamInfo) -> None:
+        self.said.append(("open", info.stream, info.width, info.height))
+
+    def on_frame(self, frame: Frame) -> None:
+        if self.failing:
+            raise OSError("full")
+        self.frames.append(frame)
+        self.said.append((frame.stream, frame.sequence))
+
+    def close_stream(self, stream: str) -> None:
+        self.said.append(("close", stream))
+
+
+class Box:
+    """Publishes whatever frames it is told to."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+        self.endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def send(
+        self, n: int, *, bus: str = "0" * 16, stream: str = "gate", width: int = 32, jpeg: bytes = b""
+    ) -> None:
+        frame = make_frame(n, stream, bgr=np.full((24, width, 3), 9, np.uint8), tracks=make_tracks())
+        picture = jpeg or cv2.imencode(".jpg", frame.picture.bgr())[1].tobytes()
+        self.socket.send_multipart(encode(FrameMessage.of(frame, picture, quality=80, bus=bus, n=n)))
+
+
+@pytest.fixture
+def box() -> Iterator[Box]:
+    with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
+        socket.linger = 0
+        socket.rcvtimeo = 10_000
+        socket.bind(FREE)
+        yield Box(socket)
+
+
+def deliver(box: Box, album: Album, messages: list[dict[str, Any]]) -> FrameFeed:
+    """Send messages, and run the feed until it has dealt with as many."""
+    with Listener([box.endpoint], ["frame/"], newest=False) as listener:
+        feed = FrameFeed("album", album, listener)
+        box.socket.recv()
+        for message in messages:
+            box.send(**message)
+        with closing(feed):
+            feed.run(lambda: listener.statistics()["received"] >= len(messages))
+        return feed
+
+
+def test_frames_come_in_order_with_their_tables_and_losses_become_gaps(box: Box) -> None:
+    album = Album()
+    feed = deliver(box, album, [{"n": n} for n in (0, 1, 5)])
+    assert album.said == [("open", "gate", 32, 24), ("gate", 0), ("gate", 1), ("gate", 5), ("close", "gate")]
+    assert (feed.delivered, feed.lost, feed.unreadable) == (3, 3, 0)
+    first, _, last = album.frames
+    assert first.gap is None
+    assert last.gap is not None
+    assert (last.gap.cause, last.gap.after_s, last.gap.detail) == ("lost on the bus", 1 / 25, "3 frames")
+    assert first.moment == make_frame(0).moment
+    assert first.tracks is not None
+    assert len(first.tracks) == 2
+    assert abs(first.drawn().astype(int) - 9).max() <= 2
+
+
+def test_another_size_and_another_start_of_the_box_begin_anew(box: Box) -> None:
+    album = Album()
+    deliver(box, album, [{"n": 0}, {"n": 1, "width": 48}, {"n": 0, "width": 48, "bus": "1" * 16}])
+    opened = [said for said in album.said if isinstance(said, tuple) and said[0] in ("open", "close")]
+    assert opened == [
+        ("open", "gate", 32, 24),
+        ("close", "gate"),
+        ("open", "gate", 48, 24),
+        ("close", "gate"),
+        ("open", "gate", 48, 24),
+        ("close", "gate"),
+    ]
+
+
+def test_streams_that_are_not_wanted_and_pictures_that_are_none_are_left_out(box: Box) -> None:
+    album = Album(streams=("gate",))
+    feed = deliver(
+        box, album, [{"n": 0, "stream": "gate2"}, {"n": 0, "jpeg": b"\xff\xd8\xff no picture"}, {"n": 1}]
+    )
+    assert album.said == [("open", "gate", 32, 24), ("gate", 1), ("close", "gate")]
+    assert (feed.delivered, feed.unreadable) == (1, 1)
+
+
+def test_what_a_sink_raises_is_one_line_that_names_it(box: Box) -> None:
+    album = Album()
+    album.failing = True
+    with pytest.raises(SinkError, match=r"^sink 'album' failed: OSError: full$"):
+        deliver(box, album, [{"n": 0}])
