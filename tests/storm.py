@@ -39,7 +39,10 @@ ROOT = Path(__file__).parents[1]
 TOPIC = "sightline.events"
 LINES = 30
 CONSUMERS = ("shop", "office")
-ONCE = ("csv", "jsonl", "parquet", "postgres", "redis", "sqlite")
+PROCESS = "sink process"
+"""The sink sqlite in a process of its own (`sightline sink`)."""
+COMMAND = ("-c", "from pipeline.cli.entry import main; main()")
+ONCE = ("csv", "jsonl", "parquet", "postgres", "redis", "sqlite", PROCESS)
 """Stores that promise to have no event twice."""
 _AWAY_S = 0.5
 _PATIENCE_S = 120.0
@@ -123,6 +126,7 @@ class World:
             self._watcher = threading.Thread(target=self._watch)
             self._watcher.start()
             self._start_daemon()
+            self._start_process()
             for name in CONSUMERS:
                 self._start_consumer(name)
         except BaseException:
@@ -145,6 +149,7 @@ class World:
             "daemon",
             "daemon",
             *CONSUMERS,
+            PROCESS,
             "mosquitto",
             "postgres",
             "redis",
@@ -240,9 +245,13 @@ class World:
         source = (
             f"street=synthetic://street?seed={self._lives}&width=320&height=180&rate_hz=10&duration_s=3600"
         )
-        main = "from pipeline.cli.entry import main; main()"
-        words = ["-c", main, "run", str(self._folder / "storm.yaml"), "--source", source]
+        words = [*COMMAND, "run", str(self._folder / "storm.yaml"), "--source", source]
         self._start_child("daemon", words)
+
+    def _start_process(self) -> None:
+        words = [*COMMAND, "sink", "sqlite", "--connect", self._reliable, "--out", str(self._folder / "away")]
+        options = ["from_start=true", "kinds=[line.crossing]"]
+        self._start_child(PROCESS, [*words, *(word for one in options for word in ("--set", one))])
 
     def _start_consumer(self, name: str) -> None:
         words = ["-m", "tests.servers.consumer", self._reliable, name, str(self._folder / f"{name}.ids")]
@@ -283,6 +292,8 @@ class World:
             self._postgres.start()
         elif part == "daemon":
             self._start_daemon()
+        elif part == PROCESS:
+            self._start_process()
         elif part in CONSUMERS:
             self._start_consumer(part)
         else:
@@ -321,6 +332,7 @@ class World:
             "jsonl": lambda: _json_ids(sorted((out / "log").glob("*.jsonl"))),
             "csv": lambda: _csv_ids(sorted((out / "log").glob("*.csv"))),
             "sqlite": lambda: _sqlite_ids(out / "events.sqlite3"),
+            PROCESS: lambda: _sqlite_ids(self._folder / "away" / "events.sqlite3"),
             "parquet": lambda: _parquet_ids(out / "parquet"),
             "postgres": self._postgres_ids,
             "redis": self._redis_ids,
