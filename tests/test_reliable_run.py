@@ -64,7 +64,10 @@ def test_what_anybody_saw_is_delivered_although_the_daemon_is_killed(tmp_path: P
         last = number == KILLS
         done = threading.Event()
         # Another street each time: the same one would make the same events again, also those that were lost.
-        street = ["--source", f"street=synthetic://street?seed={number}&width=320&height=180&rate_hz=10"]
+        street = [
+            "--source",
+            f"street=synthetic://street?seed={number}&width=320&height=180&rate_hz=10&duration_s=3600",
+        ]
         with subprocess.Popen(
             [*command, *street], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as daemon:
