@@ -56,6 +56,9 @@ HEAVY = {
     "mss",
     "paho",
     "redis",
+    "confluent_kafka",
+    "boto3",
+    "botocore",
 }
 
 

@@ -36,7 +36,7 @@ def free_ports(count: int) -> list[int]:
 def test_what_anybody_saw_is_delivered_although_the_daemon_is_killed(tmp_path: Path) -> None:
     events, reliable = (f"tcp://127.0.0.1:{port}" for port in free_ports(2))
     sets = (f"bus.events={events}", f"bus.reliable={reliable}", "sinks=[]")
-    words = ["run", "demo", "--source", "street=synthetic://street?duration_s=600", "--out", str(tmp_path)]
+    words = ["run", "demo", "--out", str(tmp_path)]
     words += [word for one in sets for word in ("--set", one)]
     command = [sys.executable, "-c", "from pipeline.cli.entry import main; main()", *words]
     seen: set[str] = set()
@@ -63,7 +63,14 @@ def test_what_anybody_saw_is_delivered_although_the_daemon_is_killed(tmp_path: P
     for number in range(KILLS + 1):
         last = number == KILLS
         done = threading.Event()
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as daemon:
+        # Another street each time: the same one would make the same events again, also those that were lost.
+        street = [
+            "--source",
+            f"street=synthetic://street?seed={number}&width=320&height=180&rate_hz=10&duration_s=3600",
+        ]
+        with subprocess.Popen(
+            [*command, *street], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as daemon:
             consumer = threading.Thread(target=consume, args=(done,))
             # The consumer is away in every third life of the daemon, too.
             if number % 3 or last:

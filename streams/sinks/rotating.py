@@ -46,6 +46,7 @@ class RotatingFile:
         path: the folder, stem and suffix of their names.
         bounds: of their number and size.
         fsync: True to wait for the disk at each `append`.
+        header: first line of each file, with its end; a last file that begins otherwise is not gone on with.
         today: the day in UTC.
     """
 
@@ -55,11 +56,13 @@ class RotatingFile:
         bounds: Bounds,
         *,
         fsync: bool,
+        header: bytes = b"",
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         self._path = path
         self._bounds = bounds
         self._fsync = fsync
+        self._header = header
         self._today = today
         self._name = re.compile(
             rf"{re.escape(path.stem)}-(\d{{4}}-\d\d-\d\d)\.(\d{{6,}}){re.escape(path.suffix)}"
@@ -93,8 +96,13 @@ class RotatingFile:
         if files:
             self._begin(files[-1])
             self._mend()
+            if os.pread(self._handle, len(self._header), 0) != self._header:
+                if self._size:
+                    self._rotate()
+                self._head()
         else:
             self._begin(self._named(1))
+            self._head()
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Write whole lines, each with its end.
@@ -104,7 +112,7 @@ class RotatingFile:
                 a torn line.
         """
         waiting: list[bytes] = []
-        size = self._size
+        size = self._size if self._size > len(self._header) else 0
         for line in lines:
             if (size and size + len(line) > self._bounds.file_bytes) or self._is_of_another_day():
                 self._write(b"".join(waiting))
@@ -165,7 +173,13 @@ class RotatingFile:
         number = int(self._order(self._current)[1]) + 1
         self.close()
         self._begin(self._named(number))
+        self._head()
         self.trim()
+
+    def _head(self) -> None:
+        """Write the first line; torn by a crash, it is mended away and written again."""
+        if self._size == 0:
+            self._write(self._header)
 
     def _begin(self, path: Path) -> None:
         self._handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -122,10 +122,15 @@ def mosquitto(folder: Path, *lines: str, password: bool = False) -> Daemon:
 
 
 def redis(folder: Path, *options: str) -> Daemon:
-    """Return a Redis server that writes each command to a file before it answers, with more options."""
+    """Return a Redis server that writes each command to a file before it answers, with more options.
+
+    Not `appendfsync everysec`, its default: while the disk is busy with that, it answers first and writes up
+    to two seconds later, so that a kill loses what it had answered for.
+    """
     port = free_port()
     server = binary("redis-server", "redis-server")
     fixed = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]
+    fixed += ["--appendfsync", "no"]
     return Daemon([server, *fixed, *options], port, folder)
 
 

@@ -17,7 +17,11 @@ class Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        size = int(self.headers["Content-Length"])
+        raw = self.rfile.read(size)
+        if len(raw) < size:
+            return  # who sent it was killed in the midst
+        body = raw.decode()
         line = json.dumps({"headers": dict(self.headers.items()), "body": body})
         with Path(FILE).open("a", encoding="utf-8") as file:
             file.write(line + "\n")

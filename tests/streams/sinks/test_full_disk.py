@@ -14,7 +14,9 @@ import pytest
 
 from pipeline.errors import SinkError
 from pipeline.plugin import EventSink, SinkContext
+from streams.sinks.csv_file import CsvOptions, CsvSink
 from streams.sinks.jsonl import JsonlOptions, JsonlSink
+from streams.sinks.parquet.sink import ParquetOptions, ParquetSink
 from streams.sinks.sqlite import SqliteOptions, SqliteSink
 from tests.pipeline.messages import make_event
 
@@ -38,6 +40,18 @@ def jsonl_ids(folder: Path) -> list[str]:
     return [json.loads(line)["id"] for line in lines]
 
 
+def csv_ids(folder: Path) -> list[str]:
+    lines = b"".join(path.read_bytes() for path in sorted((folder / "log").iterdir())).split(b"\n")
+    return [line.split(b",")[0].decode() for line in lines[1:-1]]
+
+
+def parquet_ids(folder: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    found = sorted((folder / "parquet").glob("date=*/*.parquet"))
+    return [name for path in found for name in pq.read_table(path, columns=["id"])["id"].to_pylist()]
+
+
 def sqlite_ids(folder: Path) -> list[str]:
     with closing(sqlite3.connect(folder / "events.sqlite3")) as database:
         return [row[0] for row in database.execute("SELECT id FROM events ORDER BY time_ns")]
@@ -47,9 +61,11 @@ def sqlite_ids(folder: Path) -> list[str]:
     ("make", "read"),
     [
         (lambda folder: JsonlSink(JsonlOptions(), SinkContext(folder)), jsonl_ids),
+        (lambda folder: CsvSink(CsvOptions(), SinkContext(folder)), csv_ids),
+        (lambda folder: ParquetSink(ParquetOptions(), SinkContext(folder)), parquet_ids),
         (lambda folder: SqliteSink(SqliteOptions(), SinkContext(folder)), sqlite_ids),
     ],
-    ids=["jsonl", "sqlite"],
+    ids=["jsonl", "csv", "parquet", "sqlite"],
 )
 def test_a_full_disk(
     disk: Path, make: Callable[[Path], EventSink], read: Callable[[Path], list[str]]
@@ -59,7 +75,7 @@ def test_a_full_disk(
     sink.deliver(events[:1])
     filler = disk / "filler"
     with filler.open("wb") as file:
-        file.write(bytes(900_000))
+        file.write(bytes(960_000))
     for _ in range(2):
         with pytest.raises(SinkError, match=r"No space left|is full"):
             sink.deliver(events[1:])

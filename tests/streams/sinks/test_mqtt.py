@@ -150,6 +150,27 @@ def test_home_assistant_finds_the_totals(broker: Daemon, listener: Listener, tmp
     assert topics.index(topic) < topics.index(TOTAL), "a sensor that exists gets its first value"
 
 
+@pytest.mark.slow  # paho's pause before it tries again
+def test_home_assistant_finds_them_again_when_the_broker_has_forgotten_everything(
+    broker: Daemon, tmp_path: Path
+) -> None:
+    sink = made_for(broker, tmp_path, home_assistant="homeassistant")
+    sink.deliver([make_event(1)])
+    broker.restart()  # without a file of its own: nothing is retained any more
+    late = Listener(broker.port)  # as Home Assistant, which is back first
+    until(lambda: total_of(late) == 1, 20, lambda: late.got)
+    configs = [json.loads(body) for topic, body, _ in late.got if topic.startswith("homeassistant/")]
+    assert [config["state_topic"] for config in configs] == [TOTAL]
+    assert late.latest("sightline/status") == b"online"
+    later = Listener(broker.port)  # as one that is started after that
+    until(lambda: total_of(later) == 1, 10, lambda: later.got)
+    assert all(retained for _, _, retained in later.got)
+    assert any(topic.startswith("homeassistant/sensor/") for topic, _, _ in later.got)
+    for one in (late, later):
+        one.close()
+    sink.close()
+
+
 def test_a_wrong_password_is_one_line_and_the_right_one_is_let_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,1 @@
+"""Events into a topic of Kafka."""

@@ -1,0 +1,1 @@
+"""Events as Parquet files, a folder for each day."""

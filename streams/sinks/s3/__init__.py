@@ -1,0 +1,1 @@
+"""Snapshots, clips and events into a bucket."""
