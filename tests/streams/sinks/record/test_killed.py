@@ -43,6 +43,15 @@ def kill_once(out: Path, clip: Path, start_ns: int, life_s: float) -> int:
     return int.from_bytes(said[-4 - len(said) % 4 :][:4], "little")
 
 
+def lost_packets(root: Path, expected: list[str], start_ns: int, fed: int) -> int:
+    """Return how many packets of the life that began then are missing, all of them the last ones."""
+    files = sorted(root.glob("*/*/*.mp4"))
+    own = [path for path in files if path.stat().st_size and (named(path) or ("", 0))[1] >= start_ns]
+    stored = [one for path in own for one in hashes_in(path)]
+    assert stored == expected[: len(stored)]
+    return fed - len(stored)
+
+
 @pytest.mark.slow
 def test_a_kill_costs_a_fragment_at_most(tmp_path: Path, clip: Path) -> None:
     _, packets = packets_of(clip)
@@ -52,11 +61,7 @@ def test_a_kill_costs_a_fragment_at_most(tmp_path: Path, clip: Path) -> None:
     for number in range(KILLS):
         start_ns = START_NS + number * 10**12
         fed = kill_once(tmp_path, clip, start_ns, rng.uniform(0.05, 0.7))
-        life = sorted((tmp_path / "recordings").glob("*/*/*.mp4"))
-        own = [path for path in life if path.stat().st_size and _start_ns(path) >= start_ns]
-        stored = [one for path in own for one in hashes_in(path)]
-        assert stored == expected[: len(stored)]
-        lost.append(fed - len(stored))
+        lost.append(lost_packets(tmp_path / "recordings", expected, start_ns, fed))
     # One packet more: the first of the next fragment ends a fragment.
     assert max(lost) <= child.FRAGMENT_S * RATE_HZ + 1, lost
     archive = Archive(tmp_path / "recordings", Keep(36_500, 10**12, 0))
@@ -68,12 +73,6 @@ def test_a_kill_costs_a_fragment_at_most(tmp_path: Path, clip: Path) -> None:
     assert sum(segment.state is State.CUT for segment in found) >= KILLS / 2
     for earlier, later in pairwise(found):
         assert later.run != earlier.run or abs(later.start_ns - earlier.end_ns) < 2e6
-
-
-def _start_ns(path: Path) -> int:
-    found = named(path)
-    assert found is not None
-    return found[1]
 
 
 @pytest.mark.slow
