@@ -7,7 +7,7 @@ the pace of cameras to the queue, the thread and the sink of each stream, as in 
 all of it is divided by the time that went by and the number of streams. `queue alone` has a sink that does
 nothing. Every packet that was fed must be in the files, bit by bit. The second: the whole daemon, which reads
 as many RTSP cameras (Debian's gst-rtsp-server) and decodes them, without and with the sink. The third: a
-recorder is killed (`kill -9`) at random moments, and packets that it was fed are counted that are not in its file.
+recorder is killed (`kill -9`) at random moments; packets that it was fed and are not in its file are counted.
 """
 
 from __future__ import annotations
