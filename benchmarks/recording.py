@@ -6,7 +6,7 @@ The first table: packets of 720p at 30 Hz (real traffic, coded anew at the bit r
 the pace of cameras to the queue, the thread and the sink of each stream, as in a run; the processor time of
 all of it is divided by the time that went by and the number of streams. `queue alone` has a sink that does
 nothing. Every packet that was fed must be in the files, bit by bit. The second: the whole daemon, which reads
-as many RTSP cameras (Debian's gst-rtsp-server) and decodes them, without and with the sink. The third: a
+as many RTSP cameras (Debian's gst-rtsp-server) and decodes them. The third: a
 recorder is killed (`kill -9`) at random moments; packets that it was fed and are not in its file are counted.
 """
 
@@ -138,15 +138,20 @@ def daemon(streams: int, seconds: float, kbit_s: int) -> None:
         mount = looped(folder / "camera.mp4", folder)
         print("\n| the whole daemon | % of a core per stream |\n| --- | ---: |")
         with RtspServer({f"/cam{number}": mount for number in range(streams)}) as server:
-            for what, sinks in (("without recording", "[]"), ("with `record`", "[{record: {free_gb: 0}}]")):
+            for decode, sinks in (
+                ("all", "[]"),
+                ("all", "[{record: {free_gb: 0}}]"),
+                ("key_frames", "[{record: {free_gb: 0}}]"),
+            ):
                 config = folder / "box.yaml"
                 cameras = "".join(
-                    f"  cam{number}: {{source: '{server.url(f'/cam{number}')}', stages: []}}\n"
+                    f"  cam{number}: {{source: {{url: '{server.url(f'/cam{number}')}', decode: {decode}}}, "
+                    "stages: []}\n"
                     for number in range(streams)
                 )
                 config.write_text(f"streams:\n{cameras}sinks: {sinks}\n")
-                share = daemon_share(config, folder / f"out{len(sinks)}", seconds) / streams
-                print(f"| {what} | {100 * share:.1f} |", flush=True)
+                share = daemon_share(config, folder / f"{decode}{len(sinks)}", seconds) / streams
+                print(f"| decode: {decode}, sinks: {sinks} | {100 * share:.1f} |", flush=True)
 
 
 def daemon_share(config: Path, out: Path, seconds: float) -> float:
