@@ -92,4 +92,6 @@ def test_a_run_on_a_disk_that_others_fill(tmp_path: Path, disk: Path) -> None:
     assert found
     assert all(later.start_ns > earlier.start_ns for earlier, later in pairwise(found))
     for segment in found:
-        assert len(hashes_in(disk / segment.path)) == segment.packets
+        # A demuxer also gives the picture that is torn.
+        assert segment.packets <= len(hashes_in(disk / segment.path)) <= segment.packets + 1
+        assert segment.packets > 0
