@@ -27,6 +27,7 @@ _CLOSED = -1
 _AT_ONCE = 32
 """Recordings that are asked for at once when some have to go."""
 _MOST_NAMES = 1000
+_MOST_UNWRITTEN = 1000
 _INDEX_BYTES = 1_000_000
 """What an index needs to be opened and written a little."""
 
@@ -95,6 +96,7 @@ class Archive:
         self._device: int | None = None
         self._bytes = 0
         self._open: dict[str, int] = {}
+        self._unwritten: dict[str, Segment] = {}
         self.opened = 0
         self.complaint = ""
         network = network_file_system(self._index_path)
@@ -207,9 +209,14 @@ class Archive:
             self.make_room()
 
     def note(self, segment: Segment) -> None:
-        """Write a segment that grows into the index; if that fails, see `complaint`."""
-        with self._without_index(), self.indexed() as index:
-            index.put([segment])
+        """Write a segment into the index; a failure is a `complaint`, and the next one makes up for it."""
+        with self._lock:
+            if len(self._unwritten) >= _MOST_UNWRITTEN:  # the next comparison with the disk finds it
+                del self._unwritten[next(iter(self._unwritten))]
+            self._unwritten[segment.path] = segment
+            with self._without_index(), self.indexed() as index:
+                index.put(self._unwritten.values())
+                self._unwritten.clear()
 
     def end(self, segment: Segment) -> None:
         """Write a finished segment into the index: it is no longer open, whatever the index says."""
@@ -222,9 +229,11 @@ class Archive:
 
     def forget(self, path: str) -> None:
         """Take a segment out of the index whose file is gone."""
-        self.abandon(path)
-        with self._without_index(), self.indexed() as index:
-            index.remove([path])
+        with self._lock:
+            self.abandon(path)
+            self._unwritten.pop(path, None)
+            with self._without_index(), self.indexed() as index:
+                index.remove([path])
 
     def is_growing(self, path: str) -> bool:
         """Whether this process writes it."""
