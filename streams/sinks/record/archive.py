@@ -131,8 +131,13 @@ class Archive:
                     raise SinkError(f"{self.root}: another process records there; give one another `folder`")
                 self._remove_without_index()
                 index = Index.writing(self._index_path)
-                with self._explained():
-                    self._bytes = index.total_bytes()
+                try:
+                    with self._explained():
+                        self._bytes = index.total_bytes()
+                    self._check_contents()
+                except BaseException:
+                    index.close()
+                    raise
             except BaseException:
                 os.close(handle)
                 raise
@@ -334,6 +339,15 @@ class Archive:
         elif device != self._device and device == self.root.parent.stat().st_dev:
             raise SinkError(f"{self.root}: {Trouble.GONE}: its disk is not mounted any more; mount it")
         self._device = device
+
+    def _check_contents(self) -> None:
+        """Notice a mount point without its disk by an index that lies elsewhere and knows recordings."""
+        is_elsewhere = self._index_path.parent != self.root
+        if is_elsewhere and self._bytes and not any(path.is_dir() for path in self.root.iterdir()):
+            raise SinkError(
+                f"{self.root}: {Trouble.GONE}: it is empty, and {self._index_path} knows "
+                f"{self._bytes / 1e9:.3f} GB of recordings; mount its disk, or remove that index"
+            )
 
     @contextmanager
     def _without_index(self) -> Iterator[None]:
