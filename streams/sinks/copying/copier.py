@@ -31,6 +31,7 @@ class Copier:
         form: of the packets.
         container: FFmpeg's name of the muxer ("mp4", "matroska", "mpegts", "flv", "rtsp").
         options: of the muxer.
+        metadata: what the container says of itself, e.g. `title`; FFmpeg's names.
         origin: ticks that become time 0; by default when the first packet is shown.
         timeout_s: for opening and writing on a network, None for none.
 
@@ -45,6 +46,7 @@ class Copier:
         *,
         container: str,
         options: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         origin: int | None = None,
         timeout_s: float | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class Copier:
                 timeout=timeout_s,
             )
             try:
+                self._container.metadata.update(metadata or {})
                 self._track = self._container.add_stream_from_template(template, opaque=True)
                 self._track.time_base = form.time_base
                 if form.rotation_deg:
@@ -86,7 +89,7 @@ class Copier:
         copy.stream = self._track
         copy.time_base = self.time_base
         copy.pts, copy.dts = pts - self.origin, dts - self.origin
-        copy.duration = packet.duration
+        copy.duration = step  # of the last one it is all that a container has
         copy.is_keyframe = packet.is_key
         self._container.mux_one(copy)
 
