@@ -16,13 +16,17 @@ class Target(Protocol):
 
     Attributes:
         path: of the file.
-        size: bytes that were written.
-        spent_s: time that writing and waiting took so far, s.
     """
 
     path: Path
-    size: int
-    spent_s: float
+
+    @property
+    def size(self) -> int:
+        """Bytes that were written."""
+
+    @property
+    def spent_s(self) -> float:
+        """Time that writing and waiting took so far, s."""
 
     def write(self, data: Any, /) -> int:
         """Write all of it; the operating system has it then, so that it survives the end of this process."""

@@ -1,1 +1,1 @@
-"""Files that the box can write and only their owner can read: the age format (C2SP, age-encryption.org/v1)."""
+"""Files that the box can write and only their owner can read: in the format of age, version 1 (C2SP)."""

@@ -5,39 +5,28 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from pipeline.errors import SourceError
+from streams.sinks.copying.target import FileTarget, Target
 from streams.sinks.sealed.header import NotForUs
-from streams.sinks.sealed.payload import SealedReader, SealedWriter
+from streams.sinks.sealed.payload import SealedReader, SealedTarget
 
 SUFFIX = ".age"
 """Of the name of a sealed file, after that of its content."""
 
 
-class WholeFile(io.FileIO):
-    """An unbuffered file. FFmpeg's own does not tell when the last write, that of `close`, fails."""
-
-    def write(self, data: Any, /) -> int:
-        """Write all of `data` or raise OSError."""
-        left = memoryview(data).cast("B")
-        size = left.nbytes
-        while left:
-            left = left[super().write(left) :]
-        return size
-
-
-def create(path: Path, public_keys: Sequence[bytes] = ()) -> BinaryIO:
-    """Begin a file anew; with keys a sealed one, which cannot seek.
+def create(path: Path, public_keys: Sequence[bytes] = ()) -> Target:
+    """Begin a new file; with keys a sealed one, which cannot seek.
 
     Raises:
-        OSError: if it cannot be made.
+        OSError: also if it exists.
     """
-    file = cast("BinaryIO", WholeFile(path, "w"))
+    file = FileTarget(path)
     if not public_keys:
         return file
     try:
-        return cast("BinaryIO", SealedWriter(file, public_keys))
+        return SealedTarget(file, public_keys)
     except BaseException:
         file.close()
         raise

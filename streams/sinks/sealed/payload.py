@@ -9,8 +9,9 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from streams.sinks.copying.target import FileTarget
 from streams.sinks.sealed.header import derived, make_header, read_header
 
 CHUNK_BYTES = 64 << 10
@@ -19,28 +20,37 @@ _SEALED_BYTES = CHUNK_BYTES + _TAG_BYTES
 _NONCE_BYTES = 16
 
 
-class SealedWriter(io.RawIOBase):
-    """Writes a file that only the holders of the secret keys can read. It cannot seek.
+class SealedTarget:
+    """Writes a file that only the holders of the secret keys can read, a `Target` of muxers. It cannot seek.
 
     Args:
-        file: unbuffered; closed with this one.
+        file: new; closed with this one.
         public_keys: X25519, 32 bytes each.
+
+    Attributes:
+        path: of the file.
     """
 
-    def __init__(self, file: BinaryIO, public_keys: Sequence[bytes]) -> None:
-        super().__init__()
+    def __init__(self, file: FileTarget, public_keys: Sequence[bytes]) -> None:
+        self.path = file.path
         self._file = file
         self._number = 0
         self._held = bytearray()
-        self._failed = False
+        self._has_failed = False
         header, file_key = make_header(public_keys)
         nonce = os.urandom(_NONCE_BYTES)
         self._cipher = _cipher(file_key, nonce)
         self._put(header + nonce)
 
-    def writable(self) -> bool:
-        """Return True."""
-        return True
+    @property
+    def size(self) -> int:
+        """Bytes of the file, with those that are held back."""
+        return self._file.size + len(self._held)
+
+    @property
+    def spent_s(self) -> float:
+        """Time that writing and waiting took so far, s."""
+        return self._file.spent_s
 
     def write(self, data: Any, /) -> int:
         """Seal what fills chunks, hold the rest back."""
@@ -51,20 +61,24 @@ class SealedWriter(io.RawIOBase):
             del self._held[:CHUNK_BYTES]
         return view.nbytes
 
-    def fileno(self) -> int:
-        """Return the descriptor of the file below, for fsync."""
-        return self._file.fileno()
+    def sync(self) -> None:
+        """Wait until the disk has the sealed chunks."""
+        self._file.sync()
+
+    def is_there(self) -> bool:
+        """Whether the file still lies under its name."""
+        return self._file.is_there()
 
     def close(self) -> None:
-        """Seal the last chunk, unless writing has failed, and close the file."""
-        if self.closed:
+        """Seal the last chunk, unless writing has failed, and close the file; safe more than once."""
+        if self._file.closed:
             return
         try:
-            if not self._failed:
+            if not self._has_failed:
                 self._seal(bytes(self._held), is_last=True)
+                self._held.clear()
         finally:
             self._file.close()
-            super().close()
 
     def _seal(self, chunk: bytes, *, is_last: bool) -> None:
         self._put(self._cipher.encrypt(_nonce(self._number, is_last), chunk, None))
@@ -72,11 +86,9 @@ class SealedWriter(io.RawIOBase):
 
     def _put(self, data: bytes) -> None:
         try:
-            left = memoryview(data)
-            while left:
-                left = left[self._file.write(left) :]
+            self._file.write(data)
         except OSError:
-            self._failed = True
+            self._has_failed = True
             raise
 
 
@@ -170,7 +182,8 @@ class SealedReader(io.RawIOBase):
 
         self._file.seek(self._start + number * _SEALED_BYTES)
         try:
-            return self._cipher.decrypt(_nonce(number, is_last), self._file.read(_SEALED_BYTES), None)
+            sealed = self._file.read(_SEALED_BYTES)
+            return bytes(self._cipher.decrypt(_nonce(number, is_last), sealed, None))
         except InvalidTag:
             return None
 

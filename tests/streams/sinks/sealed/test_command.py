@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from streams.sinks.sealed.files import create
@@ -14,7 +15,7 @@ def test_keys_and_open(sightline: Sightline, tmp_path: Path) -> None:
     assert made.code == 0
     assert "away from the box" in made.out
     path = tmp_path / "clip.mp4.age"
-    with create(path, read_public([str(tmp_path / "owner.age_public")])) as file:
+    with closing(create(path, read_public([str(tmp_path / "owner.age_public")]))) as file:
         file.write(CONTENT)
     done = sightline("archive", "open", path, "--key", tmp_path / "owner.age_secret")
     assert (done.code, done.out.split(": ")[1]) == (0, "0.2 MB\n")
@@ -27,7 +28,7 @@ def test_keys_and_open(sightline: Sightline, tmp_path: Path) -> None:
 def test_what_cannot_be_opened(sightline: Sightline, tmp_path: Path) -> None:
     sightline("archive", "keys", "owner", "--folder", tmp_path)
     path, key = tmp_path / "clip.mp4.age", tmp_path / "owner.age_secret"
-    with create(path, read_public([str(tmp_path / "owner.age_public")])) as file:
+    with closing(create(path, read_public([str(tmp_path / "owner.age_public")]))) as file:
         file.write(CONTENT)
     data = bytearray(path.read_bytes())
     data[400] ^= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pyrage
@@ -27,7 +28,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
 
 
 def sealed(path: Path, public: str, content: bytes, step: int = 10_000) -> Path:
-    with create(path, read_public([public])) as file:
+    path.unlink(missing_ok=True)
+    with closing(create(path, read_public([public]))) as file:
         for start in range(0, len(content), step):
             file.write(content[start : start + step])
     return path
@@ -85,7 +87,7 @@ def test_one_that_was_cut_off_is_read_to_its_last_whole_chunk(
 
 def test_one_that_is_written_can_be_read_meanwhile(pair: tuple[Path, Path, str], tmp_path: Path) -> None:
     path = tmp_path / "file.age"
-    with create(path, read_public([pair[2]])) as file:
+    with closing(create(path, read_public([pair[2]]))) as file:
         file.write(CONTENT)
         with open_to_read(path, read_secret(pair[1])) as reader:
             assert reader.read() == CONTENT[: 2 * CHUNK_BYTES]
