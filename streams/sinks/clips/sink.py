@@ -1,0 +1,246 @@
+"""Sink `clips`: a file for each event, with what was before and after it, copied out of the camera's stream."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.errors import SinkError
+from pipeline.event import Event
+from pipeline.frame import Frame
+from pipeline.moment import iso_utc
+from pipeline.packet import Packet, PacketFormat
+from pipeline.packet_sink import PacketSink
+from pipeline.plugin import SinkContext
+from streams.sinks.clips.clip import Clip, Saved, name_of, told_of, write_note
+from streams.sinks.clips.options import ClipsOptions
+from streams.sinks.clips.shelf import Shelf
+from streams.sinks.clips.track import FAILURES, Track
+from streams.sinks.clips.windows import Request, Window
+
+logger = logging.getLogger(__name__)
+
+SAVED, FAILED = "clip.saved", "clip.failed"
+_PATIENCE_S = 10.0
+"""How long the end of a recording waits for an analytics that stands still."""
+_LOOK_S = 0.02
+_END_S = 5.0
+
+
+class ClipsSink(PacketSink):
+    """Keeps `clips/STREAM/DAY/STREAM_TIME_KIND_ID.mp4`, and tells of each by an event `clip.saved`.
+
+    A clip begins with the key frame before its pre-roll, out of packets in memory, or of what the sink
+    `record` has where an event is known too late for those. Events whose clips would overlap share one. It
+    ends with its connection if that ends first. A disk that does not take it never disturbs analytics: it
+    is begun anew as long as its packets are in memory, and then given up, which `clip.failed` tells.
+    """
+
+    Options = ClipsOptions
+    options: ClipsOptions
+
+    def __init__(
+        self, options: ClipsOptions, context: SinkContext, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(options, context)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tracks: dict[str, Track] = {}
+        self._work: dict[str, threading.Lock] = {}
+        self._live: dict[str, bool] = {}
+        self._public_keys = options.public_keys()
+        self._root = context.folder / options.folder
+        self._writing: dict[str, Clip] = {}
+        self._shelf = Shelf(
+            self._root,
+            keep_days=options.keep_days,
+            most_bytes=int(options.keep_gb * 1e9),
+            free_bytes=int(options.free_gb * 1e9),
+        )
+
+    def open_packets(self, form: PacketFormat) -> None:
+        """Hold packets of this format."""
+        self._tell_interrupted()
+        self._live[form.stream] = form.live
+        with self._work_of(form.stream):
+            self._track(form.stream).begin(form)
+
+    def on_packet(self, packet: Packet) -> None:
+        """Hold a packet, and write it where a clip is wanted."""
+        if packet.stream in self.options.film:
+            return  # another stream shows its events
+        with self._work_of(packet.stream):
+            self._track(packet.stream).add(packet)
+
+    def on_idle(self, stream: str) -> None:
+        """Finish what is due while no packets come."""
+        with self._work_of(stream):
+            self._track(stream).advance()
+
+    def close_packets(self, stream: str) -> None:
+        """Take note that the connection is over; of a recording, finish its clips once all events are known."""
+        track = self._track(stream)
+        with self._work_of(stream):
+            track.over()
+        if not self._live.get(stream, True):
+            self._wait_for_events(track)
+            with self._work_of(stream):
+                track.advance()
+
+    def on_event(self, event: Event) -> None:
+        """Ask for a clip of it, if it is wanted."""
+        if not self.options.wants(event):
+            return
+        shown = self.options.shows(event.stream)
+        track = self._track(shown)
+        if shown == event.stream:
+            at_s: float | None = event.moment.pts_s
+            run = event.run
+        else:
+            at_s = track.media_s(event.moment.time_ns)
+            run = "" if at_s is None else track.run_at(at_s)
+        if at_s is None:
+            logger.warning("stream '%s' has no packets yet: no clip of %s", shown, event.kind)
+            return
+        request = Request(run, event.id, event.kind, event.stream, at_s, event.moment.time_ns)
+        if not track.wish(request):
+            logger.error("stream '%s': too many events at once; no clip of %s", shown, event.id)
+
+    def on_frame(self, frame: Frame) -> None:
+        """Take note that all events up to it are known."""
+        shown = self.options.shows(frame.stream)
+        track = self._track(shown)
+        at_s = frame.moment.pts_s if shown == frame.stream else track.media_s(frame.moment.time_ns)
+        if at_s is not None:
+            track.seen_s = at_s
+
+    def close_stream(self, stream: str) -> None:
+        """Finish the clips of a stream whose packets have ended."""
+        shown = self.options.shows(stream)
+        lock = self._work_of(shown)
+        if not lock.acquire(timeout=_END_S):  # its disk hangs
+            raise SinkError(f"a clip of stream '{shown}' could not be finished: the disk does not answer")
+        try:
+            self._track(shown).advance(final=True)
+        finally:
+            lock.release()
+
+    def close(self) -> None:
+        """Finish everything."""
+        for stream in sorted(self._tracks):
+            self.close_stream(stream)
+
+    # What the tracks ask for, see `track.Desk`.
+
+    def begin(self, form: PacketFormat, window: Window) -> Clip:
+        """Make room and begin a file."""
+        self.check_room()
+        name = name_of(form.stream, window.first, sealed=bool(self._public_keys))
+        clip = Clip(self._root, form, window, self._public_keys, name)
+        with self._lock:
+            self._writing[clip.path] = clip
+        return clip
+
+    def check_room(self) -> None:
+        """Make room for what is being written."""
+        self._shelf.open()
+        with self._lock:
+            coming = sum(clip.size for clip in self._writing.values() if not clip.is_closed)
+        self._shelf.make_room(coming)
+
+    def finish(self, window: Window, clip: Clip, missing_s: float, lost: int) -> str:
+        """Finish a clip and tell of it."""
+        saved = clip.finish(fsync=self.options.fsync)
+        self._put(window, clip.stream, saved, missing_s, lost)
+        return saved.path
+
+    def failed(self, window: Window, reason: str) -> None:
+        """Tell that a clip could not be kept."""
+        logger.error("no clip of %s of stream '%s': %s", window.first.kind, window.first.stream, reason)
+        data = {**told_of(window, window.first.stream), "reason": reason}
+        self.context.tell(window.first.stream, FAILED, data)
+
+    def recorded(self, stream: str, window: Window) -> str | None:  # noqa: ARG002
+        """Make a clip of what was recorded."""
+        return None
+
+    def shows_too(self, path: str, window: Window) -> None:
+        """Tell that a finished clip shows another event."""
+        stream = window.first.stream
+        data = {**told_of(window, stream), "path": f"{self.options.folder}/{path}", "shared": True}
+        self.context.tell(stream, SAVED, data, {"clip": {"stream": stream, "path": data["path"]}})
+
+    def _put(self, window: Window, stream: str, saved: Saved, missing_s: float, lost: int) -> None:
+        """Count a finished clip, note and tell what it shows."""
+        with self._lock:
+            self._writing.pop(saved.path, None)
+        self._shelf.added(saved.path)
+        place = {
+            "stream": stream,
+            "from_s": round(saved.start.pts_s, 6),
+            "to_s": round(saved.end.pts_s, 6),
+            "from": iso_utc(saved.start.time_ns),
+            "to": iso_utc(saved.end.time_ns),
+            "path": f"{self.options.folder}/{saved.path}",
+        }
+        data: dict[str, Any] = {
+            **told_of(window, stream),
+            **place,
+            "bytes": saved.size,
+            "pictures": saved.packets,
+            "missing_s": round(missing_s, 3),
+            "lost_pictures": lost,
+            "sealed": bool(self._public_keys),
+            "sound": saved.is_sound,
+        }
+        write_note(self._root / saved.path, data)
+        if not saved.is_sound:
+            logger.error("the clip %s does not have all that was written; is the disk failing?", saved.path)
+        self.context.tell(window.first.stream, SAVED, data, {"clip": place})
+
+    def _tell_interrupted(self) -> None:
+        """Tell of clips that a crash interrupted; they end where it happened."""
+        try:
+            found = self._shelf.open()
+        except FAILURES as error:
+            logger.warning("clips cannot be kept in %s for now: %s", self._root, error)
+            return
+        for note in found:
+            path = f"{self.options.folder}/{note['path']}"
+            stream = str(note.get("stream", ""))
+            logger.warning("the clip %s was interrupted; it ends there", path)
+            data = {**note, "path": path, "interrupted": True}
+            self.context.tell(stream, SAVED, data, {"clip": {"stream": stream, "path": path}})
+
+    def _wait_for_events(self, track: Track) -> None:
+        """Wait until the frames of the last packets are through; give up when they come no further."""
+        ends_s, seen_s = self._clock() + _PATIENCE_S, track.seen_s
+        newest_s = track.newest_s
+        while newest_s is not None and track.seen_s < newest_s - _LOOK_S and self._clock() < ends_s:
+            time.sleep(_LOOK_S)
+            if track.seen_s != seen_s:
+                ends_s, seen_s = self._clock() + _PATIENCE_S, track.seen_s
+
+    def _track(self, stream: str) -> Track:
+        with self._lock:
+            track = self._tracks.get(stream)
+            if track is None:
+                options = self.options
+                track = self._tracks[stream] = Track(
+                    stream,
+                    options.rule,
+                    keep_s=options.pre_s + options.lag_s,
+                    ring_bytes=int(options.ring_mb * 1e6),
+                    desk=self,
+                    clock=self._clock,
+                )
+                self._work[stream] = threading.Lock()
+            return track
+
+    def _work_of(self, stream: str) -> threading.Lock:
+        self._track(stream)
+        return self._work[stream]
+

@@ -1,0 +1,280 @@
+"""The clips of one stream: its ring of packets, the windows that are wanted, and the files being written."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import av
+
+from pipeline.errors import SinkError
+from pipeline.packet import Packet, PacketFormat
+from streams.sinks.clips.clip import Clip
+from streams.sinks.clips.ring import PacketRing
+from streams.sinks.clips.windows import Request, Rule, Window, place
+
+logger = logging.getLogger(__name__)
+
+_MOST_WAITING = 1000
+_MOST_WINDOWS = 64
+_MOST_RECENT = 16
+_MOST_RUNS = 16
+_STUCK_S = 10.0
+"""Media time that packets may be ahead of frames: then the analytics is not waited for any more."""
+_GRACE_S = 2.0
+"""Wall time after the end of a connection during which events of it are waited for."""
+_UNKNOWN_S = 15.0
+"""Wall time after which a connection whose packets have not come is not waited for."""
+_RETRY_S = 5.0
+_SHORT_S = 0.5
+"""A pre-roll that is shorter by less counts as whole: a key frame more or less."""
+FAILURES = (OSError, SinkError, av.FFmpegError)
+
+
+class Desk(Protocol):
+    """What a track needs of its sink."""
+
+    def begin(self, form: PacketFormat, window: Window) -> Clip:
+        """Make room and begin a file. Raises one of `FAILURES`."""
+
+    def check_room(self) -> None:
+        """Make room for what is being written. Raises one of `FAILURES`."""
+
+    def finish(self, window: Window, clip: Clip, missing_s: float, lost: int) -> str:
+        """Finish a clip and tell of it; return its path. Raises one of `FAILURES`."""
+
+    def failed(self, window: Window, reason: str) -> None:
+        """Tell that a clip could not be kept."""
+
+    def recorded(self, stream: str, window: Window) -> str | None:
+        """Make a clip of what was recorded, if that reaches back to its begin; return its path."""
+
+    def shows_too(self, path: str, window: Window) -> None:
+        """Tell that a finished clip shows another event."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A window on its way to a file."""
+
+    window: Window
+    made_s: float
+    clip: Clip | None = None
+    next_number: int | None = None
+    next_sequence: int | None = None
+    lost: int = 0
+    missing_s: float = 0.0
+    shown_s: float = float("-inf")
+    retry_s: float = float("-inf")
+    asks_recordings: bool = True
+
+
+class Track:
+    """See the module. `wish` and `seen_s` may be used from any thread, the others by one at a time.
+
+    Args:
+        stream: whose packets they are.
+        rule: of the windows.
+        keep_s: how far the ring reaches back.
+        ring_bytes: most bytes in it.
+        desk: where clips go.
+        clock: monotonic seconds.
+
+    Attributes:
+        seen_s: media time up to which all events are known; -inf before the first frame.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        rule: Rule,
+        *,
+        keep_s: float,
+        ring_bytes: int,
+        desk: Desk,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stream = stream
+        self.seen_s = float("-inf")
+        self._rule = rule
+        self._desk = desk
+        self._clock = clock
+        self._ring = PacketRing(keep_s, ring_bytes)
+        self._inbox: deque[Request] = deque()
+        self._jobs: list[_Job] = []
+        self._form: PacketFormat | None = None
+        self._runs: deque[str] = deque(maxlen=_MOST_RUNS)
+        self._over: tuple[str, float] = ("", float("-inf"))
+        self._recent: deque[tuple[Window, str]] = deque(maxlen=_MOST_RECENT)
+
+    @property
+    def newest_s(self) -> float | None:
+        """Media time of the latest packet, None before the first."""
+        return self._ring.newest_s
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no clip is wanted."""
+        return not self._jobs and not self._inbox
+
+    def wish(self, request: Request) -> bool:
+        """Ask for a clip; False when too many wait already."""
+        if len(self._inbox) >= _MOST_WAITING:
+            return False
+        self._inbox.append(request)
+        return True
+
+    def begin(self, form: PacketFormat) -> None:
+        """Take note of a connection's format."""
+        if self._form is not None and self._form.run != form.run:
+            self.over()
+        if form.run not in self._runs:
+            self._runs.append(form.run)
+        if self._over[0] == form.run:  # the same goes on after a failure
+            self._over = ("", float("-inf"))
+        self._form = form
+        self._ring.begin()
+
+    def add(self, packet: Packet) -> None:
+        """Take a packet."""
+        assert self._form is not None
+        self._ring.add(self._form, packet)
+        self.advance()
+
+    def over(self) -> None:
+        """Take note that the connection has ended."""
+        if self._form is not None and self._over[0] != self._form.run:
+            self._over = (self._form.run, self._clock())
+            self._ring.begin()
+
+    def media_s(self, time_ns: int) -> float | None:
+        """Return the media time of a UTC; None before the first packet."""
+        latest = self._ring.latest()
+        if latest is None:
+            return None
+        return latest.moment.pts_s + (time_ns - latest.moment.time_ns) / 1e9
+
+    def run_at(self, time_s: float) -> str:
+        """Return the run to which a media time belongs, "" before the first packet."""
+        return self._ring.run_at(time_s) or ""
+
+    def advance(self, *, final: bool = False) -> None:
+        """Write what is there for the windows, and finish those of which nothing more can come.
+
+        Args:
+            final: nothing more will come of anything.
+        """
+        self._take_wishes()
+        for job in list(self._jobs):
+            if job.retry_s <= self._clock() or final:
+                self._work(job, final=final)
+
+    def _take_wishes(self) -> None:
+        while self._inbox:
+            request = self._inbox.popleft()
+            new = place(request, [job.window for job in self._jobs], self._rule)
+            if new is None:
+                continue
+            shown = next((path for window, path in self._recent if _lies_in(new, window)), None)
+            if shown is not None:
+                self._desk.shows_too(shown, new)
+            elif len(self._jobs) >= _MOST_WINDOWS:
+                self._desk.failed(new, f"{_MOST_WINDOWS} clips of this stream are being made already")
+            else:
+                self._jobs.append(_Job(new, self._clock()))
+
+    def _work(self, job: _Job, *, final: bool) -> None:
+        window = job.window
+        try:
+            if not self._is_for_recordings(job):
+                self._write(job)
+            if job.clip is not None:
+                job.clip.note(window)
+            if not final and not self._is_settled(job):
+                return
+            path = None
+            if self._is_for_recordings(job):
+                job.asks_recordings = False
+                path = self._desk.recorded(self.stream, window)
+                if path is None:
+                    self._write(job)
+            if path is None:
+                if job.clip is None:
+                    self._give_up(job, "the packets of its time are not there any more")
+                    return
+                path = self._desk.finish(window, job.clip, job.missing_s, job.lost)
+            self._jobs.remove(job)
+            self._recent.append((window, path))
+        except FAILURES as error:
+            self._put_off(job, error, final=final)
+
+    def _is_for_recordings(self, job: _Job) -> bool:
+        """Whether the ring has lost what the window begins with, so that recordings are asked first."""
+        if not job.asks_recordings or job.clip is not None or self._ring.newest_s is None:
+            return False
+        reach_s = self._ring.reach_s(job.window.run)
+        return self._ring.has_lost(job.window.run) and (
+            reach_s is None or reach_s > job.window.start_s + _SHORT_S
+        )
+
+    def _write(self, job: _Job) -> None:
+        window = job.window
+        newest_s = self._ring.newest_s
+        if newest_s is None or newest_s < window.start_s or job.shown_s >= window.end_s:
+            return  # of those that are done, a later event may make the window longer: then they go on
+        if job.next_number is None:
+            job.next_number = self._ring.number_at(window.run, window.start_s)
+            if job.next_number is None:
+                return
+        for number, form, packet in self._ring.since(job.next_number):
+            if form.run != window.run:
+                return
+            if job.clip is None:
+                job.clip = self._desk.begin(form, window)
+                job.missing_s = max(0.0, packet.moment.pts_s - window.start_s)
+            elif packet.is_key:
+                self._desk.check_room()
+            if job.next_sequence is not None:
+                job.lost += max(0, packet.sequence - job.next_sequence)
+            job.clip.write(packet)
+            job.next_number, job.next_sequence = number + 1, packet.sequence + 1
+            job.shown_s = max(job.shown_s, packet.moment.pts_s)
+            if job.shown_s >= window.end_s:
+                return
+
+    def _is_settled(self, job: _Job) -> bool:
+        """Whether neither packets nor events that belong to a window can still come."""
+        window, newest_s, now_s = job.window, self._ring.newest_s, self._clock()
+        if self._form is None or newest_s is None or window.run not in self._runs:
+            return now_s - job.made_s >= _UNKNOWN_S
+        if window.run != self._form.run or window.run == self._over[0]:
+            since_s = self._over[1] if window.run == self._over[0] else float("-inf")
+            return now_s - since_s >= _GRACE_S or self.seen_s >= min(window.end_s, newest_s)
+        if newest_s < window.end_s:
+            return False
+        return self.seen_s >= window.end_s or newest_s >= window.end_s + _STUCK_S
+
+    def _put_off(self, job: _Job, error: Exception, *, final: bool) -> None:
+        """Begin a clip anew later, from what the ring then has; give it up when that is nothing."""
+        if job.clip is not None:
+            job.clip.abandon()
+        job.clip = job.next_number = job.next_sequence = None
+        job.lost, job.shown_s = 0, float("-inf")
+        job.retry_s = self._clock() + _RETRY_S
+        logger.debug("a clip of stream '%s' is put off", self.stream, exc_info=error)
+        reach_s = self._ring.reach_s(job.window.run)
+        if final or reach_s is None or reach_s > job.window.end_s:
+            self._give_up(job, str(error))
+
+    def _give_up(self, job: _Job, reason: str) -> None:
+        self._jobs.remove(job)
+        self._desk.failed(job.window, reason)
+
+
+def _lies_in(window: Window, other: Window) -> bool:
+    is_within = window.start_s >= other.start_s - _SHORT_S and window.end_s <= other.end_s + _SHORT_S
+    return window.run == other.run and is_within
