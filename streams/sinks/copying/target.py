@@ -57,15 +57,21 @@ class FileTarget(io.FileIO):
         self.size = 0
         self.spent_s = 0.0
         self._is_named = False
+        self._failed: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Write all of `data`."""
+        """Write all of `data`; after a failure nothing, as it would stand behind half a part."""
+        if self._failed is not None:
+            raise OSError(self._failed.errno, self._failed.strerror)
         begun_s = time.monotonic()
         left = memoryview(data)
         length = left.nbytes
         try:
             while left:
                 left = left[super().write(left) :]
+        except OSError as error:
+            self._failed = error
+            raise
         finally:
             self.spent_s += time.monotonic() - begun_s
         self.size = max(self.size, self.tell())

@@ -1,0 +1,1 @@
+"""Recordings: packets copied into segments on the disk, with an index and bounds."""

@@ -1,0 +1,324 @@
+"""The folder of recordings with its index: who may write, what there is, what goes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from heapq import nsmallest
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline.errors import ConfigError, SinkError
+from pipeline.lock import try_lock
+from streams.sinks.record.disk import Trouble, free_bytes, network_file_system
+from streams.sinks.record.index import FILE, Index
+from streams.sinks.record.segment import KEEP, Segment, named, numbered, path_of
+
+logger = logging.getLogger(__name__)
+
+_CLOSED = -1
+_AT_ONCE = 32
+"""Recordings that are asked for at once when some have to go."""
+_MOST_NAMES = 1000
+_INDEX_BYTES = 1_000_000
+"""What an index needs to be opened and written a little."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much stays.
+
+    Attributes:
+        days: what was stored longer ago goes.
+        most_bytes: of all recordings.
+        free_bytes: of the disk.
+    """
+
+    days: float
+    most_bytes: int
+    free_bytes: int
+
+
+class NoRoom(SinkError):  # noqa: N818 - a state of the disk
+    """There is no room, and nothing that may go."""
+
+
+class Archive:
+    """Recordings of all streams in one folder. Methods may be called from any thread.
+
+    The folder is opened when it is first needed, and again after `let_go`: disks come and go.
+
+    Attributes:
+        opened: how often the folder was opened: each time the index is to be compared with it.
+        complaint: why the index could not be written, one line; taken away by whoever has set it right.
+
+    Args:
+        root: the folder.
+        index: of the index file; None for the one in the folder.
+        keep: the bounds.
+        make: whether the folder is made where it is missing.
+        now_ns: UTC of this box.
+        free: bytes that are free in a folder.
+
+    Raises:
+        ConfigError: if the index would lie on a network file system.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        keep: Keep,
+        *,
+        index: Path | None = None,
+        make: bool = True,
+        now_ns: Callable[[], int] = time.time_ns,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        self.root = root
+        self.keep = keep
+        self.now_ns = now_ns
+        self._index_path = index or root / FILE
+        self._make = make
+        self._free = free
+        self._lock = threading.RLock()
+        self._index: Index | None = None
+        self._handle = _CLOSED
+        self._device: int | None = None
+        self._bytes = 0
+        self._open: dict[str, int] = {}
+        self.opened = 0
+        self.complaint = ""
+        network = network_file_system(self._index_path)
+        if network is not None:
+            raise ConfigError(
+                f"{self._index_path}: the index of recordings would lie on a network file system ({network}),"
+                " where SQLite files come to harm; name a local file by the sink's option `index`"
+            )
+
+    def is_open(self) -> bool:
+        """Whether the folder is held."""
+        return self._index is not None
+
+    def open(self) -> Index:
+        """Hold the folder and its index; nothing is done where they are held.
+
+        Raises:
+            SinkError: if the folder is missing, not ours, or another process records there.
+            OSError: if it cannot be had.
+        """
+        with self._lock:
+            if self._index is not None:
+                return self._index
+            if self._make:
+                self.root.mkdir(parents=True, exist_ok=True)
+            self._check_device()
+            handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                if not try_lock(handle):
+                    raise SinkError(f"{self.root}: another process records there; give one another `folder`")
+                self._remove_without_index()
+                index = Index.writing(self._index_path)
+                with self._explained():
+                    self._bytes = index.total_bytes()
+            except BaseException:
+                os.close(handle)
+                raise
+            self._handle, self._index = handle, index
+            self.opened += 1
+            return index
+
+    def let_go(self) -> None:
+        """Close the index and free the folder; safe more than once."""
+        with self._lock:
+            index, self._index = self._index, None
+            handle, self._handle = self._handle, _CLOSED
+            if index is not None:
+                with suppress(sqlite3.Error):
+                    index.close()
+            if handle != _CLOSED:
+                os.close(handle)
+
+    @contextmanager
+    def indexed(self) -> Iterator[Index]:
+        """Give the index, for one thread.
+
+        Raises:
+            SinkError: what it says, if it fails.
+        """
+        with self._lock:
+            index = self.open()
+            with self._explained():
+                yield index
+
+    def begin(self, stream: str, start_ns: int, suffix: str, make: Callable[[Path], T]) -> tuple[str, T]:
+        """Make the file of a new segment; return its path relative to the root, and what `make` made of it.
+
+        Args:
+            stream: name of the stream.
+            start_ns: UTC of the first picture.
+            suffix: of the file.
+            make: makes a file; raises FileExistsError if it exists, OSError if it cannot be had.
+        """
+        path = first = path_of(stream, start_ns, suffix)
+        with self._lock:  # no other thread removes the folder in between
+            (self.root / stream).mkdir(exist_ok=True)  # not the root: a disk that is gone is not made up for
+            (self.root / path).parent.mkdir(exist_ok=True)
+            for number in range(2, _MOST_NAMES):
+                with suppress(FileExistsError):
+                    made = make(self.root / path)
+                    self._open[path] = 0
+                    return path, made
+                path = numbered(first, number)
+        raise SinkError(f"{self.root / first}: there are {_MOST_NAMES} recordings of this moment already")
+
+    def abandon(self, path: str) -> None:
+        """Forget a file that was begun."""
+        with self._lock:
+            self._open.pop(path, None)
+
+    def grown(self, path: str, size: int) -> None:
+        """Note how large an open segment is, and make room if need be.
+
+        Raises:
+            NoRoom: if there is none.
+        """
+        with self._lock:
+            self._open[path] = size
+            self.make_room()
+
+    def note(self, segment: Segment) -> None:
+        """Write a segment that grows into the index; if that fails, see `complaint`."""
+        with self._without_index(), self.indexed() as index:
+            index.put([segment])
+
+    def end(self, segment: Segment) -> None:
+        """Write a finished segment into the index: it is no longer open, whatever the index says."""
+        with self._lock:
+            self.abandon(segment.path)
+            self._bytes += segment.size
+            self.note(segment)
+
+    def forget(self, path: str) -> None:
+        """Take a segment out of the index whose file is gone."""
+        self.abandon(path)
+        with self._without_index(), self.indexed() as index:
+            index.remove([path])
+
+    def is_growing(self, path: str) -> bool:
+        """Whether this process writes it."""
+        return path in self._open
+
+    def make_room(self) -> None:
+        """Remove the oldest recordings until the bounds are kept.
+
+        Raises:
+            NoRoom: if there is nothing that may go.
+        """
+        with self._lock:
+            while (trouble := self._excess()) is not None:
+                if not self._remove_oldest():
+                    raise NoRoom(trouble)
+
+    def remove_aged(self) -> int:
+        """Remove what was stored too long ago; return how many recordings that were."""
+        before_ns = self.now_ns() - int(self.keep.days * 86_400e9)
+        removed = 0
+        while True:
+            with self.indexed() as index:
+                aged = index.oldest(_AT_ONCE, before_ns)
+                removed += self._remove(index, aged)
+            if not aged:
+                return removed
+
+    def counted_anew(self) -> None:
+        """Add up the bytes anew, after the index was set right."""
+        with self.indexed() as index:
+            self._bytes = index.total_bytes() - sum(
+                segment.size for path in self._open if (segment := index.get(path)) is not None
+            )
+
+    def _excess(self) -> str | None:
+        used = self._bytes + sum(self._open.values())
+        if used > self.keep.most_bytes:
+            return (
+                f"{self.root}: {used / 1e9:.3f} GB are more than `keep_gb`, and the others are protected; "
+                "unprotect some (sightline recordings unprotect) or raise it"
+            )
+        free = self._free(self.root)
+        if free < self.keep.free_bytes:
+            return (
+                f"{self.root}: {Trouble.FULL}: {free / 1e9:.3f} GB are free, "
+                f"{self.keep.free_bytes / 1e9:.3f} must stay so (`free_gb`), and no recording may go; "
+                "free space there"
+            )
+        return None
+
+    def _remove_oldest(self) -> bool:
+        """Remove the oldest that may go, and go on with the next few while they are too much."""
+        with self.indexed() as index:
+            for segment in index.oldest(_AT_ONCE):
+                if self._remove(index, [segment]):
+                    return True
+        return False
+
+    def _remove(self, index: Index, segments: list[Segment]) -> int:
+        """Remove files, then rows: what is missed in between is set right at the next start."""
+        gone: list[Segment] = []
+        try:
+            for segment in segments:
+                path = self.root / segment.path
+                if path.with_name(path.name + KEEP).exists():
+                    index.put([replace(segment, protected=True)])
+                    continue
+                path.unlink(missing_ok=True)
+                gone.append(segment)
+                with suppress(OSError):  # others are in it, mostly
+                    path.parent.rmdir()
+        finally:
+            self._bytes -= sum(segment.size for segment in gone)
+            index.remove(segment.path for segment in gone)
+        return len(gone)
+
+    def _remove_without_index(self) -> None:
+        """Remove oldest files of a disk that is full to the brim, where not even an index can be opened."""
+        wanted = min(self.keep.free_bytes, _INDEX_BYTES)
+        if self._free(self.root) >= wanted:
+            return
+        files = (path for path in self.root.glob("*/*/*") if named(path) is not None)
+        for path in nsmallest(_AT_ONCE, files, key=lambda path: path.stat().st_mtime_ns):
+            if not path.with_name(path.name + KEEP).exists():
+                path.unlink(missing_ok=True)
+                if self._free(self.root) >= wanted:
+                    return
+
+    def _check_device(self) -> None:
+        """Notice a disk that is not mounted any more: its mount point is an empty folder of another disk."""
+        device = self.root.stat().st_dev
+        if self._device is None:
+            self._device = device
+        elif device != self._device and device == self.root.parent.stat().st_dev:
+            raise SinkError(f"{self.root}: {Trouble.GONE}: its disk is not mounted any more; mount it")
+        self._device = device
+
+    @contextmanager
+    def _without_index(self) -> Iterator[None]:
+        """Go on recording without the index; whoever sees the complaint sets it right."""
+        try:
+            yield
+        except (SinkError, OSError) as error:
+            self.complaint = str(error)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise SinkError(f"{self._index_path}: the index of recordings: {error}") from error
