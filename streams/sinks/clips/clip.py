@@ -27,8 +27,8 @@ PART, NOTE = ".part", ".json"
 _FORMAT = 1
 _LONGEST_WORD = 40
 _UNFIT = re.compile(r"[^A-Za-z0-9.-]+")
-# Fragments until it is finished, so that all but the last is there if it never is; then an ordinary file, which
-# needs the head to be written again. What is sealed cannot be, and stays fragmented.
+# Fragments until it is finished, so that all but the last is there if it never is; then an ordinary file,
+# which needs the head to be written again. What is sealed cannot be, and stays fragmented.
 _FLAGS = "frag_keyframe+default_base_moof+delay_moov"
 _PLAIN = {"movflags": f"{_FLAGS}+hybrid_fragmented"}
 _SEALED = {"movflags": _FLAGS}
@@ -135,7 +135,8 @@ class Clip:
 
     def write(self, packet: Packet) -> None:
         """Add a packet."""
-        assert self._copier is not None
+        if self._copier is None:
+            raise ValueError(f"the clip {self.path} is closed")
         self._copier.write(packet)
         self.packets += 1
         if self.start is None or packet.moment.pts_s < self.start.pts_s:
@@ -147,7 +148,9 @@ class Clip:
         """Write down which events it shows, if that has changed: it is what is left after a crash."""
         if window.count != self._noted:
             self._noted = window.count
-            write_note(self._final, {"format": _FORMAT, "path": self.path, **told_of(window, self._form.stream)})
+            write_note(
+                self._final, {"format": _FORMAT, "path": self.path, **told_of(window, self._form.stream)}
+            )
 
     def finish(self, fsync: bool) -> Saved:
         """Finish the file and give it its name.
@@ -155,10 +158,9 @@ class Clip:
         Raises:
             OSError: if the disk does not take its end.
         """
-        assert self._copier is not None
-        assert self.start is not None
-        assert self.end is not None
         copier, self._copier = self._copier, None
+        if copier is None or self.start is None or self.end is None:
+            raise ValueError(f"the clip {self.path} is closed, or has no picture")
         copier.close()
         if fsync:
             self._target.sync()

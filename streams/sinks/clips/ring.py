@@ -113,10 +113,6 @@ class PacketRing:
                 found = group.form.run
         return found
 
-    def latest(self) -> Packet | None:
-        """Return the packet that came last, if it is there."""
-        return self._groups[-1].packets[-1] if self._groups else None
-
     def since(self, number: int) -> Iterator[tuple[int, PacketFormat, Packet]]:
         """Yield the packets from a number on, those that are still there, with their numbers."""
         for group in self._groups:

@@ -1,4 +1,4 @@
-"""Sink `clips`: a file for each event, with what was before and after it, copied out of the camera's stream."""
+"""Sink `clips`: a file for each event, with what was before and after it, copied out of the stream."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ClipsSink(PacketSink):
             self._track(stream).advance()
 
     def close_packets(self, stream: str) -> None:
-        """Take note that the connection is over; of a recording, finish its clips once all events are known."""
+        """Take note that the connection is over; of a recording, finish the clips once all is known."""
         track = self._track(stream)
         with self._work_of(stream):
             track.over()
@@ -95,27 +95,24 @@ class ClipsSink(PacketSink):
         if not self.options.wants(event):
             return
         shown = self.options.shows(event.stream)
-        track = self._track(shown)
-        if shown == event.stream:
-            at_s: float | None = event.moment.pts_s
-            run = event.run
-        else:
-            at_s = track.media_s(event.moment.time_ns)
-            run = "" if at_s is None else track.run_at(at_s)
-        if at_s is None:
-            logger.warning("stream '%s' has no packets yet: no clip of %s", shown, event.kind)
-            return
-        request = Request(run, event.id, event.kind, event.stream, at_s, event.moment.time_ns)
-        if not track.wish(request):
+        is_own = shown == event.stream
+        moment = event.moment
+        request = Request(
+            event.run if is_own else "",
+            event.id,
+            event.kind,
+            event.stream,
+            moment.pts_s if is_own else None,
+            moment.time_ns,
+        )
+        if not self._track(shown).wish(request):
             logger.error("stream '%s': too many events at once; no clip of %s", shown, event.id)
 
     def on_frame(self, frame: Frame) -> None:
         """Take note that all events up to it are known."""
         shown = self.options.shows(frame.stream)
-        track = self._track(shown)
-        at_s = frame.moment.pts_s if shown == frame.stream else track.media_s(frame.moment.time_ns)
-        if at_s is not None:
-            track.seen_s = at_s
+        pts_s = frame.moment.pts_s if shown == frame.stream else None
+        self._track(shown).saw(pts_s, frame.moment.time_ns)
 
     def close_stream(self, stream: str) -> None:
         """Finish the clips of a stream whose packets have ended."""
@@ -148,7 +145,8 @@ class ClipsSink(PacketSink):
         """Make room for what is being written."""
         self._shelf.open()
         with self._lock:
-            coming = sum(clip.size for clip in self._writing.values() if not clip.is_closed)
+            self._writing = {path: clip for path, clip in self._writing.items() if not clip.is_closed}
+            coming = sum(clip.size for clip in self._writing.values())
         self._shelf.make_room(coming)
 
     def finish(self, window: Window, clip: Clip, missing_s: float, lost: int) -> str:
@@ -243,4 +241,3 @@ class ClipsSink(PacketSink):
     def _work_of(self, stream: str) -> threading.Lock:
         self._track(stream)
         return self._work[stream]
-

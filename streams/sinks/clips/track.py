@@ -6,12 +6,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import av
 
 from pipeline.errors import SinkError
+from pipeline.moment import Moment
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.clips.clip import Clip
 from streams.sinks.clips.ring import PacketRing
@@ -74,7 +75,7 @@ class _Job:
 
 
 class Track:
-    """See the module. `wish` and `seen_s` may be used from any thread, the others by one at a time.
+    """See the module. `wish` and `saw` may be called from any thread, the others by one at a time.
 
     Args:
         stream: whose packets they are.
@@ -84,8 +85,6 @@ class Track:
         desk: where clips go.
         clock: monotonic seconds.
 
-    Attributes:
-        seen_s: media time up to which all events are known; -inf before the first frame.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class Track:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stream = stream
-        self.seen_s = float("-inf")
+        self._seen: tuple[float | None, int] = (float("-inf"), 0)
         self._rule = rule
         self._desk = desk
         self._clock = clock
@@ -107,6 +106,7 @@ class Track:
         self._inbox: deque[Request] = deque()
         self._jobs: list[_Job] = []
         self._form: PacketFormat | None = None
+        self._latest: Moment | None = None
         self._runs: deque[str] = deque(maxlen=_MOST_RUNS)
         self._over: tuple[str, float] = ("", float("-inf"))
         self._recent: deque[tuple[Window, str]] = deque(maxlen=_MOST_RECENT)
@@ -128,6 +128,22 @@ class Track:
         self._inbox.append(request)
         return True
 
+    def saw(self, pts_s: float | None, time_ns: int) -> None:
+        """Take note that all events up to a time are known.
+
+        Args:
+            pts_s: media time; None where UTC counts, because another stream was looked at.
+            time_ns: UTC.
+        """
+        self._seen = (pts_s, time_ns)
+
+    @property
+    def seen_s(self) -> float:
+        """Media time up to which all events are known; -inf before the first frame."""
+        pts_s, time_ns = self._seen
+        found = self._media_s(time_ns) if pts_s is None else pts_s
+        return float("-inf") if found is None else found
+
     def begin(self, form: PacketFormat) -> None:
         """Take note of a connection's format."""
         if self._form is not None and self._form.run != form.run:
@@ -141,8 +157,10 @@ class Track:
 
     def add(self, packet: Packet) -> None:
         """Take a packet."""
-        assert self._form is not None
+        if self._form is None:
+            return
         self._ring.add(self._form, packet)
+        self._latest = packet.moment
         self.advance()
 
     def over(self) -> None:
@@ -150,17 +168,6 @@ class Track:
         if self._form is not None and self._over[0] != self._form.run:
             self._over = (self._form.run, self._clock())
             self._ring.begin()
-
-    def media_s(self, time_ns: int) -> float | None:
-        """Return the media time of a UTC; None before the first packet."""
-        latest = self._ring.latest()
-        if latest is None:
-            return None
-        return latest.moment.pts_s + (time_ns - latest.moment.time_ns) / 1e9
-
-    def run_at(self, time_s: float) -> str:
-        """Return the run to which a media time belongs, "" before the first packet."""
-        return self._ring.run_at(time_s) or ""
 
     def advance(self, *, final: bool = False) -> None:
         """Write what is there for the windows, and finish those of which nothing more can come.
@@ -175,7 +182,7 @@ class Track:
 
     def _take_wishes(self) -> None:
         while self._inbox:
-            request = self._inbox.popleft()
+            request = self._placed(self._inbox.popleft())
             new = place(request, [job.window for job in self._jobs], self._rule)
             if new is None:
                 continue
@@ -186,6 +193,19 @@ class Track:
                 self._desk.failed(new, f"{_MOST_WINDOWS} clips of this stream are being made already")
             else:
                 self._jobs.append(_Job(new, self._clock()))
+
+    def _placed(self, request: Request) -> Request:
+        """Return a request of another stream in the time of this one."""
+        if request.at_s is not None:
+            return request
+        at_s = self._media_s(request.time_ns)
+        if at_s is None:
+            return replace(request, at_s=0.0)  # no packets yet: it will find none
+        return replace(request, at_s=at_s, run=self._ring.run_at(at_s) or "")
+
+    def _media_s(self, time_ns: int) -> float | None:
+        moment = self._latest
+        return None if moment is None else moment.pts_s + (time_ns - moment.time_ns) / 1e9
 
     def _work(self, job: _Job, *, final: bool) -> None:
         window = job.window
@@ -227,10 +247,11 @@ class Track:
         if newest_s is None or newest_s < window.start_s or job.shown_s >= window.end_s:
             return  # of those that are done, a later event may make the window longer: then they go on
         if job.next_number is None:
-            job.next_number = self._ring.number_at(window.run, window.start_s)
-            if job.next_number is None:
+            reach_s = self._ring.reach_s(window.run)
+            if reach_s is None or reach_s > window.end_s:
                 return
-        for number, form, packet in self._ring.since(job.next_number):
+            job.next_number = self._ring.number_at(window.run, window.start_s)
+        for number, form, packet in self._ring.since(job.next_number or 0):
             if form.run != window.run:
                 return
             if job.clip is None:

@@ -15,11 +15,12 @@ class Request:
     """A wish for a clip.
 
     Attributes:
-        run: whose packets are meant.
+        run: whose packets are meant; "" where UTC decides.
         event_id: of the event.
         kind: of the event.
         stream: of the event.
-        at_s: media time of the event in the stream of the packets.
+        at_s: media time of the event in the stream of the packets; None where UTC decides, because the event
+            is of another stream.
         time_ns: its UTC.
     """
 
@@ -27,7 +28,7 @@ class Request:
     event_id: UUID
     kind: str
     stream: str
-    at_s: float
+    at_s: float | None
     time_ns: int
 
 
@@ -80,8 +81,14 @@ def place(request: Request, windows: Sequence[Window], rule: Rule) -> Window | N
     """Put a request into the window that it overlaps; return a new window if it needs one.
 
     One that would make a window too long begins where that ends, so that nothing is shown twice.
+
+    Raises:
+        ValueError: if its media time is not known.
     """
-    start_s, end_s = request.at_s - rule.pre_s, request.at_s + rule.post_s
+    at_s = request.at_s
+    if at_s is None:
+        raise ValueError("a request is placed by media time")
+    start_s, end_s = at_s - rule.pre_s, at_s + rule.post_s
     for window in windows:
         if window.run != request.run or start_s > window.end_s or end_s < window.start_s:
             continue
@@ -89,7 +96,7 @@ def place(request: Request, windows: Sequence[Window], rule: Rule) -> Window | N
             window.start_s, window.end_s = min(start_s, window.start_s), max(end_s, window.end_s)
             window.take(request)
             return None
-        if window.start_s <= request.at_s and end_s > window.end_s:
+        if window.start_s <= at_s and end_s > window.end_s:
             start_s = max(start_s, window.end_s)
     made = Window(request.run, min(start_s, end_s), end_s)
     made.take(request)
