@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -119,7 +120,7 @@ class Archive:
                 return self._index
             if self._make:
                 self.root.mkdir(parents=True, exist_ok=True)
-            self._check_device()
+            self._check_folder()
             handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 if not try_lock(handle):
@@ -299,8 +300,12 @@ class Archive:
                 if self._free(self.root) >= wanted:
                     return
 
-    def _check_device(self) -> None:
-        """Notice a disk that is not mounted any more: its mount point is an empty folder of another disk."""
+    def _check_folder(self) -> None:
+        """Notice a disk that is read-only, or not mounted any more: its mount point is on another disk."""
+        if os.statvfs(self.root).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self.root))
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(self.root))
         device = self.root.stat().st_dev
         if self._device is None:
             self._device = device

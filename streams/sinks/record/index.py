@@ -33,7 +33,8 @@ _PUT = (
 )
 _SELECT = f"SELECT {', '.join(_FIELDS)} FROM segments"  # noqa: S608
 _BUSY_S = 5.0
-_WAL_BYTES = 4_000_000
+_WAL_PAGES = 100
+_WAL_BYTES = 1_000_000
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
@@ -172,6 +173,7 @@ def _prepared(path: Path) -> sqlite3.Connection:
             )
         database.execute("PRAGMA journal_mode = WAL").fetchall()
         database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}").fetchall()
         database.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}").fetchall()
         with committing(database):
             for statement in _SCHEMA:

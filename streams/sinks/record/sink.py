@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,7 +122,8 @@ class RecordSink(PacketSink):
         """Finish what is still open."""
         self._chores.stop()
         for name in list(self._streams):
-            self.close_packets(name)
+            with suppress(SinkError):  # the alarm has told
+                self.close_packets(name)
         self._archive.let_go()
 
     def _of(self, stream: str) -> _Stream:

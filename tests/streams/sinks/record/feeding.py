@@ -43,10 +43,10 @@ class Told:
 
 
 @contextmanager
-def recording(folder: Path, told: Told | None = None, **options: Any) -> Iterator[RecordSink]:
+def recording(out: Path, told: Told | None = None, **options: Any) -> Iterator[RecordSink]:
     """Make a sink that needs no free disk; close it at the end."""
     settings = RecordOptions(**{"free_gb": 0, "sync_s": None, **options})
-    sink = RecordSink(settings, SinkContext(folder, told or Told()))
+    sink = RecordSink(settings, SinkContext(out, told or Told()))
     try:
         yield sink
     finally:

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigError, SinkError
+from streams.sinks.record import archive as archive_module
+from streams.sinks.record.archive import Archive, Keep, NoRoom
+from streams.sinks.record.index import FILE, Index
+from streams.sinks.record.segment import KEEP, Segment, State
+from streams.sinks.record.options import RecordOptions
+
+DAY_NS = 86_400 * 10**9
+NOW_NS = 1_800_000_000 * 10**9
+
+
+class Disk:
+    """An archive whose files are as large as they say, on a disk of any size."""
+
+    def __init__(self, root: Path, keep: Keep, *, size: int = 10**12) -> None:
+        self.root = root
+        self.now_ns = NOW_NS
+        self.size = size
+        self.archive = Archive(root, keep, now_ns=lambda: self.now_ns, free=lambda _: self.free)
+        self.archive.open()
+
+    @property
+    def free(self) -> int:
+        return self.size - sum(path.stat().st_size for path in self.root.glob("*/*/*"))
+
+    def add(self, stream: str, day: int, size: int = 100) -> Path:
+        """Store a recording of so many days ago."""
+        then_ns = self.now_ns - day * DAY_NS
+
+        def make(path: Path) -> Path:
+            path.write_bytes(bytes(size))
+            return path
+
+        path, made = self.archive.begin(stream, then_ns, ".mp4", make)
+        self.archive.end(
+            Segment(path, stream, then_ns, then_ns + 10**9, then_ns, size, 5, 1, state=State.WHOLE)
+        )
+        return made
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[..., Disk]]:
+    made: list[Disk] = []
+
+    def make(*, days: float = 30, most: int = 10**12, free: int = 0, size: int = 10**12) -> Disk:
+        made.append(Disk(tmp_path / "recordings", Keep(days, most, free), size=size))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.archive.let_go()
+
+
+def left(root: Path) -> list[str]:
+    on_disk = sorted(path.relative_to(root).as_posix() for path in root.glob("*/*/*.mp4"))
+    index = Index.reading(root / FILE)
+    try:
+        assert sorted(segment.path for segment in index.find()) == on_disk
+    finally:
+        index.close()
+    return [path.split("/")[0] for path in on_disk]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "stay"),
+    [
+        ({}, ["a", "b", "c", "d"]),
+        ({"most": 400}, ["a", "b", "c", "d"]),
+        ({"most": 399}, ["a", "b", "c"]),
+        ({"most": 250}, ["a", "b"]),
+        ({"free": 600, "size": 1000}, ["a", "b", "c", "d"]),
+        ({"free": 601, "size": 1000}, ["a", "b", "c"]),
+        ({"free": 800, "most": 399, "size": 1000}, ["a", "b"]),
+    ],
+)
+def test_the_oldest_of_all_streams_go_first(disk: Callable[..., Disk], bounds: dict, stay: list[str]) -> None:
+    here = disk(**bounds)
+    for day, stream in enumerate("abcd"):
+        here.add(stream, day)
+    here.archive.make_room()
+    assert left(here.root) == stay
+
+
+def test_what_is_too_old_goes(disk: Callable[..., Disk]) -> None:
+    here = disk(days=2.5)
+    for day in range(6):
+        here.add("gate", day)
+    assert here.archive.remove_aged() == 3
+    assert len(left(here.root)) == 3
+    assert len(list((here.root / "gate").iterdir())) == 3  # folders of days without anything are gone
+
+
+def test_what_is_protected_stays(disk: Callable[..., Disk]) -> None:
+    here = disk(days=1.5, most=250)
+    paths = [here.add(stream, day) for day, stream in enumerate("abcd")]
+    paths[3].with_name(paths[3].name + KEEP).touch()
+    here.archive.make_room()
+    assert left(here.root) == ["a", "d"]
+    here.archive.remove_aged()
+    assert left(here.root) == ["a", "d"]
+
+
+def test_when_nothing_may_go_it_says_so(disk: Callable[..., Disk]) -> None:
+    here = disk(most=50)
+    path = here.add("gate", 1)
+    path.with_name(path.name + KEEP).touch()
+    with pytest.raises(NoRoom, match=r"more than `keep_gb`, and the others are protected; unprotect some"):
+        here.archive.make_room()
+
+
+def test_a_disk_that_others_fill(disk: Callable[..., Disk]) -> None:
+    here = disk(free=10**6, size=1000)
+    with pytest.raises(NoRoom, match=r"disk full: 0\.000 GB are free, 0\.001 must stay so \(`free_gb`\)"):
+        here.archive.make_room()
+
+
+def test_growing_files_count(disk: Callable[..., Disk]) -> None:
+    here = disk(most=250)
+    here.add("a", 2)
+    here.add("b", 1)
+    path, _ = here.archive.begin("c", NOW_NS, ".mp4", lambda path: path.write_bytes(bytes(100)))
+    here.archive.grown(path, 100)
+    assert [name for name in "abc" if (here.root / name).is_dir() and any((here.root / name).iterdir())] == [
+        "b",
+        "c",
+    ]
+
+
+def test_only_one_process_records_there(disk: Callable[..., Disk]) -> None:
+    here = disk()
+    code = (
+        "import sys; from pathlib import Path; from streams.sinks.record.archive import *\n"
+        "Archive(Path(sys.argv[1]), Keep(1, 1, 1)).open()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, here.root], capture_output=True, text=True)
+    assert "another process records there; give one another `folder`" in done.stderr
+
+
+def test_an_index_on_a_network_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        archive_module, "network_file_system", lambda path: "nfs4" if tmp_path in path.parents else None
+    )
+    with pytest.raises(ConfigError, match=r"on a network file system \(nfs4\).*by the sink's option `index`"):
+        Archive(tmp_path / "recordings", Keep(1, 1, 1))
+
+
+def test_a_folder_elsewhere_must_exist(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "usb" / "recordings", Keep(1, 1, 1), make=False)
+    with pytest.raises(FileNotFoundError):
+        archive.open()
+    assert not (tmp_path / "usb").exists()
+
+
+@pytest.mark.parametrize("folder", ["../elsewhere", "", "a/../../b", "a\0b"])
+def test_folders_that_are_refused(folder: str) -> None:
+    with pytest.raises(ValueError, match="must be the name of a folder within the output folder"):
+        RecordOptions(folder=folder)
+
+
+def test_a_damaged_index_is_kept_and_begun_anew(tmp_path: Path) -> None:
+    root = tmp_path / "recordings"
+    root.mkdir()
+    (root / FILE).write_bytes(b"no database" * 1000)
+    archive = Archive(root, Keep(1, 10**9, 0))
+    archive.open()
+    archive.let_go()
+    assert (root / f"{FILE}.damaged").read_bytes().startswith(b"no database")
+
+
+def test_an_index_of_a_newer_sightline_is_left_alone(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(SinkError, match="of a newer sightline"):
+        Index.writing(tmp_path / FILE)
+
+
+def test_a_disk_full_to_the_brim_is_relieved_before_the_index_is_opened(tmp_path: Path) -> None:
+    root = tmp_path / "recordings"
+    here = Disk(root, Keep(30, 10**12, 10**9))
+    for day in range(1, 4):
+        path = here.add("gate", day)
+        os.utime(path, ns=(NOW_NS - day * DAY_NS,) * 2)
+    here.archive.let_go()
+    here.size = 300 + 999_900
+    here.archive.open()
+    here.archive.let_go()
+    assert sorted(path.name for path in root.glob("*/*/*")) == [
+        "gate_20270113T080000.000Z.mp4",
+        "gate_20270114T080000.000Z.mp4",
+    ]
