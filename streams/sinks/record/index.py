@@ -92,6 +92,14 @@ class Index:
                 return cls(database)
         raise SinkError(f"{path}: the index of recordings cannot be read: {reason}")
 
+    @classmethod
+    def in_memory(cls) -> Self:
+        """Make one that is nowhere on the disk."""
+        database = sqlite3.connect(":memory:", isolation_level=None)
+        for statement in _SCHEMA:
+            database.execute(statement)
+        return cls(database)
+
     def put(self, segments: Iterable[Segment]) -> None:
         """Note segments, or what has become of them."""
         rows = [(*astuple(segment), segment.folder) for segment in segments]

@@ -121,7 +121,7 @@ def _set_right(archive: Archive, relative: str, path: Path, entry: Segment | Non
             with archive.indexed() as index:
                 index.put([replace(entry, protected=protected)])
         return
-    found = replace(_described(relative, path, entry), protected=protected)
+    found = replace(described(relative, path, entry), protected=protected)
     with archive.indexed() as index:
         if archive.is_growing(relative) or not path.exists():
             return
@@ -131,8 +131,17 @@ def _set_right(archive: Archive, relative: str, path: Path, entry: Segment | Non
     done.damaged += found.state is State.DAMAGED
 
 
-def _described(relative: str, path: Path, entry: Segment | None) -> Segment:
-    """Return what file and name tell, and what the entry knew beyond that."""
+def described(relative: str, path: Path, entry: Segment | None) -> Segment:
+    """Return what file and name tell, and what the entry knew beyond that.
+
+    Args:
+        relative: path within the folder of recordings, with `/`.
+        path: the file.
+        entry: what was known of it.
+
+    Raises:
+        OSError: if it is no longer there.
+    """
     stream, start_ns = named(path) or (path.parent.parent.name, 0)
     stat = path.stat()
     known = entry or Segment(relative, stream, start_ns, start_ns, stat.st_mtime_ns)

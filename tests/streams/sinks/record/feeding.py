@@ -142,7 +142,6 @@ def as_from_a_camera(
                 found += [bytes(made) for made in turn.filter(packet)]
     assert len(found) == len(packets)
     moved = [
-        replace(packet, data=data, dts=None, duration=0)
-        for packet, data in zip(packets, found, strict=True)
+        replace(packet, data=data, dts=None, duration=0) for packet, data in zip(packets, found, strict=True)
     ]
     return replace(form, extradata=b"", live=True), moved

@@ -14,8 +14,8 @@ from pipeline.errors import ConfigError, SinkError
 from streams.sinks.record import archive as archive_module
 from streams.sinks.record.archive import Archive, Keep, NoRoom
 from streams.sinks.record.index import FILE, Index
-from streams.sinks.record.segment import KEEP, Segment, State
 from streams.sinks.record.options import RecordOptions
+from streams.sinks.record.segment import KEEP, Segment, State
 
 DAY_NS = 86_400 * 10**9
 NOW_NS = 1_800_000_000 * 10**9

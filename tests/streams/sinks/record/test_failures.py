@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,12 +36,12 @@ Mount = Callable[[str], None]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of eight megabytes, if this process may mount one."""
+    """A disk of four megabytes, if this process may mount one."""
     if os.geteuid() != 0:
         pytest.skip("needs to be root, to mount a small tmpfs")
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = mount(folder, "size=8m")
+    done = mount(folder, "size=4m")
     if done.returncode:
         pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
     yield folder
@@ -55,7 +56,7 @@ def mount(folder: Path, options: str) -> subprocess.CompletedProcess[str]:
 
 def fill(path: Path) -> None:
     """Write until the disk is full."""
-    with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+    with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
 
@@ -63,7 +64,7 @@ def fill(path: Path) -> None:
 def test_a_small_disk_keeps_the_newest(disk: Path, material: Material) -> None:
     form, packets = material
     size = sum(len(packet.data) for packet in packets)
-    turns = 16_000_000 // size
+    turns = 8_000_000 // size
     told = Told()
     many = repeated(packets, turns)
     with recording(disk, told, segment_s=4, free_gb=0.0005) as sink:
@@ -75,9 +76,9 @@ def test_a_small_disk_keeps_the_newest(disk: Path, material: Material) -> None:
     found = segments(disk / "recordings")
     assert found[-1].end_s == pytest.approx(4.0 * turns)  # the newest is there
     assert all(later.start_ns - earlier.end_ns < 1e6 for earlier, later in pairwise(found))
-    assert sum(segment.size for segment in found) > 4e6
+    assert sum(segment.size for segment in found) > 2e6
     assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize >= 400_000
-    stored = [hash for segment in found for hash in hashes_in(disk / "recordings" / segment.path)]
+    stored = [one for segment in found for one in hashes_in(disk / "recordings" / segment.path)]
     assert stored == hashes(many)[-len(stored) :]
 
 
@@ -123,7 +124,7 @@ def test_a_disk_that_was_unplugged_and_comes_back(disk: Path, material: Material
         assert "unplugged (the file is no longer there); plug it in" in feed.failures[0]
         feed.put(many[100:200])
         assert not folder.exists()  # the empty mount point is not filled
-        mount(disk, "size=8m")
+        mount(disk, "size=4m")
         folder.mkdir()
         feed.put(many[200:])
         feed.close()
@@ -146,23 +147,19 @@ def test_a_mount_point_that_was_left_is_not_taken_for_the_disk(disk: Path, mater
     assert not list(disk.iterdir())
 
 
-def test_a_disk_that_becomes_read_only(disk: Path, material: Material) -> None:
+def test_a_read_only_disk_that_becomes_writable(disk: Path, material: Material) -> None:
     form, packets = material
     told = Told()
-    many = repeated(packets, 4)
-    with recording(disk, told) as sink:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with recording(disk.parent, told, folder=str(disk)) as sink:
         feed = Feed(sink, form)
-        feed.put(many[:80])
-        feed.close()
-        sink._archive.let_go()  # as root can force it only while no file is open
-        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        feed.put(many[80:160])
-        assert "read-only" in feed.failures[0]
+        feed.put(packets[:40])
+        assert "read-only (Read-only file system); make it writable" in feed.failures[0]
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
-        feed.put(many[160:])
+        feed.put(packets[40:])
         feed.close()
     assert told.alarms == [("begin", "read-only"), ("end", "read-only")]
-    assert sum(segment.packets for segment in segments(disk / "recordings")) >= 240
+    assert sum(segment.packets for segment in segments(disk)) == 40
 
 
 def test_a_folder_that_somebody_removed_is_made_again(tmp_path: Path, material: Material) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -33,7 +34,7 @@ def test_every_packet_is_there_as_it_came(tmp_path: Path, material: Material, co
     packets = repeated(packets, 3)
     with recording(tmp_path, container=container, segment_s=5) as sink:
         record(sink, form, packets)
-    assert [hash for path in files(tmp_path) for hash in hashes_in(path)] == hashes(packets)
+    assert [one for path in files(tmp_path) for one in hashes_in(path)] == hashes(packets)
     assert [path.name for path in files(tmp_path)] == [
         f"gate_20270115T0800{second}.000Z.{container}" for second in ("00", "05", "10")
     ]
@@ -49,7 +50,7 @@ def test_files_are_cut_at_the_first_key_frame_after_a_boundary(tmp_path: Path, m
     starts = [(segment.start_ns - START_NS) / 1e9 for segment in found]
     assert starts == pytest.approx([0.6, 2.6])
     assert [segment.start_s for segment in found] == pytest.approx([0.0, 2.0])
-    for earlier, later in zip(found, found[1:], strict=False):
+    for earlier, later in pairwise(found):
         assert later.start_ns == pytest.approx(earlier.end_ns, abs=2e6)
 
 
