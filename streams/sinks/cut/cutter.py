@@ -12,21 +12,20 @@ import av
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
 from streams.sinks.copying.target import FileTarget
-from streams.sinks.cut.film import TICKS_PER_S, packets_of
+from streams.sinks.cut.film import TICKS_PER_S, recorded_packets
 from streams.sinks.record.segment import Segment
 from streams.sinks.textfile import writing
 
 _CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
 SUFFIXES = tuple(_CONTAINERS)
-# The head comes to the front, so that a browser plays it while it loads. The edit list hides what is before the
-# first picture that was asked for.
-_OPTIONS = {"mp4": {"movflags": "faststart"}, "matroska": {}}
 _LEAST_GAP_S = 0.5
 """Less is a camera that is not that regular."""
 _LONGEST_PAUSE_S = 6 * 3600.0
 """MP4 has 31 bits of ticks for a picture's duration."""
 _SAME_CLOCK_S = 1.0
 _PART = ".part"
+_MOST_REORDERED = 16
+"""Pictures that may follow one that is shown after them; H.264 and H.265 have no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +112,12 @@ class Cutter:
         self._end_ticks: int | None = None
         self._shown_ns = from_ns
         self._before: Segment | None = None
-        self._shift = 0
+        self._shift = self._base = 0
+        self._first: Packet | None = None
+        self._last: Packet | None = None
+        self._written = 0
 
-    def run(
-        self, segments: Sequence[tuple[Path, Segment]], tell: Callable[[int], None] = lambda time_ns: None
-    ) -> Cut:
+    def run(self, segments: Sequence[tuple[Path, Segment]], tell: Callable[[int], None] | None = None) -> Cut:
         """Write all that these segments have of the range.
 
         Args:
@@ -132,7 +132,8 @@ class Cutter:
             with writing(self._output):
                 for path, segment in segments:
                     self._add(path, segment)
-                    tell(min(segment.end_ns, self._to_ns))
+                    if tell:
+                        tell(min(segment.end_ns, self._to_ns))
                 self._note_missing(self._to_ns)
                 self._end_file()
                 for made in self._cut.files:
@@ -144,40 +145,44 @@ class Cutter:
 
     def _add(self, path: Path, segment: Segment) -> None:
         """Add what a segment has of the range, from the key frame before it on."""
-        held: list[tuple[PacketFormat, Packet]] = []
+        early: list[Packet] = []
+        late: list[Packet] = []
         begun = False
-        with closing(packets_of(path, segment, self._keys)) as packets:
+        with closing(recorded_packets(path, segment, self._keys)) as packets:
             for form, packet in packets:
-                if _decoded_ns(packet) >= self._to_ns:
-                    break
-                if not begun:
-                    if packet.is_key and packet.moment.time_ns <= self._from_ns:
-                        held.clear()
-                    held.append((form, packet))
-                    if packet.moment.time_ns < self._from_ns:
-                        continue
-                    begun = True
-                    self._begin_segment(form, segment, held[0][1], packet)
-                    for _, earlier in held:
-                        self._write(earlier)
-                    held.clear()
+                time_ns = packet.moment.time_ns
+                if time_ns >= self._to_ns:
+                    # Pictures that are shown earlier may follow, and be made of it.
+                    late.append(packet)
+                    if len(late) > _MOST_REORDERED:
+                        break
                     continue
-                self._write(packet)
+                if not begun and packet.is_key and time_ns <= self._from_ns:
+                    early.clear()
+                early += [*late, packet]
+                late.clear()
+                if not begun and time_ns < self._from_ns:
+                    continue
+                if not begun:
+                    begun = True
+                    self._begin_segment(form, segment, early[0])
+                for ready in early:
+                    self._write(ready)
+                early.clear()
         if begun:
-            self._before = segment
-            self._cut.lost += segment.lost
+            self._end_segment(segment)
 
-    def _begin_segment(
-        self, form: PacketFormat, segment: Segment, first: Packet, shown: Packet
-    ) -> None:
+    def _begin_segment(self, form: PacketFormat, segment: Segment, first: Packet) -> None:
         """Decide where the segment's pictures lie in the file, and in which."""
-        gap_s = self._note_missing(shown.moment.time_ns)
+        shown_ns = max(first.moment.time_ns, self._from_ns)
+        gap_s = self._note_missing(shown_ns)
         self._shift = self._placed(segment, first, gap_s)
         same = self._form is not None and _kind(self._form) == _kind(form)
         if self._copier is None or not same:
             self._end_file()
-            self._shift = -shown.pts
-            self._begin_file(form, first, shown)
+            lead = round((shown_ns - first.moment.time_ns) * TICKS_PER_S / 1e9)
+            self._shift = -(first.pts + lead)
+            self._begin_file(form, first.pts + self._shift, shown_ns)
         self._form = form
 
     def _placed(self, segment: Segment, first: Packet, gap_s: float) -> int:
@@ -185,43 +190,55 @@ class Cutter:
         before, end = self._before, self._end_ticks
         if before is None or end is None:
             return 0
-        earliest = end - first.pts
-        pause = round(gap_s * TICKS_PER_S)
-        if self._close_gaps or gap_s > _LONGEST_PAUSE_S:
-            self._cut.closed = self._cut.closed or gap_s > _LONGEST_PAUSE_S
-            return earliest
+        is_pause = gap_s >= _LEAST_GAP_S
+        if is_pause and (self._close_gaps or gap_s > _LONGEST_PAUSE_S):
+            self._cut.closed = True
+            return end - first.pts
         media_s = segment.start_s - before.start_s
         utc_s = (segment.start_ns - before.start_ns) / 1e9
         if segment.run and segment.run == before.run and abs(media_s - utc_s) < _SAME_CLOCK_S:
-            return max(earliest, self._shift + round(media_s * TICKS_PER_S))
-        return earliest + pause
+            return self._base + round(media_s * TICKS_PER_S)
+        return end - first.pts + round(gap_s * TICKS_PER_S)
 
-    def _begin_file(self, form: PacketFormat, first: Packet, shown: Packet) -> None:
+    def _begin_file(self, form: PacketFormat, first_ticks: int, shown_ns: int) -> None:
         number = len(self._cut.files) + 1
         path = self._output if number == 1 else self._output.with_suffix(f".{number}{self._output.suffix}")
         container = _CONTAINERS[self._output.suffix]
-        part = path.with_name(path.name + _PART)
-        self._target = FileTarget(part)
-        lead_s = (shown.pts - first.pts) / TICKS_PER_S
-        self._cut.files.append(Made(path, shown.moment.time_ns, lead_s=lead_s))
-        # Matroska has no edit lists: there the file begins with the key frame.
-        origin = 0 if container == "mp4" else first.pts - shown.pts
-        self._copier = Copier(
-            self._target, form, container=container, options=_OPTIONS[container], origin=origin
-        )
+        self._target = FileTarget(path.with_name(path.name + _PART))
+        self._cut.files.append(Made(path, shown_ns, lead_s=-first_ticks / TICKS_PER_S))
+        # What is before time 0 of an MP4 file is hidden by its edit list. Matroska has none: there it begins
+        # with the key frame.
+        origin = 0 if container == "mp4" else first_ticks
+        self._copier = Copier(self._target, form, container=container, origin=origin)
 
     def _write(self, packet: Packet) -> None:
-        made = self._cut.files[-1]
         pts = packet.pts + self._shift
         dts = None if packet.dts is None else packet.dts + self._shift
         if self._copier is not None:
             self._copier.write(replace(packet, pts=pts, dts=dts))
-        self._end_ticks = max(self._end_ticks or pts, pts + packet.duration)
-        end_ns = packet.moment.time_ns + round(packet.duration * 1e9 / TICKS_PER_S)
-        self._shown_ns = max(self._shown_ns, end_ns)
-        made.packets += 1
-        made.to_ns = max(made.to_ns, packet.moment.time_ns)
-        made.seconds = self._end_ticks / TICKS_PER_S
+        self._cut.files[-1].packets += 1
+        self._first = packet if self._first is None or packet.pts < self._first.pts else self._first
+        self._last = packet if self._last is None or packet.pts > self._last.pts else self._last
+        self._written += 1
+
+    def _end_segment(self, segment: Segment) -> None:
+        """Note where a segment's last picture is over; the packets' mean distance tells that best."""
+        first, last, self._first, self._last = self._first, self._last, None, None
+        written, self._written = self._written, 0
+        if first is None or last is None:
+            return
+        step = (last.pts - first.pts) / (written - 1) if written > 1 else 0.0
+        made = self._cut.files[-1]
+        end_ns = last.moment.time_ns + round(step * 1e9 / TICKS_PER_S)
+        self._shown_ns = max(self._shown_ns, min(end_ns, self._to_ns))
+        self._end_ticks = last.pts + self._shift + round(step)
+        made.to_ns = self._shown_ns
+        made.seconds = min(self._end_ticks / TICKS_PER_S, (made.to_ns - made.from_ns) / 1e9)
+        if self._close_gaps:
+            made.seconds = self._end_ticks / TICKS_PER_S
+        self._before = segment
+        self._base = self._shift
+        self._cut.lost += segment.lost
 
     def _note_missing(self, next_ns: int) -> float:
         """Note the time before the next picture that nothing shows; return how long it is, s."""
@@ -247,13 +264,6 @@ class Cutter:
         for made in self._cut.files:
             with suppress(OSError):
                 made.path.with_name(made.path.name + _PART).unlink(missing_ok=True)
-
-
-def _decoded_ns(packet: Packet) -> int:
-    """Return the UTC at which a packet is decoded; nothing after it is shown earlier."""
-    if packet.dts is None:
-        return packet.moment.time_ns
-    return packet.moment.time_ns - round((packet.pts - packet.dts) * 1e9 / TICKS_PER_S)
 
 
 def _kind(form: PacketFormat) -> tuple[object, ...]:

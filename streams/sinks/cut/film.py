@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -20,12 +20,12 @@ from streams.sinks.sealed.files import open_to_read
 
 TICKS_PER_S = 90_000
 TIME_BASE = Fraction(1, TICKS_PER_S)
-_MOST_REORDERED = 16
+_USUAL_REORDER = 2
 
 
-def packets_of(
+def recorded_packets(
     path: Path, segment: Segment, secret_keys: Sequence[bytes] = ()
-) -> Iterator[tuple[PacketFormat, Packet]]:
+) -> Generator[tuple[PacketFormat, Packet]]:
     """Yield what a recorded file has, in the order of decoding, as far as it is whole.
 
     Time stamps count in 1/90000 s from its first picture on.
@@ -88,7 +88,7 @@ def _form_of(track: VideoStream, segment: Segment, first: av.Packet[VideoStream]
         time_base=TIME_BASE,
         extradata=bytes(codec.extradata or b""),
         rotation_deg=_turn(codec, first),
-        reorder=_MOST_REORDERED if codec.has_b_frames else 0,
+        reorder=_USUAL_REORDER if codec.has_b_frames else 0,
     )
 
 
