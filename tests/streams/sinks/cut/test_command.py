@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, material: Material) -> Path:
 
 def slices_of(data: bytes) -> bytes:
     """Return the slices of a picture as a camera sends it: what is before them differs between containers."""
-    units = re.split(rb"\0\0\0?\1", data)[1:]
+    units = re.split(rb"\x00\x00\x00?\x01", data)[1:]
     return b"".join(unit for unit in units if unit[0] & 31 in (1, 5))
 
 
