@@ -76,6 +76,7 @@ class Clip:
         window: what it is to show.
         public_keys: of those who may read it; none for all.
         name: of the file, relative to `root`.
+        part: what comes after that name until it is finished.
 
     Raises:
         OSError: as every method does when the disk does not take it.
@@ -89,14 +90,20 @@ class Clip:
     """
 
     def __init__(
-        self, root: Path, form: PacketFormat, window: Window, public_keys: Sequence[bytes], name: str
+        self,
+        root: Path,
+        form: PacketFormat,
+        window: Window,
+        public_keys: Sequence[bytes],
+        name: str,
+        part: str = PART,
     ) -> None:
         self.path = name
         self.packets = 0
         self.start: Moment | None = None
         self.end: Moment | None = None
         self._final = root / name
-        self._part = self._final.with_name(self._final.name + PART)
+        self._part = self._final.with_name(self._final.name + part)
         self._form = form
         self._sealed = bool(public_keys)
         self._noted = 0

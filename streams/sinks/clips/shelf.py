@@ -15,7 +15,7 @@ from typing import Any
 import av
 
 from pipeline.errors import SinkError
-from streams.sinks.clips.clip import NOTE, PART, note_path, read_note
+from streams.sinks.clips.clip import PART, note_path, read_note
 from streams.sinks.record.disk import Trouble, advice_for, free_bytes
 from streams.sinks.record.segment import KEEP
 from streams.sinks.sealed.files import is_sealed
@@ -183,7 +183,7 @@ def _time_in(path: Path) -> str:
 def _finished(part: Path) -> dict[str, Any] | None:
     """Give a clip its name whose writer was interrupted; None if nothing of it can be shown."""
     final = part.with_name(part.name.removesuffix(PART))
-    if final.name.endswith(NOTE):
+    if not _is_clip(final):  # a note, or a second try
         part.unlink(missing_ok=True)
         return None
     note = read_note(final)

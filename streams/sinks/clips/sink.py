@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from pipeline.errors import SinkError
+from pipeline.errors import SinkError, SourceError
 from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.moment import iso_utc
 from pipeline.packet import Packet, PacketFormat
 from pipeline.packet_sink import PacketSink
 from pipeline.plugin import SinkContext
-from streams.sinks.clips.clip import Clip, Saved, name_of, told_of, write_note
+from streams.sinks.clips.clip import PART, Clip, Saved, name_of, told_of, write_note
 from streams.sinks.clips.options import ClipsOptions
 from streams.sinks.clips.shelf import Shelf
 from streams.sinks.clips.track import FAILURES, Track
 from streams.sinks.clips.windows import Request, Window
+from streams.sinks.cut.film import packets_between
+from streams.sinks.record.reading import Recordings, open_recordings
 
 logger = logging.getLogger(__name__)
 
@@ -132,11 +136,11 @@ class ClipsSink(PacketSink):
 
     # What the tracks ask for, see `track.Desk`.
 
-    def begin(self, form: PacketFormat, window: Window) -> Clip:
+    def begin(self, form: PacketFormat, window: Window, part: str = PART) -> Clip:
         """Make room and begin a file."""
         self.check_room()
         name = name_of(form.stream, window.first, sealed=bool(self._public_keys))
-        clip = Clip(self._root, form, window, self._public_keys, name)
+        clip = Clip(self._root, form, window, self._public_keys, name, part)
         with self._lock:
             self._writing[clip.path] = clip
         return clip
@@ -161,9 +165,27 @@ class ClipsSink(PacketSink):
         data = {**told_of(window, window.first.stream), "reason": reason}
         self.context.tell(window.first.stream, FAILED, data)
 
-    def recorded(self, stream: str, window: Window) -> str | None:  # noqa: ARG002
-        """Make a clip of what was recorded."""
-        return None
+    def recorded(self, stream: str, window: Window, reach_s: float | None) -> tuple[Clip, int] | None:
+        """Write a clip of what was recorded, if that reaches back further than memory."""
+        first = window.first
+        ago_s, ahead_s = first.offsets_s(window)
+        from_ns, to_ns = first.time_ns - round(ago_s * 1e9), first.time_ns + round(ahead_s * 1e9)
+        clip: Clip | None = None
+        try:
+            with _opened(self.context.folder / self.options.recordings) as found:
+                segments = [(found.path_of(segment), segment) for segment in found.of(stream, from_ns, to_ns)]
+                for form, packet in packets_between(segments, from_ns, to_ns):
+                    if clip is None:
+                        if reach_s is not None and packet.moment.pts_s >= reach_s:
+                            return None
+                        clip = self.begin(form, window, part=".recorded" + PART)
+                    clip.write(packet)
+        except SourceError as error:
+            logger.debug("no recordings for a clip of stream '%s': %s", stream, error)
+            if clip is not None:
+                clip.abandon()
+            return None
+        return None if clip is None else (clip, sum(segment.lost for _, segment in segments))
 
     def shows_too(self, path: str, window: Window) -> None:
         """Tell that a finished clip shows another event."""
@@ -241,3 +263,13 @@ class ClipsSink(PacketSink):
     def _work_of(self, stream: str) -> threading.Lock:
         self._track(stream)
         return self._work[stream]
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[Recordings]:
+    """Open recordings. Raises SourceError if there are none."""
+    found = open_recordings(folder)
+    try:
+        yield found
+    finally:
+        found.close()

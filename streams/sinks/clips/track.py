@@ -30,6 +30,8 @@ _GRACE_S = 2.0
 """Wall time after the end of a connection during which events of it are waited for."""
 _UNKNOWN_S = 15.0
 """Wall time after which a connection whose packets have not come is not waited for."""
+_ON_DISK_S = 3.0
+"""Media time after which recordings are on the disk, and can be read."""
 _RETRY_S = 5.0
 _SHORT_S = 0.5
 """A pre-roll that is shorter by less counts as whole: a key frame more or less."""
@@ -51,8 +53,12 @@ class Desk(Protocol):
     def failed(self, window: Window, reason: str) -> None:
         """Tell that a clip could not be kept."""
 
-    def recorded(self, stream: str, window: Window) -> str | None:
-        """Make a clip of what was recorded, if that reaches back to its begin; return its path."""
+    def recorded(self, stream: str, window: Window, reach_s: float | None) -> tuple[Clip, int] | None:
+        """Write a clip of what was recorded, if that reaches back further than memory.
+
+        Returns:
+            The clip, not finished yet, and how many pictures the recordings lack. Raises one of `FAILURES`.
+        """
 
     def shows_too(self, path: str, window: Window) -> None:
         """Tell that a finished clip shows another event."""
@@ -71,7 +77,7 @@ class _Job:
     missing_s: float = 0.0
     shown_s: float = float("-inf")
     retry_s: float = float("-inf")
-    asks_recordings: bool = True
+    asks_recordings: bool = False
 
 
 class Track:
@@ -192,7 +198,7 @@ class Track:
             elif len(self._jobs) >= _MOST_WINDOWS:
                 self._desk.failed(new, f"{_MOST_WINDOWS} clips of this stream are being made already")
             else:
-                self._jobs.append(_Job(new, self._clock()))
+                self._jobs.append(_Job(new, self._clock(), asks_recordings=self._has_gone(new)))
 
     def _placed(self, request: Request) -> Request:
         """Return a request of another stream in the time of this one."""
@@ -210,36 +216,42 @@ class Track:
     def _work(self, job: _Job, *, final: bool) -> None:
         window = job.window
         try:
-            if not self._is_for_recordings(job):
-                self._write(job)
+            self._write(job)
             if job.clip is not None:
                 job.clip.note(window)
             if not final and not self._is_settled(job):
                 return
-            path = None
-            if self._is_for_recordings(job):
-                job.asks_recordings = False
-                path = self._desk.recorded(self.stream, window)
-                if path is None:
-                    self._write(job)
-            if path is None:
-                if job.clip is None:
-                    self._give_up(job, "the packets of its time are not there any more")
+            newest_s = self._ring.newest_s
+            if job.asks_recordings and newest_s is not None:
+                if not final and newest_s < window.end_s + _ON_DISK_S:
                     return
-                path = self._desk.finish(window, job.clip, job.missing_s, job.lost)
+                self._take_recorded(job)
+            if job.clip is None:
+                self._give_up(job, "the packets of its time are not there any more")
+                return
+            path = self._desk.finish(window, job.clip, job.missing_s, job.lost)
             self._jobs.remove(job)
             self._recent.append((window, path))
         except FAILURES as error:
             self._put_off(job, error, final=final)
 
-    def _is_for_recordings(self, job: _Job) -> bool:
-        """Whether the ring has lost what the window begins with, so that recordings are asked first."""
-        if not job.asks_recordings or job.clip is not None or self._ring.newest_s is None:
-            return False
-        reach_s = self._ring.reach_s(job.window.run)
-        return self._ring.has_lost(job.window.run) and (
-            reach_s is None or reach_s > job.window.start_s + _SHORT_S
-        )
+    def _take_recorded(self, job: _Job) -> None:
+        """Take what was recorded instead of what memory had, if that is more."""
+        job.asks_recordings = False
+        reach_s = None if job.clip is None or job.clip.start is None else job.clip.start.pts_s
+        found = self._desk.recorded(self.stream, job.window, reach_s)
+        if found is None:
+            return
+        if job.clip is not None:
+            job.clip.abandon()
+        job.clip, job.lost = found
+        begun = job.clip.start
+        job.missing_s = 0.0 if begun is None else max(0.0, begun.pts_s - job.window.start_s)
+
+    def _has_gone(self, window: Window) -> bool:
+        """Whether memory has lost what a window begins with."""
+        reach_s = self._ring.reach_s(window.run)
+        return self._ring.has_lost(window.run) and (reach_s is None or reach_s > window.start_s + _SHORT_S)
 
     def _write(self, job: _Job) -> None:
         window = job.window

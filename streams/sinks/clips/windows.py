@@ -31,6 +31,11 @@ class Request:
     at_s: float | None
     time_ns: int
 
+    def offsets_s(self, window: Window) -> tuple[float, float]:
+        """Return how long before and after the event a window begins and ends, s."""
+        at_s = window.end_s if self.at_s is None else self.at_s
+        return at_s - window.start_s, window.end_s - at_s
+
 
 @dataclass(slots=True)
 class Window:

@@ -12,7 +12,7 @@ import av
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
 from streams.sinks.copying.target import FileTarget
-from streams.sinks.cut.film import TICKS_PER_S, recorded_packets
+from streams.sinks.cut.film import TICKS_PER_S, kind_of, recorded_packets
 from streams.sinks.record.segment import Segment
 from streams.sinks.textfile import writing
 
@@ -177,7 +177,7 @@ class Cutter:
         shown_ns = max(first.moment.time_ns, self._from_ns)
         gap_s = self._note_missing(shown_ns)
         self._shift = self._placed(segment, first, gap_s)
-        same = self._form is not None and _kind(self._form) == _kind(form)
+        same = self._form is not None and kind_of(self._form) == kind_of(form)
         if self._copier is None or not same:
             self._end_file()
             lead = round((shown_ns - first.moment.time_ns) * TICKS_PER_S / 1e9)
@@ -264,8 +264,3 @@ class Cutter:
         for made in self._cut.files:
             with suppress(OSError):
                 made.path.with_name(made.path.name + _PART).unlink(missing_ok=True)
-
-
-def _kind(form: PacketFormat) -> tuple[object, ...]:
-    """Return what must be the same for packets of one file."""
-    return form.codec, form.width, form.height, form.extradata, form.rotation_deg

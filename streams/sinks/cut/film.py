@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -44,6 +45,51 @@ def recorded_packets(
         except (av.FFmpegError, ValueError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise SourceError(f"{path} cannot be read: {reason}") from error
+
+
+def packets_between(
+    segments: Sequence[tuple[Path, Segment]], from_ns: int, to_ns: int, secret_keys: Sequence[bytes] = ()
+) -> Generator[tuple[PacketFormat, Packet]]:
+    """Yield what several files of one connection have of a range, from the key frame before it on.
+
+    It ends where the format changes. Time stamps go on over the files, by media time.
+
+    Args:
+        segments: by time, with their files.
+        from_ns: UTC.
+        to_ns: UTC; the first picture at or after it is the last.
+        secret_keys: to open sealed ones.
+
+    Raises:
+        SourceError: as `recorded_packets`.
+    """
+    early: list[Packet] = []
+    known: PacketFormat | None = None
+    number = 0
+    for path, segment in segments:
+        with closing(recorded_packets(path, segment, secret_keys)) as packets:
+            for form, packet in packets:
+                if known is not None and kind_of(known) != kind_of(form):
+                    return
+                known = known or form
+                if packet.is_key and packet.moment.time_ns <= from_ns:
+                    early.clear()
+                early.append(packet)
+                if packet.moment.time_ns < from_ns:
+                    continue
+                for ready in early:
+                    pts = round(ready.moment.pts_s * TICKS_PER_S)
+                    dts = None if ready.dts is None else pts - (ready.pts - ready.dts)
+                    yield known, replace(ready, run=known.run, sequence=number, pts=pts, dts=dts)
+                    number += 1
+                early.clear()
+                if packet.moment.time_ns >= to_ns:
+                    return
+
+
+def kind_of(form: PacketFormat) -> tuple[object, ...]:
+    """Return what must be the same for packets of one file."""
+    return form.codec, form.width, form.height, form.extradata, form.rotation_deg
 
 
 def _packets_in(file: BinaryIO, segment: Segment) -> Iterator[tuple[PacketFormat, Packet]]:
