@@ -100,6 +100,8 @@ def _packets_in(file: BinaryIO, segment: Segment) -> Iterator[tuple[PacketFormat
         form: PacketFormat | None = None
         first = number = 0
         for read in container.demux(track):
+            if read.is_corrupt:  # torn: what follows is not there
+                return
             if not read.size or read.pts is None:
                 continue
             if form is None:
