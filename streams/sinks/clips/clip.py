@@ -183,7 +183,7 @@ class Clip:
         """Close and remove it; does not raise."""
         copier, self._copier = self._copier, None
         for close in (None if copier is None else copier.close, self._target.close):
-            with suppress(OSError):
+            with suppress(OSError, av.FFmpegError):
                 if close:
                     close()
         for path in (self._part, note_path(self._final)):

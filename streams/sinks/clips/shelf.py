@@ -23,6 +23,7 @@ from streams.sinks.sealed.files import is_sealed
 logger = logging.getLogger(__name__)
 
 _DAY_S = 86_400.0
+_AGED_EVERY_S = 3600.0
 _FILES = (".mp4", ".mp4.age")
 
 
@@ -58,6 +59,7 @@ class Shelf:
         self._now_s = now_s
         self._lock = threading.RLock()
         self._is_open = False
+        self._aged_s = float("-inf")
         self._days: dict[str, int] = defaultdict(int)
         """Bytes by day."""
 
@@ -125,13 +127,15 @@ class Shelf:
         return None
 
     def _remove_aged(self) -> None:
-        """Remove clips of days that are over for long enough; a day's clips were stored on it or later."""
-        oldest_s = self._now_s() - self._keep_s
-        last_day = time.strftime("%Y-%m-%d", time.gmtime(max(oldest_s, 0.0)))
-        for day in sorted(day for day in self._days if day <= last_day):
+        """Remove what was stored too long ago; each file is looked at once an hour."""
+        now_s = self._now_s()
+        if now_s - self._aged_s < _AGED_EVERY_S:
+            return
+        self._aged_s = now_s
+        for day in sorted(self._days):
             for path in self._of_day(day):
                 with suppress(OSError):
-                    if path.stat().st_mtime < oldest_s:
+                    if path.stat().st_mtime < now_s - self._keep_s:
                         self._remove(path)
 
     def _remove_oldest(self) -> bool:
@@ -194,7 +198,7 @@ def _finished(part: Path) -> dict[str, Any] | None:
         else:
             with av.open(str(part), "r") as container:
                 packets = sum(1 for packet in container.demux(video=0) if packet.size)
-    except OSError:  # FFmpeg's errors are of that kind, too
+    except (OSError, av.FFmpegError):
         logger.debug("%s cannot be read", part, exc_info=True)
     if not packets:
         for path in (part, note_path(final)):

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +198,8 @@ class ClipsSink(PacketSink):
         with self._lock:
             self._writing.pop(saved.path, None)
         self._shelf.added(saved.path)
+        with suppress(*FAILURES):  # the next clip is told
+            self._shelf.make_room()
         place = {
             "stream": stream,
             "from_s": round(saved.start.pts_s, 6),
