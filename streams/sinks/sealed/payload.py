@@ -37,6 +37,7 @@ class SealedTarget:
         self._number = 0
         self._held = bytearray()
         self._has_failed = False
+        self._is_waited_for = False
         header, file_key = make_header(public_keys)
         nonce = os.urandom(_NONCE_BYTES)
         self._cipher = _cipher(file_key, nonce)
@@ -62,7 +63,8 @@ class SealedTarget:
         return view.nbytes
 
     def sync(self) -> None:
-        """Wait until the disk has the sealed chunks."""
+        """Wait until the disk has the sealed chunks, and when it is closed, for the last one."""
+        self._is_waited_for = True
         self._file.sync()
 
     def is_there(self) -> bool:
@@ -77,6 +79,8 @@ class SealedTarget:
             if not self._has_failed:
                 self._seal(bytes(self._held), is_last=True)
                 self._held.clear()
+                if self._is_waited_for:
+                    self._file.sync()
         finally:
             self._file.close()
 
