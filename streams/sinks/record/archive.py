@@ -117,7 +117,9 @@ class Archive:
         """
         with self._lock:
             if self._index is not None:
-                return self._index
+                if self._index_path.exists():
+                    return self._index
+                self.let_go()  # somebody removed it: what is written there would be lost
             if self._make:
                 self.root.mkdir(parents=True, exist_ok=True)
             self._check_folder()
@@ -136,9 +138,16 @@ class Archive:
             self.opened += 1
             return index
 
-    def let_go(self) -> None:
-        """Close the index and free the folder; safe more than once."""
-        with self._lock:
+    def let_go(self, wait_s: float = -1) -> None:
+        """Close the index and free the folder; safe more than once.
+
+        Args:
+            wait_s: how long to wait for a thread that waits for the disk; then all is left to the end of the
+                process. Negative: for ever.
+        """
+        if not self._lock.acquire(timeout=wait_s):
+            return
+        try:
             index, self._index = self._index, None
             handle, self._handle = self._handle, _CLOSED
             if index is not None:
@@ -146,6 +155,8 @@ class Archive:
                     index.close()
             if handle != _CLOSED:
                 os.close(handle)
+        finally:
+            self._lock.release()
 
     @contextmanager
     def indexed(self) -> Iterator[Index]:

@@ -31,6 +31,7 @@ class Contents:
         keys: how many of these are key frames.
         seconds: from the first picture's decoding to the end of the last.
         size: bytes up to the end of the last whole box.
+        is_ended: whether its writer has come to the end: the last box is the table of fragments (8.8.9).
     """
 
     fragments: int = 0
@@ -38,6 +39,7 @@ class Contents:
     keys: int = 0
     seconds: float = 0.0
     size: int = 0
+    is_ended: bool = False
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ def contents_of(file: BinaryIO) -> Contents:
     fragments = packets = keys = 0
     first: int | None = None
     last = 0
+    name = b""
     while (box := _box_at(file, place, end)) is not None:
         name, begin, place = box
         try:
@@ -87,7 +90,7 @@ def contents_of(file: BinaryIO) -> Contents:
             break
         whole = place
     seconds = 0.0 if track is None or first is None else (last - first) / track.scale
-    return Contents(fragments, packets, keys, seconds, whole)
+    return Contents(fragments, packets, keys, seconds, whole, is_ended=name == b"mfra" and whole == end)
 
 
 def _box_at(file: BinaryIO, place: int, end: int) -> tuple[bytes, int, int] | None:

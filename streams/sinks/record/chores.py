@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from pipeline.errors import SinkError
 from pipeline.plugin import Tell
 from streams.sinks.record.alarm import Alarm
 from streams.sinks.record.archive import Archive
@@ -121,7 +120,8 @@ class Chores:
         while not self._stop.is_set():
             try:
                 task()
-            except (SinkError, OSError) as error:
-                logger.warning("recordings: %s", error)
+            except Exception as error:  # a chore that fails is tried again; recording does not hang on it
+                logger.warning("recordings: %s", str(error) or type(error).__name__)
+                logger.debug("recordings", exc_info=error)
                 self._stop.wait(_AGAIN_S)
             self._stop.wait(_TICK_S)

@@ -43,6 +43,8 @@ class Trouble(StrEnum):
     INDEX = "index"
     """Recordings are written, but their index is not: retention may not know them."""
     BROKEN = "disk error"
+    FAILED = "failed"
+    """Anything else; the detail says what."""
 
 
 _TROUBLES = {
@@ -67,6 +69,7 @@ _ADVICE = {
     Trouble.BEHIND: "give the box less to do",
     Trouble.INDEX: "see that the index file can be written",
     Trouble.BROKEN: "look at the disk",
+    Trouble.FAILED: "see the log",
 }
 
 

@@ -25,7 +25,7 @@ class Found:
         keys: how many of them are key frames.
         seconds: how long they are shown.
         size: bytes of the file.
-        is_whole: whether it ends where its last part ends.
+        is_whole: whether its writer came to the end.
         codec: FFmpeg's name.
         width: as coded, px.
         height: as coded, px.
@@ -74,7 +74,7 @@ def probe(path: Path) -> Found:
             had.keys,
             had.seconds,
             size,
-            is_whole=had.size == size,
+            is_whole=had.is_ended,
             codec=codec.name,
             width=codec.width,
             height=codec.height,
@@ -94,7 +94,8 @@ def _counted(path: Path) -> Contents:
                 begun = float(packet.pts * packet.time_base)
                 first = begun if first is None else min(first, begun)
                 last = max(last, begun + float((packet.duration or 0) * packet.time_base))
-    return Contents(0, packets, keys, last - (first or 0.0), path.stat().st_size)
+        is_ended = container.duration is not None  # it is written at the end, into the head
+    return Contents(0, packets, keys, last - (first or 0.0), path.stat().st_size, is_ended)
 
 
 def _said(text: str) -> Mapping[str, object] | None:

@@ -13,6 +13,9 @@ from streams.sinks.record.segment import KEEP, Segment, State, named
 
 logger = logging.getLogger(__name__)
 
+_HEAD_BYTES = 64_000
+"""More than the head of a file takes."""
+
 
 @dataclass(slots=True)
 class Differences:
@@ -22,6 +25,7 @@ class Differences:
         adopted: files that the index did not have.
         dropped: entries without a file.
         mended: entries that said something else than the file: its recorder was killed, somebody changed it.
+        empty: files that were begun, and whose recorder was killed before the first fragment; removed.
         damaged: files among these that cannot be read.
         foreign: files in the folder that are no recordings; they are left alone.
     """
@@ -29,6 +33,7 @@ class Differences:
     adopted: int = 0
     dropped: int = 0
     mended: int = 0
+    empty: int = 0
     damaged: int = 0
     foreign: int = 0
 
@@ -125,6 +130,11 @@ def _set_right(archive: Archive, relative: str, path: Path, entry: Segment | Non
     with archive.indexed() as index:
         if archive.is_growing(relative) or not path.exists():
             return
+        if entry is not None and entry.state is State.OPEN and _is_empty(found):
+            path.unlink()
+            index.remove([relative])
+            done.empty += 1
+            return
         index.put([found])
     done.adopted += entry is None
     done.mended += entry is not None
@@ -173,6 +183,10 @@ def described(relative: str, path: Path, entry: Segment | None) -> Segment:
         end_s=start_s + found.seconds,
         clock=str(said.get("clock", known.clock)),
     )
+
+
+def _is_empty(found: Segment) -> bool:
+    return not found.packets and found.size <= _HEAD_BYTES and not found.protected
 
 
 def _number(value: object, otherwise: float) -> float:

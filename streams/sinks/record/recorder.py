@@ -22,6 +22,7 @@ from streams.sinks.record.segment import Segment, State
 _NOTED_EVERY_S = 5.0
 """Seconds of media between two entries of a growing segment in the index."""
 _MUXERS = {"mp4": "mp4", "mkv": "matroska"}
+_IN_MP4 = {"h264", "hevc", "av1", "vp9", "mjpeg", "mpeg4", "mpeg2video", "mpeg1video"}
 
 
 @dataclass(slots=True)
@@ -69,6 +70,11 @@ class Recorder:
         suffix: str = "",
         damaged: Callable[[Segment], None] = lambda _: None,
     ) -> None:
+        if options.container == "mp4" and form.codec not in _IN_MP4:
+            raise SinkError(
+                f"stream '{form.stream}': MP4 does not hold video of the codec {form.codec}; "
+                "record with `container: mkv`"
+            )
         self._form = form
         self._options = options
         self._archive = archive

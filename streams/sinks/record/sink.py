@@ -27,6 +27,8 @@ from streams.sinks.sealed.files import SUFFIX, create
 
 _QUIET_S = 10.0
 """Media without a loss, after which an alarm about losses is over."""
+_LEAVE_S = 2.0
+"""How long the end of a run waits for a disk."""
 _MOSTLY = 0.5
 """Share of the time that the disk takes, above which it is the one that is too slow."""
 
@@ -36,6 +38,8 @@ class _Stream:
     """What is known of a stream over its connections."""
 
     alarm: Alarm
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the recorder is used: at the end another thread than the stream's may want to close it."""
     recorder: Recorder | None = None
     failed: bool = False
     until_s: float | None = None
@@ -81,14 +85,14 @@ class RecordSink(PacketSink):
         with self._explained(stream):
             self._archive.open()
             self._archive.make_room()
-        stream.recorder = Recorder(
-            form,
-            self.options,
-            self._archive,
-            make=lambda path: create(path, self._public_keys),
-            suffix=SUFFIX if self._public_keys else "",
-            damaged=self._say_damaged,
-        )
+            stream.recorder = Recorder(
+                form,
+                self.options,
+                self._archive,
+                make=lambda path: create(path, self._public_keys),
+                suffix=SUFFIX if self._public_keys else "",
+                damaged=self._say_damaged,
+            )
         stream.seen_lost = 0
         with self._lock:
             if not self._started:
@@ -101,7 +105,7 @@ class RecordSink(PacketSink):
         recorder = stream.recorder
         if recorder is None:
             raise SinkError(f"stream '{packet.stream}': a packet came before its format")
-        with self._explained(stream):
+        with stream.lock, self._explained(stream):
             is_stored = recorder.write(packet)
         if recorder.lost != stream.seen_lost:
             self._lost(stream, recorder, packet)
@@ -117,23 +121,30 @@ class RecordSink(PacketSink):
 
     def close_packets(self, stream: str) -> None:
         """Finish the file."""
-        known = self._of(stream)
-        recorder, known.recorder = known.recorder, None
-        if recorder is None:
-            return
-        try:
-            with self._explained(known):
-                recorder.close()
-        finally:
-            known.until_s = recorder.until_s if recorder.until_s is not None else known.until_s
+        self._close(self._of(stream))
 
     def close(self) -> None:
         """Finish what is still open."""
         self._chores.stop()
-        for name in list(self._streams):
+        for stream in list(self._streams.values()):
             with suppress(SinkError):  # the alarm has told
-                self.close_packets(name)
-        self._archive.let_go()
+                self._close(stream, _LEAVE_S)
+        self._archive.let_go(_LEAVE_S)
+
+    def _close(self, stream: _Stream, wait_s: float = -1) -> None:
+        if not stream.lock.acquire(timeout=wait_s):
+            return  # its thread waits for a disk that does not answer
+        try:
+            recorder, stream.recorder = stream.recorder, None
+            if recorder is None:
+                return
+            try:
+                with self._explained(stream):
+                    recorder.close()
+            finally:
+                stream.until_s = recorder.until_s if recorder.until_s is not None else stream.until_s
+        finally:
+            stream.lock.release()
 
     def _of(self, stream: str) -> _Stream:
         with self._lock:
@@ -157,7 +168,7 @@ class RecordSink(PacketSink):
             self._fail(stream, Trouble.FULL, str(error))
             raise
         except SinkError as error:
-            self._fail(stream, Trouble.BROKEN, str(error))
+            self._fail(stream, Trouble.FAILED, str(error))
             raise
         except (OSError, av.FFmpegError) as error:
             trouble = trouble_of(error)

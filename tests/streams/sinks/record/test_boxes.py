@@ -33,7 +33,7 @@ def read(data: bytes) -> Contents:
 
 def test_what_is_in_it(fragmented: bytes) -> None:
     found = read(fragmented)
-    assert found == Contents(8, 80, 4, pytest.approx(4.0), len(fragmented))
+    assert found == Contents(8, 80, 4, pytest.approx(4.0), len(fragmented), is_ended=True)
 
 
 @pytest.mark.parametrize("name", ["traffic_a.mp4", "car-detection.mp4", "faces.mp4"])
@@ -58,6 +58,7 @@ def test_only_what_is_whole_counts_wherever_it_is_cut(fragmented: bytes) -> None
         assert found.size <= length
         assert (found.fragments, found.packets, found.keys) >= (had.fragments, had.packets, had.keys)
         had = found
+        assert not found.is_ended
     assert read(fragmented[: had.size]) == had
 
 

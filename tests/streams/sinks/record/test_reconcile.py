@@ -80,6 +80,17 @@ def test_what_a_killed_recorder_left_is_described(root: Path, archive: Archive) 
     assert mended.size == path.stat().st_size
 
 
+def test_a_file_that_was_only_begun_goes(root: Path, archive: Archive) -> None:
+    with archive.indexed() as index:
+        (first, second, *_) = list(index.find("gate"))
+        index.put([replace(first, state=State.OPEN), replace(second, state=State.OPEN)])
+    (root / first.path).write_bytes(b"")
+    (root / second.path).write_bytes(bytes(200_000))  # who knows what that was
+    assert reconcile(archive) == Differences(empty=1, mended=1, damaged=1)
+    assert not (root / first.path).exists()
+    assert (root / second.path).exists()
+
+
 def test_files_that_cannot_be_read_are_marked(root: Path, archive: Archive) -> None:
     first, second, *_ = segments(root)
     (root / first.path).write_bytes(b"")

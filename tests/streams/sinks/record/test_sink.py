@@ -7,9 +7,12 @@ from pathlib import Path
 import av
 import pytest
 
+from pipeline.errors import SinkError
 from pipeline.packet import Packet, PacketFormat
+from streams.sinks.record.index import FILE
 from streams.sinks.record.segment import Segment, State
-from tests.packets import hashes, hashes_in
+from tests.media import write_crossing_video
+from tests.packets import hashes, hashes_in, packets_of
 from tests.streams.sinks.record.feeding import (
     START_NS,
     Feed,
@@ -144,3 +147,38 @@ def test_what_is_written_can_be_played_and_found_while_it_grows(tmp_path: Path, 
         assert found == hashes(packets[: len(found)])
         assert 230 - len(found) <= 0.5 * 20 + 1
         feed.close()
+
+
+def test_a_codec_that_mp4_does_not_hold(tmp_path: Path, material: Material) -> None:
+    form, _ = material
+    with (
+        recording(tmp_path) as sink,
+        pytest.raises(
+            SinkError, match="does not hold video of the codec vp8; record with `container: mkv`"
+        ),
+    ):
+        sink.open_packets(replace(form, codec="vp8"))
+
+
+def test_other_codecs_in_both_containers(tmp_path: Path) -> None:
+    clip = write_crossing_video(tmp_path / "clip.mp4", frames=20, codec="mpeg4")
+    form, packets = packets_of(clip, start_ns=START_NS)
+    for container in ("mp4", "mkv"):
+        with recording(tmp_path / container, container=container) as sink:
+            record(sink, form, packets)
+        (path,) = files(tmp_path / container)
+        assert hashes_in(path) == hashes(packets)
+
+
+def test_an_index_that_somebody_removed_is_made_anew(tmp_path: Path, material: Material) -> None:
+    form, packets = material
+    packets = repeated(packets, 3)
+    with recording(tmp_path, segment_s=4) as sink:
+        feed = Feed(sink, form)
+        feed.put(packets[:130])
+        for path in (tmp_path / "recordings").glob(f"{FILE}*"):
+            path.unlink()
+        feed.put(packets[130:])
+        feed.close()
+        sink._chores.work()
+    assert [segment.packets for segment in segments(tmp_path / "recordings")] == [80, 80, 80]
