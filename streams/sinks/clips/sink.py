@@ -96,6 +96,8 @@ class ClipsSink(PacketSink):
 
     def on_event(self, event: Event) -> None:
         """Ask for a clip of it, if it is wanted."""
+        if event.kind == "source.state" and event.data.get("state") == "lost":
+            self._track(event.stream).gone(event.run)
         if not self.options.wants(event):
             return
         shown = self.options.shows(event.stream)

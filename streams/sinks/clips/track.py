@@ -81,7 +81,7 @@ class _Job:
 
 
 class Track:
-    """See the module. `wish` and `saw` may be called from any thread, the others by one at a time.
+    """See the module. `wish`, `saw` and `gone` may be called from any thread, the others by one at a time.
 
     Args:
         stream: whose packets they are.
@@ -115,6 +115,9 @@ class Track:
         self._latest: Moment | None = None
         self._runs: deque[str] = deque(maxlen=_MOST_RUNS)
         self._over: tuple[str, float] = ("", float("-inf"))
+        self._gone = ""
+        self._is_closed = False
+        self._came_s = float("-inf")
         self._recent: deque[tuple[Window, str]] = deque(maxlen=_MOST_RECENT)
 
     @property
@@ -143,6 +146,10 @@ class Track:
         """
         self._seen = (pts_s, time_ns)
 
+    def gone(self, run: str) -> None:
+        """Take note that a source was lost: what comes of this run yet is on its way already."""
+        self._gone = run
+
     @property
     def seen_s(self) -> float:
         """Media time up to which all events are known; -inf before the first frame."""
@@ -158,6 +165,7 @@ class Track:
             self._runs.append(form.run)
         if self._over[0] == form.run:  # the same goes on after a failure
             self._over = ("", float("-inf"))
+        self._gone, self._is_closed = "", False
         self._form = form
         self._ring.begin()
 
@@ -167,12 +175,16 @@ class Track:
             return
         self._ring.add(self._form, packet)
         self._latest = packet.moment
+        self._came_s = self._clock()
+        if self._over[0] == packet.run:  # these were on their way when its source was lost
+            self._over = (packet.run, self._came_s)
         self.advance()
 
     def over(self) -> None:
         """Take note that the connection has ended."""
-        if self._form is not None and self._over[0] != self._form.run:
+        if self._form is not None and not self._is_closed:
             self._over = (self._form.run, self._clock())
+            self._is_closed = True
             self._ring.begin()
 
     def advance(self, *, final: bool = False) -> None:
@@ -181,6 +193,10 @@ class Track:
         Args:
             final: nothing more will come of anything.
         """
+        if self._gone and self._form is not None and self._gone == self._form.run:
+            if self._over[0] != self._gone:
+                self._over = (self._gone, self._clock())
+            self._gone = ""
         self._take_wishes()
         for job in list(self._jobs):
             if job.retry_s <= self._clock() or final:
@@ -286,9 +302,11 @@ class Track:
             return now_s - job.made_s >= _UNKNOWN_S
         if window.run != self._form.run or window.run == self._over[0]:
             since_s = self._over[1] if window.run == self._over[0] else float("-inf")
-            return now_s - since_s >= _GRACE_S or self.seen_s >= min(window.end_s, newest_s)
-        if newest_s < window.end_s:
-            return False
+            all_is_here = self._is_closed or window.run != self._form.run
+            all_is_known = all_is_here and self.seen_s >= min(window.end_s, newest_s)
+            return all_is_known or now_s - since_s >= _GRACE_S
+        if newest_s < window.end_s:  # a connection that is silent for all that time
+            return now_s - self._came_s >= window.end_s - newest_s + _GRACE_S
         return self.seen_s >= window.end_s or newest_s >= window.end_s + _STUCK_S
 
     def _put_off(self, job: _Job, error: Exception, *, final: bool) -> None:

@@ -190,6 +190,37 @@ def test_a_connection_that_ends_in_the_midst_ends_the_clip(material: Material, t
     assert 0 < box.heard.saved[1]["missing_s"] < 1
 
 
+def test_a_source_that_is_lost_ends_the_clip(material: Material, tmp_path: Path) -> None:
+    form, packets = material
+    box = Box(tmp_path, post_s=60.0)
+    box.sink.open_packets(form)
+    box.feed(packets[:100])
+    box.event(packets[99])
+    box.event(packets[99], "2", kind="source.state", data={"state": "lost"})
+    box.feed(packets[100:110])  # what was on its way
+    box.clock.now_s += 1
+    box.sink.on_idle("gate")
+    assert not box.heard.saved
+    box.clock.now_s += 1
+    box.sink.on_idle("gate")
+    assert box.heard.saved[0]["pictures"] == 50
+
+
+def test_a_silent_one_ends_it_when_its_time_has_passed(material: Material, tmp_path: Path) -> None:
+    form, packets = material
+    box = Box(tmp_path, post_s=8.0)
+    box.sink.open_packets(form)
+    box.feed(packets[:100])
+    box.event(packets[99])
+    for _ in range(9):
+        box.sink.on_idle("gate")
+        box.clock.now_s += 1
+    assert not box.heard.saved
+    box.clock.now_s += 1.1
+    box.sink.on_idle("gate")
+    assert len(box.heard.saved) == 1
+
+
 def test_a_recording_that_ends_has_its_last_clip(material: Material, tmp_path: Path) -> None:
     form, packets = material
     box = Box(tmp_path)
