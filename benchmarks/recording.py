@@ -1,18 +1,23 @@
 """What it costs to record cameras by copying their packets, and what a kill costs.
 
-    python -m benchmarks.recording [--streams 8] [--seconds 30] [--kbit-s 4000] [--kills 100]
+    python -m benchmarks.recording [--streams 8] [--seconds 30] [--kbit-s 4000] [--daemon-s 15] [--kills 100]
 
 The first table: packets of 720p at 30 Hz (real traffic, coded anew at the bit rate that is asked for) come at
 the pace of cameras to the queue, the thread and the sink of each stream, as in a run; the processor time of
 all of it is divided by the time that went by and the number of streams. `queue alone` has a sink that does
-nothing. Every packet that was fed must be in the files, bit by bit. The second: a recorder is killed
-(`kill -9`) at random moments, and packets that it was fed are counted that are not in its file.
+nothing. Every packet that was fed must be in the files, bit by bit. The second: the whole daemon, which reads
+as many RTSP cameras (Debian's gst-rtsp-server) and decodes them. The third: a
+recorder is killed (`kill -9`) at random moments; packets that it was fed and are not in its file are counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -27,13 +32,16 @@ from pipeline.packet_sink import PacketSink
 from pipeline.plugin import SinkContext, SinkOptions
 from streams.sinks.record.options import RecordOptions
 from streams.sinks.record.sink import RecordSink
+from tests.command import as_from_a_terminal
 from tests.packets import hashes, hashes_in, packets_of
+from tests.servers.rtsp import RtspServer, looped
 from tests.shared_data import shared
 from tests.streams.sinks.record import child
 from tests.streams.sinks.record.feeding import START_NS, repeated, segments
 from tests.streams.sinks.record.test_killed import kill_once, lost_packets
 
 RATE_HZ = 30
+_SETTLE_S = 8.0
 
 
 class NothingSink(PacketSink):
@@ -122,8 +130,51 @@ def check(root: Path, packets: list[Packet], streams: int) -> None:
             raise SystemExit(f"cam{number}: {len(stored)} packets of {len(expected)}, or others")
 
 
-def killed(kills: int) -> None:
+def daemon(streams: int, seconds: float, kbit_s: int) -> None:
     """Measure and print the second table."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_720p(folder / "camera.mp4", kbit_s)
+        mount = looped(folder / "camera.mp4", folder)
+        print("\n| the whole daemon | % of a core per stream |\n| --- | ---: |")
+        with RtspServer({f"/cam{number}": mount for number in range(streams)}) as server:
+            for decode, sinks in (
+                ("all", "[]"),
+                ("all", "[{record: {free_gb: 0}}]"),
+                ("key_frames", "[{record: {free_gb: 0}}]"),
+            ):
+                config = folder / "box.yaml"
+                cameras = "".join(
+                    f"  cam{number}: {{source: {{url: '{server.url(f'/cam{number}')}', decode: {decode}}}, "
+                    "stages: []}\n"
+                    for number in range(streams)
+                )
+                config.write_text(f"streams:\n{cameras}sinks: {sinks}\n")
+                share = daemon_share(config, folder / f"{decode}{len(sinks)}", seconds) / streams
+                print(f"| decode: {decode}, sinks: {sinks} | {100 * share:.1f} |", flush=True)
+
+
+def daemon_share(config: Path, out: Path, seconds: float) -> float:
+    """Return processor time per second of a daemon that has settled."""
+    words = ["-c", "from pipeline.cli.entry import main; main()", "run", config, "--out", out, "-q"]
+    with subprocess.Popen([sys.executable, *words], preexec_fn=as_from_a_terminal) as process:
+        time.sleep(_SETTLE_S)
+        before_s = spent_by(process.pid)
+        time.sleep(seconds)
+        spent_s = spent_by(process.pid) - before_s
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    return spent_s / seconds
+
+
+def spent_by(pid: int) -> float:
+    """Return the processor time of a process, s (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def killed(kills: int) -> None:
+    """Measure and print the third table."""
     rng = random.Random(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -141,17 +192,20 @@ def killed(kills: int) -> None:
 
 
 def main() -> None:
-    """Measure and print both tables."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--streams", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--kbit-s", type=int, default=4000)
+    parser.add_argument("--daemon-s", type=float, default=15.0)
     parser.add_argument("--kills", type=int, default=100)
     asked = parser.parse_args()
     if asked.seconds:
         cost(asked.streams, asked.seconds, asked.kbit_s)
+    if asked.daemon_s:
+        daemon(asked.streams, asked.daemon_s, asked.kbit_s)
     if asked.kills:
         killed(asked.kills)
 

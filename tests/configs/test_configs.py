@@ -18,6 +18,7 @@ NAMES = (
     "left",
     "objects",
     "people",
+    "record",
     "shop",
     "speed",
     "traffic",
@@ -28,12 +29,14 @@ STAGES = {
     "crowd": ["draw"],
     "follow": ["count", "draw"],
     "left": ["draw"],
+    "record": [],
 }
 SINKS = {
     "camera": ["events", "counts"],
     "crowd": ["events", "video"],
     "folder": ["events", "counts"],
     "left": ["events", "video"],
+    "record": ["events", "record"],
     "webcam": ["events", "counts"],
 }
 SWITCHED_OFF = re.compile(r"^( *)#(?=[\w-])", re.MULTILINE)

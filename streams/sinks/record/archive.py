@@ -217,6 +217,8 @@ class Archive:
             self.abandon(segment.path)
             self._bytes += segment.size
             self.note(segment)
+            with suppress(SinkError, OSError):  # whoever begins the next one hears of it
+                self.make_room()
 
     def forget(self, path: str) -> None:
         """Take a segment out of the index whose file is gone."""

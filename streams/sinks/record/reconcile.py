@@ -130,7 +130,7 @@ def _set_right(archive: Archive, relative: str, path: Path, entry: Segment | Non
     with archive.indexed() as index:
         if archive.is_growing(relative) or not path.exists():
             return
-        if entry is not None and entry.state is State.OPEN and _is_empty(found):
+        if _was_only_begun(entry, found):
             path.unlink()
             index.remove([relative])
             done.empty += 1
@@ -185,8 +185,12 @@ def described(relative: str, path: Path, entry: Segment | None) -> Segment:
     )
 
 
-def _is_empty(found: Segment) -> bool:
-    return not found.packets and found.size <= _HEAD_BYTES and not found.protected
+def _was_only_begun(entry: Segment | None, found: Segment) -> bool:
+    if found.packets or found.protected:
+        return False
+    if entry is None:  # killed before it came into the index
+        return found.size == 0
+    return entry.state is State.OPEN and found.size <= _HEAD_BYTES
 
 
 def _number(value: object, otherwise: float) -> float:

@@ -125,17 +125,13 @@ class Recorder:
         self._archive.grown(current.segment.path, current.target.size)
         return True
 
-    def is_there(self) -> bool:
-        """Whether the file that grows is still found under its name."""
-        return self._current is None or self._current.target.is_there()
-
-    def vanished(self) -> None:
-        """Give up a file that is gone.
+    def look(self) -> None:
+        """Give up the file that grows if it is gone.
 
         Raises:
-            FileNotFoundError: if there was one.
+            FileNotFoundError: if it is.
         """
-        if self._current is not None:
+        if self._current is not None and not self._current.target.is_there():
             path = self._current.target.path
             self._abort(self._current)
             raise _gone(path)

@@ -115,9 +115,9 @@ class RecordSink(PacketSink):
     def on_idle(self, stream: str) -> None:
         """Notice that the file is gone also while nothing is written."""
         known = self._of(stream)
-        if known.recorder is not None and not known.recorder.is_there():
-            with self._explained(known):
-                known.recorder.vanished()
+        if known.recorder is not None:
+            with known.lock, self._explained(known):
+                known.recorder.look()
 
     def close_packets(self, stream: str) -> None:
         """Finish the file."""

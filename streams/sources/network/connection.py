@@ -91,6 +91,7 @@ class Connection:
         opening: how to open it.
         hwaccel: how to decode.
         wait_for_key: see `NetworkOptions`.
+        keys_only: decode key frames only.
         live: whether it is live or a recording; None to find out.
         tap: where a copy of each video packet goes; None for nowhere.
         monotonic_s: the clock of arrivals.
@@ -106,12 +107,14 @@ class Connection:
         *,
         hwaccel: Hwaccel = "none",
         wait_for_key: bool = True,
+        keys_only: bool = False,
         live: bool | None = None,
         tap: Tap | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._wait_for_key = wait_for_key
+        self._keys_only = keys_only
         self._monotonic_s = monotonic_s
         self._lock = threading.Lock()
         self._stopped = False
@@ -282,8 +285,13 @@ class Connection:
         return self._decoded(packet)
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[Shot | Damage]:
+        if self._keys_only and packet is not None and not (packet.is_keyframe or self._all_keys):
+            return []
         try:
             frames = self._decoder.decode(packet)
+            if self._keys_only and packet is not None:  # none is held until pictures come that never do
+                frames += self._decoder.decode(None)
+                self._decoder.flush()
         except av.FFmpegError as error:
             return self._damaged(f"damaged: {error.strerror}")
         taken: list[Shot | Damage] = []

@@ -78,6 +78,7 @@ class MediaReader:
             how,
             hwaccel=options.hwaccel,
             wait_for_key=options.wait_for_key,
+            keys_only=options.decode == "key_frames",
             live=self._live,
             tap=self.tap,
         )

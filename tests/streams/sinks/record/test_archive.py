@@ -35,12 +35,14 @@ class Disk:
     def free(self) -> int:
         return self.size - sum(path.stat().st_size for path in self.root.glob("*/*/*"))
 
-    def add(self, stream: str, day: int, size: int = 100) -> Path:
+    def add(self, stream: str, day: int, *, protected: bool = False, size: int = 100) -> Path:
         """Store a recording of so many days ago."""
         then_ns = self.now_ns - day * DAY_NS
 
         def make(path: Path) -> Path:
             path.write_bytes(bytes(size))
+            if protected:
+                path.with_name(path.name + KEEP).touch()
             return path
 
         path, made = self.archive.begin(stream, then_ns, ".mp4", make)
@@ -104,8 +106,8 @@ def test_what_is_too_old_goes(disk: Callable[..., Disk]) -> None:
 
 def test_what_is_protected_stays(disk: Callable[..., Disk]) -> None:
     here = disk(days=1.5, most=250)
-    paths = [here.add(stream, day) for day, stream in enumerate("abcd")]
-    paths[3].with_name(paths[3].name + KEEP).touch()
+    for day, stream in enumerate("abcd"):
+        here.add(stream, day, protected=stream == "d")
     here.archive.make_room()
     assert left(here.root) == ["a", "d"]
     here.archive.remove_aged()
@@ -114,8 +116,7 @@ def test_what_is_protected_stays(disk: Callable[..., Disk]) -> None:
 
 def test_when_nothing_may_go_it_says_so(disk: Callable[..., Disk]) -> None:
     here = disk(most=50)
-    path = here.add("gate", 1)
-    path.with_name(path.name + KEEP).touch()
+    here.add("gate", 1, protected=True)
     with pytest.raises(NoRoom, match=r"more than `keep_gb`, and the others are protected; unprotect some"):
         here.archive.make_room()
 

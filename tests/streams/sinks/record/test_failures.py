@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -253,3 +254,32 @@ def test_chores_set_right_what_the_index_missed(tmp_path: Path) -> None:
     chores.work()
     assert told.alarms == [("begin", Trouble.INDEX), ("end", Trouble.INDEX)]
     archive.let_go()
+
+
+def test_many_streams_and_little_room(tmp_path: Path, material: Material) -> None:
+    form, packets = material
+    told = Told()
+    many = repeated(packets, 6)
+    names = [f"cam{number}" for number in range(8)]
+    with recording(tmp_path, told, segment_s=1, keep_gb=0.001) as sink:
+        feeds = [Feed(sink, replace(form, stream=name)) for name in names]
+
+        def work(feed: Feed) -> None:
+            feed.put(replace(packet, stream=feed.form.stream) for packet in many)
+            feed.close()
+
+        threads = [threading.Thread(target=work, args=(feed,)) for feed in feeds]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        sink._chores.work()
+    assert not [failure for feed in feeds for failure in feed.failures]
+    root = tmp_path / "recordings"
+    found = segments(root)
+    assert sorted(segment.path for segment in found) == sorted(
+        path.relative_to(root).as_posix() for path in root.glob("*/*/*.mp4")
+    )
+    assert sum(segment.size for segment in found) <= 1_000_000
+    assert len(found) >= 8
+    assert not told.alarms

@@ -81,15 +81,16 @@ def test_a_daemon_that_is_killed_while_it_records_a_camera(tmp_path: Path) -> No
     source = shared("video/traffic_a.mp4")
     config = tmp_path / "camera.yaml"
     with RtspServer({"/gate": looped(source, tmp_path)}) as server:
-        config.write_text(
-            f"streams:\n  gate:\n    source: {server.url('/gate')}\n    stages: []\n"
-            "sinks:\n  - record: {segment_s: 2, fragment_s: 0.5, free_gb: 0}\n"
-        )
-        run_until(config, tmp_path / "out", signal.SIGKILL)
-        assert State.OPEN in {segment.state for segment in segments(tmp_path / "out" / "recordings")}
-        run_until(config, tmp_path / "out", signal.SIGINT)
+        for decode, end in (("key_frames", signal.SIGKILL), ("all", signal.SIGINT)):
+            config.write_text(
+                f"streams:\n  gate:\n    source: {{url: {server.url('/gate')}, decode: {decode}}}\n"
+                "    keeper: {stall_s: 30}\n    stages: []\n"
+                "sinks:\n  - record: {segment_s: 2, fragment_s: 0.5, free_gb: 0}\n"
+            )
+            run_until(config, tmp_path / "out", end)
+            states = {segment.state for segment in segments(tmp_path / "out" / "recordings")}
+            assert (State.OPEN in states) == (end == signal.SIGKILL)
     found = [one for one in segments(tmp_path / "out" / "recordings") if one.state is not State.DAMAGED]
-    assert State.OPEN not in {segment.state for segment in found}
     assert len({segment.run for segment in found}) == 2
     known = pictures_of(source)
     assert len(set(known)) == len(known)

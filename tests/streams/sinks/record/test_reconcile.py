@@ -86,8 +86,11 @@ def test_a_file_that_was_only_begun_goes(root: Path, archive: Archive) -> None:
         index.put([replace(first, state=State.OPEN), replace(second, state=State.OPEN)])
     (root / first.path).write_bytes(b"")
     (root / second.path).write_bytes(bytes(200_000))  # who knows what that was
-    assert reconcile(archive) == Differences(empty=1, mended=1, damaged=1)
+    unknown = root / first.path.replace("0800", "0900")
+    unknown.touch()
+    assert reconcile(archive) == Differences(empty=2, mended=1, damaged=1)
     assert not (root / first.path).exists()
+    assert not unknown.exists()
     assert (root / second.path).exists()
 
 

@@ -153,9 +153,7 @@ def test_a_codec_that_mp4_does_not_hold(tmp_path: Path, material: Material) -> N
     form, _ = material
     with (
         recording(tmp_path) as sink,
-        pytest.raises(
-            SinkError, match="does not hold video of the codec vp8; record with `container: mkv`"
-        ),
+        pytest.raises(SinkError, match="does not hold video of the codec vp8; record with `container: mkv`"),
     ):
         sink.open_packets(replace(form, codec="vp8"))
 

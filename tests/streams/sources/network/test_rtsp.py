@@ -118,6 +118,13 @@ def test_b_frames_come_in_the_order_of_showing(tmp_path: Path) -> None:
     assert steps == pytest.approx([0.04] * 24, abs=0.001)
 
 
+def test_key_frames_alone(camera: RtspServer) -> None:
+    played = play(camera.url("/keys"), 6, decode="key_frames")
+    assert not played.gaps
+    steps = [later - earlier for earlier, later in pairwise(played.times_s)]
+    assert steps == pytest.approx([3 / 25] * 5, abs=0.021)
+
+
 def test_two_connections_are_two_runs(camera: RtspServer) -> None:
     assert play(camera.url("/h264"), 1).info.run != play(camera.url("/h264"), 1).info.run
 
