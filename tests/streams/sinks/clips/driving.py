@@ -24,6 +24,9 @@ from tests.packets import packets_of
 PICTURE = BgrPicture(np.zeros((24, 32, 3), np.uint8))
 
 
+Material = tuple[PacketFormat, list[Packet]]
+
+
 class Heard:
     """What a sink tells."""
 
@@ -85,7 +88,7 @@ class Box:
         return self.folder / self.heard.saved[number]["path"]
 
 
-def long_video(folder: Path, seconds: int = 12) -> tuple[PacketFormat, list[Packet]]:
+def long_video(folder: Path, seconds: int = 12) -> Material:
     """Return packets of 20 pictures a second with a key frame each second."""
     path = folder / "source.mp4"
     if not path.exists():

@@ -14,16 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.packet import Packet, PacketFormat
+from pipeline.packet import Packet
 from streams.sinks.clips.clip import note_path
-from tests.streams.sinks.clips.driving import Box, long_video, times_in
-
-Material = tuple[PacketFormat, list[Packet]]
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return long_video(tmp_path_factory.mktemp("clips"))
+from tests.streams.sinks.clips.driving import Box, Material, long_video, times_in
 
 
 @pytest.fixture
@@ -167,6 +160,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_a_clip_that_a_crash_interrupts_is_there_up_to_then(material: Material, tmp_path: Path) -> None:
     form, _ = long_video(tmp_path)
     done = subprocess.run(

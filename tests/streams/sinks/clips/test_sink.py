@@ -7,20 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.packet import Packet, PacketFormat
+from pipeline.packet import Packet
 from streams.sinks.clips.options import ClipsOptions
 from streams.sinks.sealed.files import open_to_read
 from streams.sinks.sealed.keys import make_pair, read_secret
 from tests.packets import hashes, hashes_in, without_decode_times
-from tests.streams.sinks.clips.driving import Box, later_run, long_video, times_in
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[PacketFormat, list[Packet]]:
-    return long_video(tmp_path_factory.mktemp("clips"))
-
-
-Material = tuple[PacketFormat, list[Packet]]
+from tests.streams.sinks.clips.driving import Box, Material, later_run, times_in
 
 
 def at(packets: list[Packet], seconds: float) -> int:

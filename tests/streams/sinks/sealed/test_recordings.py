@@ -52,6 +52,7 @@ with recording(Path(sys.argv[2]), segment_s=60, fragment_s=0.5, seal_for=[sys.ar
 """
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_loses_less_than_a_chunk_and_a_fragment(
     sightline: Sightline, tmp_path: Path
 ) -> None:
