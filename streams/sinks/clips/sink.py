@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,11 @@ class ClipsSink(PacketSink):
             most_bytes=int(options.keep_gb * 1e9),
             free_bytes=int(options.free_gb * 1e9),
         )
+
+    @classmethod
+    def files(cls, options: ClipsOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
+        """Return the folder, which two sinks cannot share: each keeps to its own bounds."""
+        return [options.folder]
 
     def open_packets(self, form: PacketFormat) -> None:
         """Hold packets of this format."""
