@@ -90,6 +90,11 @@ class Shelf:
             self._is_open = True
             return found
 
+    def leaving(self, path: str) -> None:
+        """Take note that a clip, if it is there, is about to be replaced."""
+        with self._lock:
+            self._count(self.root / path, -1)
+
     def added(self, path: str) -> None:
         """Count a new clip."""
         with self._lock:
@@ -163,8 +168,11 @@ class Shelf:
         if not _is_clip(path):
             return
         day = path.parent.name
-        with suppress(OSError):
-            self._days[day] += sign * path.stat().st_size
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return
+        self._days[day] += sign * size
         if self._days[day] <= 0:
             del self._days[day]
 

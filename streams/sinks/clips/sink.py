@@ -28,8 +28,8 @@ from streams.sinks.record.reading import Recordings, open_recordings
 logger = logging.getLogger(__name__)
 
 SAVED, FAILED = "clip.saved", "clip.failed"
-_PATIENCE_S = 10.0
-"""How long the end of a recording waits for an analytics that stands still."""
+_PATIENCE_S = 3.0
+"""How long the end of a recording waits for an analytics that stands still; its stream's end is the last."""
 _LOOK_S = 0.02
 _END_S = 5.0
 
@@ -162,6 +162,7 @@ class ClipsSink(PacketSink):
 
     def finish(self, window: Window, clip: Clip, missing_s: float, lost: int) -> str:
         """Finish a clip and tell of it."""
+        self._shelf.leaving(clip.path)  # of an earlier run of the same recording
         saved = clip.finish(fsync=self.options.fsync)
         self._put(window, clip.stream, saved, missing_s, lost)
         return saved.path

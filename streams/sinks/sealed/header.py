@@ -11,6 +11,7 @@ from typing import BinaryIO
 _VERSION = b"age-encryption.org/v1"
 _X25519 = b"age-encryption.org/v1/X25519"
 _FILE_KEY_BYTES = 16
+_WRAPPED_BYTES = 32
 _COLUMNS = 64
 _MOST_BYTES = 64 << 10
 _NO_NONCE = bytes(12)
@@ -63,6 +64,8 @@ def read_header(file: BinaryIO, secret_keys: Sequence[bytes]) -> bytes:
         if words[:2] != [b"->", b"X25519"] or len(words) != 3:
             continue
         share, body = _plain(words[2]), _plain(lines[place + 1])
+        if len(body) != _WRAPPED_BYTES:
+            raise ValueError("its header was changed")
         for key in secret_keys:
             file_key = _unwrapped(key, share, body)
             if file_key is None:
@@ -90,10 +93,9 @@ def _unwrapped(key: bytes, share: bytes, body: bytes) -> bytes | None:
     secret = own.exchange(X25519PublicKey.from_public_bytes(share))
     wrapping = derived(secret, share + own.public_key().public_bytes_raw(), _X25519)
     try:
-        file_key = ChaCha20Poly1305(wrapping).decrypt(_NO_NONCE, body, None)
+        return ChaCha20Poly1305(wrapping).decrypt(_NO_NONCE, body, None)
     except InvalidTag:
         return None
-    return file_key if len(file_key) == _FILE_KEY_BYTES else None
 
 
 def _lines(file: BinaryIO) -> list[bytes]:

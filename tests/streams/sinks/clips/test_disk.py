@@ -80,6 +80,14 @@ def test_the_oldest_go(material: Material, tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.glob("clips/*/*/*.mp4")) <= 1_000_000
 
 
+def test_a_clip_that_is_made_again_counts_once(material: Material, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    for _ in range(3):
+        make(box, material, 1)
+    (path,) = tmp_path.glob("clips/*/*/*.mp4")
+    assert box.sink._shelf.size == path.stat().st_size
+
+
 def test_old_ones_go(material: Material, tmp_path: Path) -> None:
     box = Box(tmp_path, keep_days=2)
     make(box, material, 1)

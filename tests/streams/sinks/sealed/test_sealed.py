@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, SourceError
@@ -137,3 +137,25 @@ def test_keys_that_are_none(pair: tuple[Path, Path, str], tmp_path: Path) -> Non
     pair[1].chmod(0o600)
     with pytest.raises(ConfigError, match="is there already"):
         make_pair(pair[0].parent, "owner")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_file_is_more_than_one_line_of_error(
+    pair: tuple[Path, Path, str], tmp_path: Path, data: st.DataObject
+) -> None:
+    whole = sealed(tmp_path / "whole.age", pair[2], b"content" * 20).read_bytes()
+    place = data.draw(st.integers(0, len(whole)))
+    changed = (
+        whole[:place] + data.draw(st.binary(max_size=80)) + whole[data.draw(st.integers(0, len(whole))) :]
+    )
+    path = tmp_path / "changed.age"
+    path.write_bytes(changed)
+    plain, complaint = b"", ""
+    try:
+        with open_to_read(path, read_secret(pair[1])) as file:
+            plain = file.read()
+    except (SourceError, ValueError) as error:
+        complaint = str(error)
+    assert plain in (b"content" * 20, b"")
+    assert "\n" not in complaint
