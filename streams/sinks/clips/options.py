@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from pydantic import Field
 
@@ -31,7 +32,8 @@ class ClipsOptions(SinkOptions, Sealing):
         ring_mb: most megabytes of packets that are held in memory for that, of each stream.
         film: which stream's packets show a stream's events, where it is another: `{gate: gate-large}`.
         folder: within the output folder.
-        recordings: folder of the sink `record` there, for events that are known too late.
+        recordings: `folder` of the sink `record`, for events that are known too late.
+        recordings_index: its `index`, if it has one.
         keep_days: clips that were stored longer ago go.
         keep_gb: so many gigabytes of clips stay, of all streams together; beyond that the oldest go.
         free_gb: so many gigabytes of the disk stay free; the oldest clips go for that.
@@ -47,7 +49,8 @@ class ClipsOptions(SinkOptions, Sealing):
     ring_mb: float = Field(default=64.0, ge=1, le=16_000)
     film: Mapping[str, str] = Field(default={}, max_length=_MOST_OTHERS)
     folder: FileName = "clips"
-    recordings: FileName = "recordings"
+    recordings: Path = Path("recordings")
+    recordings_index: Path | None = None
     keep_days: float = Field(default=30.0, gt=0, le=36_500)
     keep_gb: float = Field(default=10.0, ge=0.001, le=10_000_000)
     free_gb: float = Field(default=1.0, ge=0, le=1_000_000)

@@ -23,6 +23,7 @@ from streams.sinks.clips.shelf import Shelf
 from streams.sinks.clips.track import FAILURES, Track
 from streams.sinks.clips.windows import Request, Window
 from streams.sinks.cut.film import packets_between
+from streams.sinks.record.index import FILE
 from streams.sinks.record.reading import Recordings, open_recordings
 
 logger = logging.getLogger(__name__)
@@ -175,12 +176,16 @@ class ClipsSink(PacketSink):
 
     def recorded(self, stream: str, window: Window, reach_s: float | None) -> tuple[Clip, int] | None:
         """Write a clip of what was recorded, if that reaches back further than memory."""
+        folder = self.context.folder / self.options.recordings
+        index = self.context.folder / (self.options.recordings_index or folder / FILE)
+        if not index.is_file():
+            return None  # to look into all files would take too long here
         first = window.first
         ago_s, ahead_s = first.offsets_s(window)
         from_ns, to_ns = first.time_ns - round(ago_s * 1e9), first.time_ns + round(ahead_s * 1e9)
         clip: Clip | None = None
         try:
-            with _opened(self.context.folder / self.options.recordings) as found:
+            with _opened(folder, index) as found:
                 segments = [(found.path_of(segment), segment) for segment in found.of(stream, from_ns, to_ns)]
                 for form, packet in packets_between(segments, from_ns, to_ns):
                     if clip is None:
@@ -276,9 +281,9 @@ class ClipsSink(PacketSink):
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[Recordings]:
+def _opened(folder: Path, index: Path) -> Iterator[Recordings]:
     """Open recordings. Raises SourceError if there are none."""
-    found = open_recordings(folder)
+    found = open_recordings(folder, index)
     try:
         yield found
     finally:
