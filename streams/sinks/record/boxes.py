@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 _HEADER = struct.Struct(">I4s")
@@ -13,6 +13,7 @@ _LONG = struct.Struct(">Q")
 _WORD = struct.Struct(">I")
 _MOST_HEAD_BYTES = 16 << 20
 """No `moov` or `moof` of a file of this kind comes near it."""
+_MOST_SAMPLES = 1 << 20
 _NOT_SYNC = 0x10000  # 8.8.3.1, sample_is_non_sync_sample
 # 8.8.7.1, of `tfhd`
 _BASE_OFFSET, _DESCRIPTION, _DURATION, _SIZE, _FLAGS = 0x1, 0x2, 0x8, 0x10, 0x20
@@ -27,7 +28,7 @@ class Contents:
 
     Attributes:
         fragments: how many.
-        packets: pictures in them.
+        packets: pictures in them, and those that are there of a last one that is torn.
         keys: how many of these are key frames.
         seconds: from the first picture's decoding to the end of the last.
         size: bytes up to the end of the last whole box.
@@ -43,18 +44,35 @@ class Contents:
 
 
 @dataclass(slots=True)
-class _Track:
-    scale: int = 1
+class _Defaults:
+    """What holds for samples that say nothing else."""
+
     duration: int = 0
+    size: int = 0
     flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    ticks: int
+    size: int
+    is_key: bool
 
 
 @dataclass(slots=True)
 class _Fragment:
     begin: int | None = None
-    packets: int = 0
-    keys: int = 0
-    ticks: int = 0
+    samples: list[_Sample] = field(default_factory=list)
+
+    def up_to(self, size: int) -> list[_Sample]:
+        """Return the samples that lie within so many bytes of data."""
+        found = []
+        for sample in self.samples:
+            size -= sample.size
+            if size < 0:
+                break
+            found.append(sample)
+        return found
 
 
 def contents_of(file: BinaryIO) -> Contents:
@@ -64,37 +82,39 @@ def contents_of(file: BinaryIO) -> Contents:
         file: can be read and sought.
     """
     end = file.seek(0, io.SEEK_END)
-    place, whole = 0, 0
-    track: _Track | None = None
-    open_fragment: _Fragment | None = None
-    fragments = packets = keys = 0
+    place = whole = fragments = packets = keys = last = 0
+    scale, defaults = 0, _Defaults()
+    fragment: _Fragment | None = None
     first: int | None = None
-    last = 0
     name = b""
-    while (box := _box_at(file, place, end)) is not None:
-        name, begin, place = box
-        try:
-            if name == b"moov":
-                track = _track(_read(file, begin, place))
-            elif name == b"moof" and track is not None:
-                open_fragment = _fragment(_read(file, begin, place), track)
-            elif name == b"mdat" and open_fragment is not None:
-                fragments += 1
-                packets += open_fragment.packets
-                keys += open_fragment.keys
-                begun = last if open_fragment.begin is None else open_fragment.begin
+    try:
+        while (box := _box_at(file, place, end)) is not None:
+            name, begin, place = box
+            is_torn = place > end
+            if name == b"mdat" and fragment is not None:
+                samples = fragment.up_to(end - begin)
+                fragments += not is_torn
+                packets += len(samples)
+                keys += sum(sample.is_key for sample in samples)
+                begun = last if fragment.begin is None else fragment.begin
                 first = begun if first is None else first
-                last = begun + open_fragment.ticks
-                open_fragment = None
-        except (struct.error, ValueError):
-            break
-        whole = place
-    seconds = 0.0 if track is None or first is None else (last - first) / track.scale
+                last = begun + sum(sample.ticks for sample in samples)
+                fragment = None
+            if is_torn:
+                break
+            if name == b"moov":
+                scale, defaults = _track(_read(file, begin, place))
+            elif name == b"moof" and scale:
+                fragment = _fragment(_read(file, begin, place), defaults)
+            whole = place
+    except (struct.error, ValueError, IndexError):
+        name = b""  # strange from here on
+    seconds = 0.0 if first is None else (last - first) / scale
     return Contents(fragments, packets, keys, seconds, whole, is_ended=name == b"mfra" and whole == end)
 
 
 def _box_at(file: BinaryIO, place: int, end: int) -> tuple[bytes, int, int] | None:
-    """Return name, begin of the content and end of the box at a place; None where none is whole."""
+    """Return name, begin of the content and end of the box at a place; it may be torn: end after the file."""
     file.seek(place)
     head = file.read(16)
     if len(head) < _HEADER.size:
@@ -105,7 +125,7 @@ def _box_at(file: BinaryIO, place: int, end: int) -> tuple[bytes, int, int] | No
         (size,) = _LONG.unpack_from(head, 8)
         begin += _LONG.size
     after = place + size
-    return (name, begin, after) if begin <= after <= end else None
+    return (name, begin, after) if begin <= min(after, end) else None
 
 
 def _read(file: BinaryIO, begin: int, end: int) -> bytes:
@@ -137,68 +157,66 @@ def _find(data: bytes, begin: int, end: int, *names: bytes) -> tuple[int, int]:
     return begin, end
 
 
-def _track(moov: bytes) -> _Track:
+def _track(moov: bytes) -> tuple[int, _Defaults]:
     """Read time scale (8.4.2.2) and the fragments' defaults (8.8.3)."""
     begin, _ = _find(moov, 0, len(moov), b"trak", b"mdia", b"mdhd")
     scale = _WORD.unpack_from(moov, begin + (20 if moov[begin] == 1 else 12))[0]
     begin, _ = _find(moov, 0, len(moov), b"mvex", b"trex")
-    _, _, _, duration, _, flags = struct.unpack_from(">6I", moov, begin)
+    _, _, _, duration, size, flags = struct.unpack_from(">6I", moov, begin)
     if not scale:
         raise ValueError("no time scale")
-    return _Track(scale, duration, flags)
+    return scale, _Defaults(duration, size, flags)
 
 
-def _fragment(moof: bytes, track: _Track) -> _Fragment:
-    """Add up the runs of the track (8.8.7, 8.8.8, 8.8.12)."""
+def _fragment(moof: bytes, defaults: _Defaults) -> _Fragment:
+    """Read the runs of the track (8.8.7, 8.8.8, 8.8.12)."""
     begin, end = _find(moof, 0, len(moof), b"traf")
     found = _Fragment()
-    duration, flags = track.duration, track.flags
     for name, inside, _ in _inner(moof, begin, end):
         if name == b"tfhd":
-            duration, flags = _defaults(moof, inside, duration, flags)
+            defaults = _own_defaults(moof, inside, defaults)
         elif name == b"tfdt":
             kind = ">Q" if moof[inside] == 1 else ">I"
             (found.begin,) = struct.unpack_from(kind, moof, inside + 4)
         elif name == b"trun":
-            _add_run(moof, inside, found, duration, flags)
+            found.samples += _run(moof, inside, defaults)
     return found
 
 
-def _defaults(data: bytes, place: int, duration: int, flags: int) -> tuple[int, int]:
+def _own_defaults(data: bytes, place: int, defaults: _Defaults) -> _Defaults:
     given = _WORD.unpack_from(data, place)[0]
-    place += 8
-    place += 8 * bool(given & _BASE_OFFSET) + 4 * bool(given & _DESCRIPTION)
-    if given & _DURATION:
-        (duration,) = _WORD.unpack_from(data, place)
-        place += 4
-    place += 4 * bool(given & _SIZE)
-    if given & _FLAGS:
-        (flags,) = _WORD.unpack_from(data, place)
-    return duration, flags
+    place += 8 + 8 * bool(given & _BASE_OFFSET) + 4 * bool(given & _DESCRIPTION)
+    values = [defaults.duration, defaults.size, defaults.flags]
+    for number, flag in enumerate((_DURATION, _SIZE, _FLAGS)):
+        if given & flag:
+            (values[number],) = _WORD.unpack_from(data, place)
+            place += 4
+    return _Defaults(*values)
 
 
-def _add_run(data: bytes, place: int, fragment: _Fragment, duration: int, flags: int) -> None:
+def _run(data: bytes, place: int, defaults: _Defaults) -> list[_Sample]:
     given, count = struct.unpack_from(">II", data, place)
     place += 8 + 4 * bool(given & _DATA_OFFSET)
     first_flags: int | None = None
     if given & _FIRST_FLAGS:
         (first_flags,) = _WORD.unpack_from(data, place)
         place += 4
-    each = [_EACH_DURATION, _EACH_SIZE, _EACH_FLAGS, _EACH_OFFSET]
-    fields = [field for field in each if given & field]
-    if place + 4 * len(fields) * count > len(data):
+    fields = [flag for flag in (_EACH_DURATION, _EACH_SIZE, _EACH_FLAGS, _EACH_OFFSET) if given & flag]
+    if count > _MOST_SAMPLES or place + 4 * len(fields) * count > len(data):
         raise ValueError("a run does not fit")
-    for number in range(count if fields else 0):
-        values = dict(zip(fields, struct.unpack_from(f">{len(fields)}I", data, place), strict=True))
-        place += 4 * len(fields)
-        fragment.ticks += values.get(_EACH_DURATION, duration)
-        own = values.get(_EACH_FLAGS, flags)
+    each = struct.Struct(f">{len(fields)}I")
+    samples = []
+    for number in range(count):
+        values = dict(zip(fields, each.unpack_from(data, place), strict=True))
+        place += each.size
+        flags = values.get(_EACH_FLAGS, defaults.flags)
         if number == 0 and first_flags is not None:
-            own = first_flags
-        fragment.keys += not own & _NOT_SYNC
-    if not fields:
-        fragment.ticks += duration * count
-        firsts = 1 if first_flags is not None and count else 0
-        fragment.keys += firsts * (not (first_flags or 0) & _NOT_SYNC)
-        fragment.keys += (count - firsts) * (not flags & _NOT_SYNC)
-    fragment.packets += count
+            flags = first_flags
+        samples.append(
+            _Sample(
+                values.get(_EACH_DURATION, defaults.duration),
+                values.get(_EACH_SIZE, defaults.size),
+                not flags & _NOT_SYNC,
+            )
+        )
+    return samples

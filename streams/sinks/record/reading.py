@@ -50,7 +50,8 @@ class Recordings:
             found = list(self.index.find(stream, from_ns, to_ns))
         except sqlite3.Error as error:
             raise SourceError(f"{self.root}: its index cannot be read: {error}") from error
-        return [replace(segment, protected=self.mark_of(segment).exists()) for segment in found]
+        marked = {path.relative_to(self.root).as_posix() for path in self.root.glob(f"*/*/*{KEEP}")}
+        return [replace(segment, protected=f"{segment.path}{KEEP}" in marked) for segment in found]
 
     def path_of(self, segment: Segment) -> Path:
         """Return where its file is."""

@@ -74,3 +74,16 @@ def test_strange_bytes_are_no_failure(fragmented: bytes, data: st.DataObject) ->
 @pytest.mark.parametrize("data", [b"", b"x", b"\0\0\0\1mdat" + b"\0" * 4, b"\0\0\0\0free", bytes(100)])
 def test_no_mp4_has_nothing(data: bytes) -> None:
     assert read(data).packets == 0
+
+
+def test_pictures_of_a_torn_fragment_count_if_they_are_whole(fragmented: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "torn.mp4"
+    counts = []
+    for length in range(fragmented.rindex(b"moof") - 4, len(fragmented) - 200, 1500):
+        counts.append(read(fragmented[:length]).packets)
+        path.write_bytes(fragmented[:length])
+        with av.open(path) as container:
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+        assert counts[-1] == sum(not packet.is_corrupt for packet in packets)
+    assert counts[0] == 70
+    assert 70 < counts[-1] < 80

@@ -48,6 +48,8 @@ def lost_packets(root: Path, expected: list[str], start_ns: int, fed: int) -> in
     files = sorted(root.glob("*/*/*.mp4"))
     own = [path for path in files if path.stat().st_size and (named(path) or ("", 0))[1] >= start_ns]
     stored = [one for path in own for one in hashes_in(path)]
+    if stored != expected[: len(stored)]:
+        stored.pop()  # a kill within a write: a demuxer also gives the picture that is torn
     assert stored == expected[: len(stored)]
     return fed - len(stored)
 
