@@ -33,6 +33,9 @@ _FLAGS = "frag_keyframe+default_base_moof+delay_moov"
 _PLAIN = {"movflags": f"{_FLAGS}+hybrid_fragmented"}
 _SEALED = {"movflags": _FLAGS}
 _COMMON = {"frag_duration": "1000000", "flush_packets": "1"}
+_MATROSKA = {"cluster_time_limit": "1000", "flush_packets": "1"}
+_IN_MP4 = {"h264", "hevc", "av1", "mpeg4", "mjpeg"}
+"""Codecs whose files play; others go into Matroska."""
 
 
 def word_of(text: str) -> str:
@@ -40,10 +43,12 @@ def word_of(text: str) -> str:
     return _UNFIT.sub("-", text).strip(".-")[:_LONGEST_WORD] or "x"
 
 
-def name_of(stream: str, request: Request, *, sealed: bool) -> str:
+def name_of(form: PacketFormat, request: Request, *, sealed: bool) -> str:
     """Return `STREAM/DAY/STREAM_TIME_KIND_ID.mp4`, by the event that asked first."""
-    tail = f"_{word_of(request.kind)}_{request.event_id}.mp4{SUFFIX if sealed else ''}"
-    return path_of(word_of(stream), request.time_ns, tail)
+    suffix = f".{'mp4' if form.codec in _IN_MP4 else 'mkv'}{SUFFIX if sealed else ''}"
+    return path_of(
+        word_of(form.stream), request.time_ns, f"_{word_of(request.kind)}_{request.event_id}{suffix}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,12 @@ class Clip:
         self._copier: Copier | None = None
         try:
             said = {"stream": form.stream, "kind": window.first.kind, "event": str(window.first.event_id)}
+            is_mp4 = form.codec in _IN_MP4
             self._copier = Copier(
                 self._target,
                 form,
-                container="mp4",
-                options={**_COMMON, **(_SEALED if public_keys else _PLAIN)},
+                container="mp4" if is_mp4 else "matroska",
+                options={**_COMMON, **(_SEALED if public_keys else _PLAIN)} if is_mp4 else _MATROSKA,
                 metadata={"title": f"{form.stream} {window.first.kind}", COMMENT: json.dumps(said)},
             )
             self.note(window)

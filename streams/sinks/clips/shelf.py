@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _DAY_S = 86_400.0
 _AGED_EVERY_S = 3600.0
-_FILES = (".mp4", ".mp4.age")
+_FILES = (".mp4", ".mp4.age", ".mkv", ".mkv.age")
 
 
 class Shelf:

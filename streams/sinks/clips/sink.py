@@ -147,7 +147,7 @@ class ClipsSink(PacketSink):
     def begin(self, form: PacketFormat, window: Window, part: str = PART) -> Clip:
         """Make room and begin a file."""
         self.check_room()
-        name = name_of(form.stream, window.first, sealed=bool(self._public_keys))
+        name = name_of(form, window.first, sealed=bool(self._public_keys))
         clip = Clip(self._root, form, window, self._public_keys, name, part)
         with self._lock:
             self._writing[clip.path] = clip

@@ -76,6 +76,7 @@ def cut(
     from streams.sinks.record.when import zone_of
     from streams.sinks.sealed.keys import read_secret
 
+    _check_run(run)
     _check_output(output)
     zone = zone_of(time_zone)
     from_ns, to_ns = _range(begin, end, zone)
@@ -94,6 +95,20 @@ def cut(
     finally:
         recordings.close()
     _report(made, zone)
+
+
+def _check_run(run: Path) -> None:
+    import difflib
+
+    from pipeline.errors import SourceError
+
+    if run.exists():
+        return
+    beside = run.absolute().parent
+    folders = [path.name for path in beside.iterdir() if path.is_dir()] if beside.is_dir() else []
+    near = difflib.get_close_matches(run.name, folders, n=1)
+    hint = f"did you mean {run.parent / near[0]}?" if near else "give the output folder of a run"
+    raise SourceError(f"{run}: no such folder; {hint}")
 
 
 def _check_output(output: Path) -> None:

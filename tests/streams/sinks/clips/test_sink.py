@@ -11,7 +11,8 @@ from pipeline.packet import Packet
 from streams.sinks.clips.options import ClipsOptions
 from streams.sinks.sealed.files import open_to_read
 from streams.sinks.sealed.keys import make_pair, read_secret
-from tests.packets import hashes, hashes_in, without_decode_times
+from tests.media import write_crossing_video
+from tests.packets import hashes, hashes_in, packets_of, without_decode_times
 from tests.streams.sinks.clips.driving import Box, Material, later_run, times_in
 
 
@@ -251,6 +252,18 @@ def test_only_what_is_wanted(material: Material, tmp_path: Path) -> None:
     box.event(packets[149], label="car", data={"direction": "in"})
     box.feed(packets[150:])
     assert len(box.heard.saved) == 1
+
+
+def test_codecs_that_mp4_does_not_hold_go_into_matroska(tmp_path: Path) -> None:
+    form, packets = packets_of(write_crossing_video(tmp_path / "source.mkv", 40, codec="libvpx"), live=True)
+    box = Box(tmp_path)
+    box.sink.open_packets(form)
+    box.feed(packets[:20])
+    box.event(packets[19])
+    box.feed(packets[20:])
+    box.sink.close()
+    assert box.path().suffix == ".mkv"
+    assert len(times_in(box.path())) == box.heard.saved[0]["pictures"] == 40
 
 
 def test_a_sealed_clip_is_for_its_owner(material: Material, tmp_path: Path) -> None:

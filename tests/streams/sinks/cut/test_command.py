@@ -192,7 +192,9 @@ def test_folders_and_files_that_do_not_fit(run: Path, sightline: Sightline, tmp_
     words = ["-s", "gate", "--from", "2027-01-15T08:00:01", "--to", "+2", "-o", tmp_path / "out.mp4"]
     missing = sightline("cut", tmp_path / "nowhere", *words)
     assert (missing.code, len(missing.errors)) == (1, 1)
-    assert "no such folder" in missing.err
+    assert "no such folder; give the output folder" in missing.err
+    (tmp_path / "results").mkdir()
+    assert f"did you mean {tmp_path / 'results'}?" in sightline("cut", tmp_path / "result", *words).err
     empty = sightline("cut", tmp_path, *words)
     assert "there are no recordings" in empty.err
     (tmp_path / "out.mp4").write_bytes(b"mine")
