@@ -22,7 +22,9 @@ from streams.sinks.clips.options import ClipsOptions
 from streams.sinks.clips.shelf import Shelf
 from streams.sinks.clips.track import FAILURES, Track
 from streams.sinks.clips.windows import Request, Window
+from streams.sinks.copying.reason import cause_of, reason_of
 from streams.sinks.cut.film import packets_between
+from streams.sinks.record.disk import Trouble, advice_for, trouble_of
 from streams.sinks.record.index import FILE
 from streams.sinks.record.reading import Recordings, open_recordings
 
@@ -174,6 +176,14 @@ class ClipsSink(PacketSink):
         data = {**told_of(window, window.first.stream), "reason": reason}
         self.context.tell(window.first.stream, FAILED, data)
 
+    def explained(self, error: Exception) -> str:
+        """Return a failure in words."""
+        if isinstance(error, SinkError):
+            return str(error)
+        cause = cause_of(error)
+        trouble = trouble_of(cause) if isinstance(cause, OSError) else Trouble.BROKEN
+        return f"{self._root}: {trouble} ({reason_of(error)}); {advice_for(trouble)}"
+
     def recorded(self, stream: str, window: Window, reach_s: float | None) -> tuple[Clip, int] | None:
         """Write a clip of what was recorded, if that reaches back further than memory."""
         folder = self.context.folder / self.options.recordings
@@ -241,7 +251,7 @@ class ClipsSink(PacketSink):
         try:
             found = self._shelf.open()
         except FAILURES as error:
-            logger.warning("clips cannot be kept in %s for now: %s", self._root, error)
+            logger.warning("clips cannot be kept for now: %s", self.explained(error))
             return
         for note in found:
             path = f"{self.options.folder}/{note['path']}"

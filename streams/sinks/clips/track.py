@@ -53,6 +53,9 @@ class Desk(Protocol):
     def failed(self, window: Window, reason: str) -> None:
         """Tell that a clip could not be kept."""
 
+    def explained(self, error: Exception) -> str:
+        """Return one of `FAILURES` in words: what, where, what to do."""
+
     def recorded(self, stream: str, window: Window, reach_s: float | None) -> tuple[Clip, int] | None:
         """Write a clip of what was recorded, if that reaches back further than memory.
 
@@ -319,7 +322,7 @@ class Track:
         logger.debug("a clip of stream '%s' is put off", self.stream, exc_info=error)
         reach_s = self._ring.reach_s(job.window.run)
         if final or reach_s is None or reach_s > job.window.end_s:
-            self._give_up(job, str(error))
+            self._give_up(job, self._desk.explained(error))
 
     def _give_up(self, job: _Job, reason: str) -> None:
         self._jobs.remove(job)

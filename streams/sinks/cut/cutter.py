@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
 
+from pipeline.errors import SinkError
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
+from streams.sinks.copying.reason import reason_of
 from streams.sinks.copying.target import FileTarget
 from streams.sinks.cut.film import TICKS_PER_S, kind_of, recorded_packets
 from streams.sinks.record.segment import Segment
@@ -129,7 +131,7 @@ class Cutter:
             SinkError: if the file cannot be written.
         """
         try:
-            with writing(self._output):
+            with self._explained():
                 for path, segment in segments:
                     self._add(path, segment)
                     if tell:
@@ -142,6 +144,15 @@ class Cutter:
             self._abandon()
             raise
         return self._cut
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what the disk and FFmpeg say into one line."""
+        try:
+            with writing(self._output):
+                yield
+        except av.FFmpegError as error:
+            raise SinkError(f"cannot write {self._output}: {reason_of(error)}") from error
 
     def _add(self, path: Path, segment: Segment) -> None:
         """Add what a segment has of the range, from the key frame before it on."""
@@ -209,7 +220,12 @@ class Cutter:
         # What is before time 0 of an MP4 file is hidden by its edit list. Matroska has none: there it begins
         # with the key frame.
         origin = 0 if container == "mp4" else first_ticks
-        self._copier = Copier(self._target, form, container=container, origin=origin)
+        try:
+            self._copier = Copier(self._target, form, container=container, origin=origin)
+        except ValueError as error:
+            raise SinkError(
+                f"{path}: {container} files do not hold video of the codec {form.codec}; cut into *.mkv"
+            ) from error
 
     def _write(self, packet: Packet) -> None:
         pts = packet.pts + self._shift

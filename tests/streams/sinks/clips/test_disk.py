@@ -121,7 +121,9 @@ def test_a_disk_that_is_full_of_other_things(material: Material, disk: Path) -> 
     box.sink.close_packets("gate")
     box.sink.close()
     (failed,) = box.heard.failed
-    assert "No space left" in failed["reason"]
+    assert failed["reason"] == (
+        f"{disk / 'clips'}: disk full (No space left on device); free space there, or lower `keep_gb`"
+    )
     assert failed["count"] == 1
     assert sorted(path.name for path in disk.glob("clips/*/*/*")) == [
         box.path().name,
@@ -150,7 +152,7 @@ def test_a_folder_that_cannot_be_had(material: Material, tmp_path: Path) -> None
     box.feed(packets[100:])
     box.sink.close()
     (failed,) = box.heard.failed
-    assert "clips" in failed["reason"]
+    assert failed["reason"] == f"{tmp_path / 'clips'}: disk error (File exists); look at the disk"
 
 
 KILLED = """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,3 +218,34 @@ def test_a_recording_that_is_damaged(
     assert (done.code, len(done.errors)) == (1, 1)
     assert path.name in done.err
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_codec_that_mp4_does_not_hold(sightline: Sightline, tmp_path: Path) -> None:
+    form, packets = packets_of(write_crossing_video(tmp_path / "source.mkv", 40, codec="libvpx"))
+    with recording(tmp_path, container="mkv") as sink:
+        record(sink, form, packets)
+    words = ["cut", tmp_path, "-s", "gate", "--from", "2027-01-15T08:00:00", "--to", "+2", "-o"]
+    refused = sightline(*words, tmp_path / "out.mp4")
+    assert (refused.code, len(refused.errors)) == (1, 1)
+    assert "do not hold video of the codec vp8; cut into *.mkv" in refused.err
+    assert not list(tmp_path.glob("out*.mp4*"))
+    assert sightline(*words, tmp_path / "out.mkv").code == 0
+    assert len(times_in(tmp_path / "out.mkv")) == 40
+
+
+def test_a_disk_that_is_full(run: Path, sightline: Sightline, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs to be root, to mount a small tmpfs")
+    words = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
+    try:
+        asked = ["--from", "2027-01-15T08:00:00", "--to", "+12", "-o", tmp_path / "out.mp4"]
+        full = sightline("cut", run, "-s", "gate", *asked)
+        left = list(tmp_path.iterdir())
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert (full.code, len(full.errors)) == (1, 1)
+    assert "No space left on device" in full.err
+    assert not left
