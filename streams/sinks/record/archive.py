@@ -27,6 +27,7 @@ _CLOSED = -1
 _AT_ONCE = 32
 """Recordings that are asked for at once when some have to go."""
 _MOST_NAMES = 1000
+_MOST_UNWRITTEN = 1000
 _INDEX_BYTES = 1_000_000
 """What an index needs to be opened and written a little."""
 
@@ -95,6 +96,7 @@ class Archive:
         self._device: int | None = None
         self._bytes = 0
         self._open: dict[str, int] = {}
+        self._unwritten: dict[str, Segment] = {}
         self.opened = 0
         self.complaint = ""
         network = network_file_system(self._index_path)
@@ -129,8 +131,13 @@ class Archive:
                     raise SinkError(f"{self.root}: another process records there; give one another `folder`")
                 self._remove_without_index()
                 index = Index.writing(self._index_path)
-                with self._explained():
-                    self._bytes = index.total_bytes()
+                try:
+                    with self._explained():
+                        self._bytes = index.total_bytes()
+                    self._check_contents()
+                except BaseException:
+                    index.close()
+                    raise
             except BaseException:
                 os.close(handle)
                 raise
@@ -207,9 +214,14 @@ class Archive:
             self.make_room()
 
     def note(self, segment: Segment) -> None:
-        """Write a segment that grows into the index; if that fails, see `complaint`."""
-        with self._without_index(), self.indexed() as index:
-            index.put([segment])
+        """Write a segment into the index; a failure is a `complaint`, and the next one makes up for it."""
+        with self._lock:
+            if len(self._unwritten) >= _MOST_UNWRITTEN:  # the next comparison with the disk finds it
+                del self._unwritten[next(iter(self._unwritten))]
+            self._unwritten[segment.path] = segment
+            with self._without_index(), self.indexed() as index:
+                index.put(self._unwritten.values())
+                self._unwritten.clear()
 
     def end(self, segment: Segment) -> None:
         """Write a finished segment into the index: it is no longer open, whatever the index says."""
@@ -222,9 +234,11 @@ class Archive:
 
     def forget(self, path: str) -> None:
         """Take a segment out of the index whose file is gone."""
-        self.abandon(path)
-        with self._without_index(), self.indexed() as index:
-            index.remove([path])
+        with self._lock:
+            self.abandon(path)
+            self._unwritten.pop(path, None)
+            with self._without_index(), self.indexed() as index:
+                index.remove([path])
 
     def is_growing(self, path: str) -> bool:
         """Whether this process writes it."""
@@ -325,6 +339,15 @@ class Archive:
         elif device != self._device and device == self.root.parent.stat().st_dev:
             raise SinkError(f"{self.root}: {Trouble.GONE}: its disk is not mounted any more; mount it")
         self._device = device
+
+    def _check_contents(self) -> None:
+        """Notice a mount point without its disk by an index that lies elsewhere and knows recordings."""
+        is_elsewhere = self._index_path.parent != self.root
+        if is_elsewhere and self._bytes and not any(path.is_dir() for path in self.root.iterdir()):
+            raise SinkError(
+                f"{self.root}: {Trouble.GONE}: it is empty, and {self._index_path} knows "
+                f"{self._bytes / 1e9:.3f} GB of recordings; mount its disk, or remove that index"
+            )
 
     @contextmanager
     def _without_index(self) -> Iterator[None]:

@@ -32,6 +32,7 @@ class Contents:
         keys: how many of these are key frames.
         seconds: from the first picture's decoding to the end of the last.
         size: bytes up to the end of the last whole box.
+        torn: name of the box after that, where the file ends within it.
         is_ended: whether its writer has come to the end: the last box is the table of fragments (8.8.9).
     """
 
@@ -40,6 +41,7 @@ class Contents:
     keys: int = 0
     seconds: float = 0.0
     size: int = 0
+    torn: bytes = b""
     is_ended: bool = False
 
 
@@ -86,7 +88,7 @@ def contents_of(file: BinaryIO) -> Contents:
     scale, defaults = 0, _Defaults()
     fragment: _Fragment | None = None
     first: int | None = None
-    name = b""
+    name = torn = b""
     try:
         while (box := _box_at(file, place, end)) is not None:
             name, begin, place = box
@@ -101,6 +103,7 @@ def contents_of(file: BinaryIO) -> Contents:
                 last = begun + sum(sample.ticks for sample in samples)
                 fragment = None
             if is_torn:
+                torn = name
                 break
             if name == b"moov":
                 scale, defaults = _track(_read(file, begin, place))
@@ -110,7 +113,7 @@ def contents_of(file: BinaryIO) -> Contents:
     except (struct.error, ValueError, IndexError):
         name = b""  # strange from here on
     seconds = 0.0 if first is None else (last - first) / scale
-    return Contents(fragments, packets, keys, seconds, whole, is_ended=name == b"mfra" and whole == end)
+    return Contents(fragments, packets, keys, seconds, whole, torn, is_ended=name == b"mfra" and whole == end)
 
 
 def _box_at(file: BinaryIO, place: int, end: int) -> tuple[bytes, int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import av
 from streams.sinks.record.boxes import Contents, contents_of
 
 UNREADABLE = (OSError, av.FFmpegError)
+_MOST_HEAD_BYTES = 1 << 20
 COMMENT = "comment"
 """The metadata under which a recording says exactly when it begins, as JSON."""
 
@@ -55,6 +57,28 @@ def count(path: Path) -> Contents:
     return _counted(path)
 
 
+def mend(path: Path) -> int:
+    """Cut off a fragment's head in which a file ends: FFmpeg may not open the file for it.
+
+    Nothing that could be shown is lost with it. For files whose writer is gone.
+
+    Returns:
+        The bytes that were cut off.
+
+    Raises:
+        OSError: if it cannot be read or written.
+    """
+    if path.suffix != ".mp4":
+        return 0
+    with path.open("r+b") as file:
+        had = contents_of(file)
+        rest = file.seek(0, os.SEEK_END) - had.size
+        if had.torn != b"moof" or rest > _MOST_HEAD_BYTES:
+            return 0
+        file.truncate(had.size)
+    return rest
+
+
 def probe(path: Path) -> Found:
     """Return all that a file tells.
 
@@ -95,7 +119,7 @@ def _counted(path: Path) -> Contents:
                 first = begun if first is None else min(first, begun)
                 last = max(last, begun + float((packet.duration or 0) * packet.time_base))
         is_ended = container.duration is not None  # it is written at the end, into the head
-    return Contents(0, packets, keys, last - (first or 0.0), path.stat().st_size, is_ended)
+    return Contents(0, packets, keys, last - (first or 0.0), path.stat().st_size, is_ended=is_ended)
 
 
 def _said(text: str) -> Mapping[str, object] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from streams.sinks.record.archive import Archive
-from streams.sinks.record.probe import UNREADABLE, Found, probe
+from streams.sinks.record.probe import UNREADABLE, Found, mend, probe
 from streams.sinks.record.segment import KEEP, Segment, State, named
 
 logger = logging.getLogger(__name__)
@@ -126,6 +127,9 @@ def _set_right(archive: Archive, relative: str, path: Path, entry: Segment | Non
             with archive.indexed() as index:
                 index.put([replace(entry, protected=protected)])
         return
+    if entry is None or entry.state is State.OPEN:
+        with suppress(OSError):
+            mend(path)
     found = replace(described(relative, path, entry), protected=protected)
     with archive.indexed() as index:
         if archive.is_growing(relative) or not path.exists():

@@ -16,7 +16,7 @@ from streams.sinks.copying.copier import Copier
 from streams.sinks.copying.target import FileTarget, Target
 from streams.sinks.record.archive import Archive
 from streams.sinks.record.options import RecordOptions
-from streams.sinks.record.probe import COMMENT, UNREADABLE, count
+from streams.sinks.record.probe import COMMENT, UNREADABLE, count, mend
 from streams.sinks.record.segment import Segment, State
 
 _NOTED_EVERY_S = 5.0
@@ -170,6 +170,9 @@ class Recorder:
         if not is_there:
             self._archive.forget(segment.path)
             return segment
+        if self._is_plain and state is State.CUT:
+            with suppress(OSError):
+                mend(self._archive.root / segment.path)
         if self._is_plain and (state is State.CUT or not self._is_as_written(segment)):
             segment = self._as_found(segment)
         self.until_s = segment.end_s

@@ -24,11 +24,11 @@ NOW_NS = 1_800_000_000 * 10**9
 class Disk:
     """An archive whose files are as large as they say, on a disk of any size."""
 
-    def __init__(self, root: Path, keep: Keep, *, size: int = 10**12) -> None:
+    def __init__(self, root: Path, keep: Keep, *, size: int = 10**12, index: Path | None = None) -> None:
         self.root = root
         self.now_ns = NOW_NS
         self.size = size
-        self.archive = Archive(root, keep, now_ns=lambda: self.now_ns, free=lambda _: self.free)
+        self.archive = Archive(root, keep, index=index, now_ns=lambda: self.now_ns, free=lambda _: self.free)
         self.archive.open()
 
     @property
@@ -162,6 +162,22 @@ def test_a_folder_elsewhere_must_exist(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         archive.open()
     assert not (tmp_path / "usb").exists()
+
+
+def test_an_index_elsewhere_knows_whether_the_disk_is_there(tmp_path: Path) -> None:
+    root, index = tmp_path / "disk", tmp_path / "index.sqlite3"
+    here = Disk(root, Keep(30, 10**12, 0), index=index)
+    here.add("gate", 1)
+    here.archive.let_go()
+    root.rename(tmp_path / "away")
+    root.mkdir()
+    with pytest.raises(SinkError, match=r"unplugged: it is empty, and .*index.sqlite3 knows 0\.000 GB"):
+        here.archive.open()
+    assert not here.archive.is_open()
+    root.rmdir()
+    (tmp_path / "away").rename(root)
+    here.archive.open()
+    here.archive.let_go()
 
 
 @pytest.mark.parametrize("folder", ["../elsewhere", "", "a/../../b", "a\0b"])

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
 from streams.sinks.record.boxes import Contents, contents_of
-from tests.packets import packets_of
+from streams.sinks.record.probe import mend
+from tests.packets import hashes_in, packets_of
 from tests.shared_data import shared
 
 OPTIONS = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "frag_duration": "500000"}
@@ -59,7 +60,7 @@ def test_only_what_is_whole_counts_wherever_it_is_cut(fragmented: bytes) -> None
         assert (found.fragments, found.packets, found.keys) >= (had.fragments, had.packets, had.keys)
         had = found
         assert not found.is_ended
-    assert read(fragmented[: had.size]) == had
+    assert (had.fragments, had.packets) == (8, 80)
 
 
 @given(st.data())
@@ -76,10 +77,10 @@ def test_no_mp4_has_nothing(data: bytes) -> None:
     assert read(data).packets == 0
 
 
-def test_pictures_of_a_torn_fragment_count_if_they_are_whole(fragmented: bytes, tmp_path: Path) -> None:
+def test_whole_pictures_of_a_torn_fragment_count(fragmented: bytes, tmp_path: Path) -> None:
     path = tmp_path / "torn.mp4"
     counts = []
-    for length in range(fragmented.rindex(b"moof") - 4, len(fragmented) - 200, 1500):
+    for length in range(fragmented.rindex(b"mdat") + 4, len(fragmented) - 250, 100):
         counts.append(read(fragmented[:length]).packets)
         path.write_bytes(fragmented[:length])
         with av.open(path) as container:
@@ -87,3 +88,27 @@ def test_pictures_of_a_torn_fragment_count_if_they_are_whole(fragmented: bytes, 
         assert counts[-1] == sum(not packet.is_corrupt for packet in packets)
     assert counts[0] == 70
     assert 70 < counts[-1] < 80
+
+
+def test_a_torn_head_of_a_fragment_is_cut_off(fragmented: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "torn.mp4"
+    begin, end = fragmented.rindex(b"moof") - 4, fragmented.rindex(b"mdat") - 4
+    refused = 0
+    for length in range(begin + 8, end, 7):
+        path.write_bytes(fragmented[:length])
+        try:
+            hashes_in(path)
+        except av.FFmpegError:
+            refused += 1
+        assert mend(path) == length - begin
+        assert len(hashes_in(path)) == 70
+    assert refused, "FFmpeg opens it now; then this need not be"
+
+
+def test_nothing_else_is_cut_off(fragmented: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "torn.mp4"
+    end = fragmented.rindex(b"mdat")
+    for data in (b"", fragmented, fragmented[: end + 500], fragmented + bytes(5), bytes(1000)):
+        path.write_bytes(data)
+        assert mend(path) == 0
+        assert path.read_bytes() == data

@@ -240,6 +240,22 @@ def test_an_index_that_fails_stops_no_recording(tmp_path: Path, material: Materi
     assert len(list((tmp_path / "recordings").glob("*/*/*.mp4"))) == 2
 
 
+def test_what_the_index_did_not_take_comes_with_the_next(tmp_path: Path, material: Material) -> None:
+    form, packets = material
+    with recording(tmp_path, segment_s=2) as sink:
+        feed = Feed(sink, form)
+        feed.put(packets[:30])
+        other = sqlite3.connect(tmp_path / "recordings" / "index.sqlite3", isolation_level=None)
+        sink._archive.open()._database.execute("PRAGMA busy_timeout = 10")
+        other.execute("BEGIN IMMEDIATE")
+        feed.put(packets[30:])
+        assert "locked" in sink._archive.complaint
+        other.execute("ROLLBACK")
+        other.close()
+        feed.close()
+    assert [segment.state for segment in segments(tmp_path / "recordings")] == [State.WHOLE] * 2
+
+
 def test_chores_set_right_what_the_index_missed(tmp_path: Path) -> None:
     told = Told()
     archive = Archive(tmp_path, Keep(30, 10**12, 0))
