@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ PART, NOTE = ".part", ".json"
 """Suffixes of a clip that is being written, and of what is known of it."""
 _FORMAT = 1
 _LONGEST_WORD = 40
+_NOTE_EVERY_S = 1.0
 _UNFIT = re.compile(r"[^A-Za-z0-9.-]+")
 # Fragments until it is finished, so that all but the last is there if it never is; then an ordinary file,
 # which needs the head to be written again. What is sealed cannot be, and stays fragmented.
@@ -112,6 +114,7 @@ class Clip:
         self._form = form
         self._sealed = bool(public_keys)
         self._noted = 0
+        self._note_due_s = float("-inf")
         self._final.parent.mkdir(parents=True, exist_ok=True)
         self._part.unlink(missing_ok=True)
         self._target: Target = create(self._part, public_keys)
@@ -158,9 +161,10 @@ class Clip:
             self.end = packet.moment
 
     def note(self, window: Window) -> None:
-        """Write down which events it shows, if that has changed: it is what is left after a crash."""
-        if window.count != self._noted:
-            self._noted = window.count
+        """Write down which events it shows, once a second if that has changed: what is left after a crash."""
+        now_s = time.monotonic()
+        if window.count != self._noted and now_s >= self._note_due_s:
+            self._noted, self._note_due_s = window.count, now_s + _NOTE_EVERY_S
             write_note(
                 self._final, {"format": _FORMAT, "path": self.path, **told_of(window, self._form.stream)}
             )
