@@ -43,6 +43,7 @@ GROUND_FLOOR = {
 LIBRARY = "stages.vision"
 """Picture algorithms; every room of `stages` may import them, they import only `pipeline.picture`."""
 HEAVY = {
+    "cryptography",
     "duckdb",
     "openvino",
     "pyarrow",

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import av
 import cv2
 import numpy as np
 from av.video.frame import PictureType
-from av.video.stream import VideoStream
 from pydantic import Field
 
 from pipeline.errors import SinkError
 from pipeline.frame import Frame
 from pipeline.picture import U8Array
 from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
+from streams.sinks.encoder import scaled
+from streams.sinks.hardware import Choice, Found, Wanted, add_encoder, find
 from streams.sinks.textfile import writing
+
+logger = logging.getLogger(__name__)
 
 TICKS_PER_S = 90_000
 LONGEST_BREAK_S = 6 * 3600.0
 """MP4 has 31 bits of ticks for a picture's duration; beyond, FFmpeg crushes later times to a tick each."""
 _TIME_BASE = Fraction(1, TICKS_PER_S)
-_THREADS = "2"
 
 # A fragment is complete on the disk as soon as the next one begins. With `delay_moov` the media clock's first
 # value is kept (as an edit list, in ticks, not in milliseconds); `empty_moov` would shift it to 0.
@@ -46,6 +49,9 @@ Preset = Literal[
 ]
 
 
+_Side = Annotated[int, Field(ge=16, le=16_384)]
+
+
 class VideoOptions(SinkOptions):
     """Options of the video sink.
 
@@ -55,11 +61,18 @@ class VideoOptions(SinkOptions):
             a quarter smaller than superfast, faster 13.
         keyframe_s: media time between key frames, s. It bounds what a crash of sightline can cost, and how
             far a player must go back to show a chosen moment.
+        encoder: `x264`, or `h264_nvenc` (NVIDIA), `h264_vaapi` (Intel, AMD), or `auto` for hardware if there
+            is some. Where it does not work x264 is taken instead, which is told.
+        bitrate_kbps: mean bit rate, kept over a second, in place of `crf`.
+        size: most pixels in width and height; larger pictures are made smaller, in their own proportions.
     """
 
     crf: int = Field(default=23, ge=0, le=51)
     preset: Preset = "superfast"
     keyframe_s: float = Field(default=2.0, gt=0, le=60)
+    encoder: Choice = "x264"
+    bitrate_kbps: int | None = Field(default=None, ge=50, le=200_000)
+    size: tuple[_Side, _Side] | None = None
 
 
 class VideoSink(Sink):
@@ -120,10 +133,29 @@ class VideoSink(Sink):
         writer = VideoWriter(self.context.folder / f"{name}.mp4", width, height, self.options)
         with self._lock:
             self._writers[stream] = writer
+        self._say(stream, writer.encoder)
+
+    def _say(self, stream: str, found: Found) -> None:
+        """Tell which encoder is taken where that is another than was asked for."""
+        asked = self.options.encoder
+        if asked == "auto":
+            logger.info("stream '%s': video is encoded by %s (%s)", stream, found.name, found.why)
+        elif found.refusals:
+            logger.warning(
+                "stream '%s': video is encoded by %s, which needs the processor: %s",
+                stream,
+                found.name,
+                found.why,
+            )
+            data = {"asked": asked, "encoder": found.name, "reason": found.why}
+            self.context.tell(stream, "video.fallback", data)
 
 
 class VideoWriter:
     """One H.264 file.
+
+    Attributes:
+        encoder: which one is taken.
 
     Args:
         path: the file, overwritten if it exists.
@@ -138,6 +170,7 @@ class VideoWriter:
     def __init__(self, path: Path, width: int, height: int, options: VideoOptions) -> None:
         self._path = path
         self._size = (width, height)
+        self._small = None if options.size is None else scaled(width, height, options.size)
         self._keyframe_ticks = round(options.keyframe_s * TICKS_PER_S)
         self._last_ticks: int | None = None
         self._next_key_ticks: int | None = None
@@ -146,8 +179,12 @@ class VideoWriter:
             self._file = _WholeWrites(path, "w")
         try:
             with self._guarded():
+                wanted = self._wanted(options)
+                self.encoder = find(options.encoder, wanted)
                 self._container = av.open(self._file, "w", format="mp4", options=_CONTAINER)
-                self._stream = self._encoder(options)
+                self._stream = add_encoder(self._container, self.encoder.name, wanted)
+                codec = self._stream.codec_context
+                codec.colorspace, codec.color_range = _BT601, _MPEG_RANGE
                 self._container.start_encoding()
         except SinkError:
             self._file.close()
@@ -180,6 +217,8 @@ class VideoWriter:
                 f"cannot go on writing {self._path}: media time went from {self.last_s:.6f} to {pts_s:.6f} s"
             )
         self._last_ticks = ticks
+        if self._small is not None and self._small != self._size:
+            bgr = np.asarray(cv2.resize(bgr, self._small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         picture = av.VideoFrame.from_ndarray(_yuv420(bgr), format="yuv420p")
         picture.pts, picture.time_base = ticks, _TIME_BASE
         picture.colorspace, picture.color_range = _BT601, _MPEG_RANGE
@@ -198,17 +237,15 @@ class VideoWriter:
         finally:
             self._file.close()
 
-    def _encoder(self, options: VideoOptions) -> VideoStream:
-        # No B-frames: they would hold pictures back and shift the first time stamp.
-        settings = {"crf": str(options.crf), "preset": options.preset, "bf": "0", "threads": _THREADS}
-        stream = self._container.add_stream("libx264", options={**settings, "forced-idr": "1"})
-        stream.width, stream.height = (side + side % 2 for side in self._size)
-        stream.pix_fmt = "yuv420p"
-        codec = stream.codec_context
-        codec.time_base = _TIME_BASE
-        codec.gop_size = 1_000_000  # key frames are placed by media time
-        codec.colorspace, codec.color_range = _BT601, _MPEG_RANGE
-        return stream
+    def _wanted(self, options: VideoOptions) -> Wanted:
+        width, height = self._small or self._size
+        return Wanted(
+            width + width % 2,
+            height + height % 2,
+            preset=options.preset,
+            quality=options.crf,
+            bitrate_kbps=options.bitrate_kbps,
+        )
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
         with self._guarded():

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from pipeline.plugin import SinkOptions
+from streams.sinks.sealed.keys import Sealing
 
 
 def _folder(text: str) -> str:
@@ -19,7 +20,7 @@ def _folder(text: str) -> str:
     return text
 
 
-class RecordOptions(SinkOptions):
+class RecordOptions(SinkOptions, Sealing):
     """Options of the record sink.
 
     Attributes:

@@ -170,10 +170,10 @@ class Recorder:
         if not is_there:
             self._archive.forget(segment.path)
             return segment
-        if state is State.CUT and self._is_plain:
+        if self._is_plain and state is State.CUT:
             with suppress(OSError):
                 mend(self._archive.root / segment.path)
-        if state is State.CUT or (self._is_plain and not self._is_as_written(segment)):
+        if self._is_plain and (state is State.CUT or not self._is_as_written(segment)):
             segment = self._as_found(segment)
         self.until_s = segment.end_s
         if segment.state is State.DAMAGED:

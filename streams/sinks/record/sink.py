@@ -23,6 +23,7 @@ from streams.sinks.record.index import FILE
 from streams.sinks.record.options import RecordOptions
 from streams.sinks.record.recorder import Recorder
 from streams.sinks.record.segment import Segment
+from streams.sinks.sealed.files import SUFFIX, create
 
 _QUIET_S = 10.0
 """Media without a loss, after which an alarm about losses is over."""
@@ -67,6 +68,7 @@ class RecordSink(PacketSink):
         keep = Keep(options.keep_days, int(options.keep_gb * 1e9), int(options.free_gb * 1e9))
         index = None if options.index is None else context.folder / options.index
         self._archive = Archive(root, keep, index=index, make=not Path(options.folder).is_absolute())
+        self._public_keys = options.public_keys()
         self._lock = threading.Lock()
         self._streams: dict[str, _Stream] = {}
         self._chores = Chores(self._archive, context.tell, self._busy, lambda name: self._of(name).alarm)
@@ -83,7 +85,14 @@ class RecordSink(PacketSink):
         with self._explained(stream):
             self._archive.open()
             self._archive.make_room()
-            stream.recorder = Recorder(form, self.options, self._archive, damaged=self._say_damaged)
+            stream.recorder = Recorder(
+                form,
+                self.options,
+                self._archive,
+                make=lambda path: create(path, self._public_keys),
+                suffix=SUFFIX if self._public_keys else "",
+                damaged=self._say_damaged,
+            )
         stream.seen_lost = 0
         with self._lock:
             if not self._started:

@@ -1,0 +1,1 @@
+"""A range of time out of recordings, as one file, by copy."""
