@@ -1,0 +1,185 @@
+"""One connection to where a stream is pushed, from the first key frame to its end."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import ContextManager
+
+import av
+
+from pipeline.condition import Reason
+from pipeline.errors import SinkError
+from pipeline.packet import Packet, PacketFormat
+from streams.sinks.copying.copier import Copier
+from streams.sinks.encoder import TIME_BASE
+from streams.sinks.restream.relay import Relay, reason_of
+from streams.sinks.restream.target import Target
+
+
+class Refused(SinkError):  # noqa: N818 - no failure of the sink
+    """The server said no, and will again until somebody changes something.
+
+    Attributes:
+        reason: what kind of answer it was.
+    """
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Connection:
+    """Sends the packets of one format. Used by one thread, except `cut`.
+
+    Args:
+        target: where to.
+        form: of the packets; their time base is 1/90000 s, H.264 and H.265 have start codes, and
+            `form.extradata` their parameter sets.
+        transport: of RTSP, "tcp" or "udp".
+        timeout_s: for connecting, and for how long the server may take nothing.
+        context: of TLS.
+
+    Raises:
+        SinkError: if there is no connection, with the reason.
+        Refused: if the server does not want the stream.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        form: PacketFormat,
+        *,
+        transport: str = "tcp",
+        timeout_s: float = 5.0,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._target = target
+        self._timeout_s = timeout_s
+        self._relay: Relay | None = None
+        self._has_begun = False
+        if target.is_tcp and transport == "tcp":
+            try:
+                self._relay = Relay(
+                    target.host,
+                    target.port,
+                    timeout_s=timeout_s,
+                    context=context if target.is_secure else None,
+                )
+            except SinkError as error:
+                raise SinkError(f"{target.shown}: {error}") from error
+        address, muxer, options = target.muxer(
+            self._relay.port if self._relay else None, transport=transport, timeout_s=timeout_s
+        )
+        try:
+            self._copier = Copier(
+                address,
+                replace(form, time_base=TIME_BASE, rotation_deg=0),
+                container=muxer,
+                options=options,
+                origin=0,
+                retelling=True,
+            )
+        except (OSError, ValueError) as error:  # also av.FFmpegError
+            self.cut()
+            raise self._told(error) from error
+        except BaseException:
+            self.cut()
+            raise
+
+    def write(self, packet: Packet) -> None:
+        """Send a packet, the first of which is a key frame.
+
+        Raises:
+            SinkError: if it cannot be sent; the connection is of no more use.
+        """
+        try:
+            # FFmpeg connects when it has the first packet.
+            with nullcontext() if self._has_begun else self._limit():
+                self._copier.write(packet)
+        except (OSError, ValueError) as error:
+            raise self._told(error) from error
+        self._has_begun = True
+
+    def close(self) -> None:
+        """Tell the server that the stream ends, and leave."""
+        try:
+            with self._limit(), suppress(OSError, ValueError):
+                self._copier.close()
+        finally:
+            self.cut()
+
+    def cut(self) -> None:
+        """Break off: whatever waits for the server fails; from any thread, more than once."""
+        if self._relay is not None:
+            self._relay.close()
+
+    def _limit(self) -> ContextManager[None]:
+        return self._relay.within(2 * self._timeout_s) if self._relay else nullcontext()
+
+    def _told(self, error: Exception) -> SinkError:
+        """Return what happened; FFmpeg's own text holds the URL, with its secrets."""
+        shown = self._target.shown
+        match error:
+            case av.HTTPUnauthorizedError():
+                return Refused(
+                    f"{shown}: it refuses the user or password (401); correct url", Reason.UNAUTHORIZED
+                )
+            case av.HTTPForbiddenError():
+                return Refused(f"{shown}: it forbids this (403); ask who runs it", Reason.FORBIDDEN)
+            case av.HTTPNotFoundError():
+                return Refused(f"{shown}: it knows no such path (404); correct url", Reason.NOT_FOUND)
+            case av.HTTPClientError() | av.HTTPServerError():
+                return Refused(f"{shown}: it refuses the stream ({error.strerror})", Reason.REJECTED)
+            case av.ProtocolNotFoundError():
+                return SinkError(_no_protocol(self._target))
+        if self._relay is not None and self._relay.failure:
+            began = "" if self._has_begun else ", before it took the stream: see its log, and whether url is right"
+            return SinkError(f"{shown}: {self._relay.failure}{began}")
+        if isinstance(error, av.FFmpegError):
+            return SinkError(f"{shown}: {error.strerror}")
+        if isinstance(error, OSError):
+            return SinkError(f"{shown}: {reason_of(error, self._timeout_s)}")
+        return SinkError(f"{shown}: {error}")
+
+
+def need_protocol(target: Target) -> None:
+    """Make sure that FFmpeg, as it is here, can speak to a target at all.
+
+    Raises:
+        SinkError: if not, with what to do.
+    """
+    if target.protocol != "srt":
+        return
+    try:
+        # An address of this machine, a mode that connects to nobody, and no time to wait.
+        av.open("srt://127.0.0.1:1?mode=caller", "r", timeout=0.001).close()
+    except av.ProtocolNotFoundError as error:
+        raise SinkError(_no_protocol(target)) from error
+    except av.FFmpegError:
+        return
+
+
+def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
+    """Return what TLS needs to know.
+
+    Raises:
+        SinkError: if `ca_file` holds no certificates.
+    """
+    try:
+        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    except OSError as error:  # also ssl.SSLError
+        raise SinkError(f"{ca_file}: no certificates in PEM: {error.strerror or error}") from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _no_protocol(target: Target) -> str:
+    return (
+        f"{target.shown}: the FFmpeg in this PyAV has no {target.protocol.upper()}; push by RTSP or RTMP to a "
+        "media server that offers it, or install PyAV against an FFmpeg that was built with it"
+    )
