@@ -129,6 +129,32 @@ def redis(folder: Path, *options: str) -> Daemon:
     return Daemon([server, *fixed, *options], port, folder)
 
 
+def rtmp(folder: Path) -> Daemon:
+    """Return an RTMP server (nginx) whose application `live` takes streams and shows them."""
+    port = free_port()
+    server = binary("nginx", "nginx libnginx-mod-rtmp")
+    module = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
+    if not module.exists():
+        binary("ngx_rtmp_module.so", "libnginx-mod-rtmp")
+    (folder / "nginx.conf").write_text(
+        f"""
+        load_module {module};
+        daemon off;
+        master_process off;
+        pid {folder}/nginx.pid;
+        error_log {folder}/error.log info;
+        events {{ worker_connections 64; }}
+        rtmp {{
+            server {{
+                listen 127.0.0.1:{port};
+                application live {{ live on; }}
+            }}
+        }}
+        """
+    )
+    return Daemon([server, "-p", str(folder), "-c", str(folder / "nginx.conf")], port, folder)
+
+
 def receiver(folder: Path, *, seconds_per_request: float = 0.0) -> Daemon:
     """Return an HTTP server that writes the bodies that it gets into folder/got.jsonl, then answers 204."""
     port = free_port()

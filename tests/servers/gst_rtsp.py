@@ -25,7 +25,10 @@ COLUMNS, ROWS = 32, 3
 BLACK, WHITE = 16, 235
 
 APPSRC = "appsrc name=source is-live=true format=time do-timestamp=true"
-DEPAYLOADERS = {"h264": "rtph264depay name=depay0 ! h264parse", "h265": "rtph265depay name=depay0 ! h265parse"}
+DEPAYLOADERS = {
+    "h264": "rtph264depay name=depay0 ! h264parse",
+    "h265": "rtph265depay name=depay0 ! h265parse",
+}
 VIDEO_PAYLOADERS = {
     "h264": "rtph264pay name=pay0 pt=96 config-interval=1",
     "h265": "rtph265pay name=pay0 pt=96 config-interval=1",

@@ -17,7 +17,7 @@ _IS_RECORD = 1
 
 
 class AnnexB:
-    """Turns the packets of one format into such, in order. Other codecs than H.264 and H.265 stay as they are.
+    """Turns the packets of one format into such, in order; those of other codecs stay as they are.
 
     Files have lengths instead of start codes, and the parameter sets elsewhere; some cameras tell them only
     when a connection is set up. A player that joins later, or after a stand-in, needs them in the stream.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import ContextManager
 
 import av
 
@@ -116,7 +115,7 @@ class Connection:
         if self._relay is not None:
             self._relay.close()
 
-    def _limit(self) -> ContextManager[None]:
+    def _limit(self) -> AbstractContextManager[None]:
         return self._relay.within(2 * self._timeout_s) if self._relay else nullcontext()
 
     def _told(self, error: Exception) -> SinkError:
@@ -136,7 +135,11 @@ class Connection:
             case av.ProtocolNotFoundError():
                 return SinkError(_no_protocol(self._target))
         if self._relay is not None and self._relay.failure:
-            began = "" if self._has_begun else ", before it took the stream: see its log, and whether url is right"
+            began = (
+                ""
+                if self._has_begun
+                else ", before it took the stream: see its log, and whether url is right"
+            )
             return SinkError(f"{shown}: {self._relay.failure}{began}")
         if isinstance(error, av.FFmpegError):
             return SinkError(f"{shown}: {error.strerror}")
@@ -180,6 +183,6 @@ def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
 
 def _no_protocol(target: Target) -> str:
     return (
-        f"{target.shown}: the FFmpeg in this PyAV has no {target.protocol.upper()}; push by RTSP or RTMP to a "
-        "media server that offers it, or install PyAV against an FFmpeg that was built with it"
+        f"{target.shown}: the FFmpeg in this PyAV has no {target.protocol.upper()}; push by RTSP or RTMP to "
+        "a media server that offers it, or install PyAV against an FFmpeg that was built with it"
     )

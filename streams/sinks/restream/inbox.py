@@ -42,7 +42,7 @@ class Inbox(Generic[Item]):
         self._bytes = 0
         self._is_cut = False  # the next that is taken must be able to start
         self._is_over = False
-        self._is_flowing = False
+        self._is_flowing = True
         self._dropped = 0
         self._changed = threading.Condition()
 
@@ -56,11 +56,6 @@ class Inbox(Generic[Item]):
         """Whether it was finished and is empty."""
         return self._is_over and not self._items
 
-    @property
-    def is_flowing(self) -> bool:
-        """Whether what is put here is sent."""
-        return self._is_flowing
-
     def flow(self, is_flowing: bool) -> None:
         """Tell whether what is put here is sent; nobody waits for room in a line that is down."""
         with self._changed:
@@ -71,9 +66,7 @@ class Inbox(Generic[Item]):
         """Lay down an item; with `wait`, once there is room or nothing is sent any more."""
         with self._changed:
             if wait:
-                self._changed.wait_for(
-                    lambda: self._fits(waiting) or self._is_over or not self._is_flowing
-                )
+                self._changed.wait_for(lambda: self._fits(waiting) or self._is_over or not self._is_flowing)
             if self._is_over:
                 return
             if self._is_cut and not self._items and not waiting.can_start:

@@ -59,7 +59,9 @@ class Target:
         """Return those that can, to be shown."""
         return ", ".join(sorted(_CARRIED[self.protocol]))
 
-    def muxer(self, relay_port: int | None, *, transport: str, timeout_s: float) -> tuple[str, str, dict[str, str]]:
+    def muxer(
+        self, relay_port: int | None, *, transport: str, timeout_s: float
+    ) -> tuple[str, str, dict[str, str]]:
         """Return what FFmpeg opens: address, muxer and options of the muxer.
 
         Args:
@@ -70,7 +72,11 @@ class Target:
         parts = urlsplit(self.url.reveal())
         match self.protocol:
             case "rtsp":
-                options = {"rtsp_transport": transport, "timeout": str(round(timeout_s * 1e6)), "pkt_size": "1400"}
+                options = {
+                    "rtsp_transport": transport,
+                    "timeout": str(round(timeout_s * 1e6)),
+                    "pkt_size": "1400",
+                }
                 return _through(parts, "rtsp", relay_port), "rtsp", options
             case "rtmp":
                 # Servers with several sites tell them by `tcUrl`. Only `tee` hands options to a protocol.
