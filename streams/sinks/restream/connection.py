@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import AbstractContextManager, nullcontext, suppress
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,14 @@ from pipeline.errors import SinkError
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
 from streams.sinks.encoder import TIME_BASE
-from streams.sinks.restream.relay import Relay, reason_of
+from streams.sinks.restream.relay import Relay
 from streams.sinks.restream.target import Target
+
+_WAITING_PACKETS = 1000
+"""In FFmpeg's own queue; it fills only while the server is slow to take the stream."""
+_SET_UP_BYTES = 4096
+"""More than RTSP and RTMP say before the first picture: what goes beyond is the stream."""
+_QUIET_S = 0.05
 
 
 class Refused(SinkError):  # noqa: N818 - no failure of the sink
@@ -33,6 +40,9 @@ class Refused(SinkError):  # noqa: N818 - no failure of the sink
 class Connection:
     """Sends the packets of one format. Used by one thread, except `cut`.
 
+    PyAV holds Python's lock while FFmpeg connects, and while it says goodbye: a slow server would stop the
+    whole process. So FFmpeg's muxer `fifo` does all that in a thread of its own, which never needs the lock.
+
     Args:
         target: where to.
         form: of the packets; their time base is 1/90000 s, H.264 and H.265 have start codes, and
@@ -43,7 +53,6 @@ class Connection:
 
     Raises:
         SinkError: if there is no connection, with the reason.
-        Refused: if the server does not want the stream.
     """
 
     def __init__(
@@ -58,7 +67,8 @@ class Connection:
         self._target = target
         self._timeout_s = timeout_s
         self._relay: Relay | None = None
-        self._has_begun = False
+        self._first_bytes = 0
+        self._begun_s = time.monotonic()
         if target.is_tcp and transport == "tcp":
             try:
                 self._relay = Relay(
@@ -69,15 +79,20 @@ class Connection:
                 )
             except SinkError as error:
                 raise SinkError(f"{target.shown}: {error}") from error
-        address, muxer, options = target.muxer(
-            self._relay.port if self._relay else None, transport=transport, timeout_s=timeout_s
-        )
+        port = self._relay.port if self._relay else None
+        muxer = target.muxer(port, transport=transport, timeout_s=timeout_s)
         try:
             self._copier = Copier(
-                address,
+                muxer.address,
                 replace(form, time_base=TIME_BASE, rotation_deg=0),
-                container=muxer,
-                options=options,
+                container="fifo",
+                options={
+                    "fifo_format": muxer.name,
+                    "format_opts": ":".join(
+                        f"{key}={_quoted(value)}" for key, value in muxer.options.items()
+                    ),
+                    "queue_size": str(_WAITING_PACKETS),
+                },
                 origin=0,
                 retelling=True,
             )
@@ -88,35 +103,43 @@ class Connection:
             self.cut()
             raise
 
+    @property
+    def is_established(self) -> bool:
+        """Whether the server takes the stream, as far as can be seen."""
+        if self._relay is None:
+            return self._first_bytes > 0
+        return self._first_bytes > 0 and self._relay.sent >= _SET_UP_BYTES + self._first_bytes
+
     def write(self, packet: Packet) -> None:
-        """Send a packet, the first of which is a key frame.
+        """Send a packet, the first of which is a key frame. Waits while the server takes nothing.
 
         Raises:
             SinkError: if it cannot be sent; the connection is of no more use.
+            Refused: if the server does not want the stream.
         """
+        relay = self._relay
+        if relay is not None and not relay.is_clear(self._timeout_s):
+            raise SinkError(f"{self._target.shown}: it took nothing for {self._timeout_s:g} s")
+        if not self.is_established and time.monotonic() - self._begun_s > 2 * self._timeout_s:
+            raise SinkError(f"{self._target.shown}: no answer within {2 * self._timeout_s:g} s")
         try:
-            # FFmpeg connects when it has the first packet.
-            with nullcontext() if self._has_begun else self._limit():
-                self._copier.write(packet)
+            self._copier.write(packet)
         except (OSError, ValueError) as error:
             raise self._told(error) from error
-        self._has_begun = True
+        self._first_bytes = self._first_bytes or len(packet.data)
 
     def close(self) -> None:
-        """Tell the server that the stream ends, and leave."""
-        try:
-            with self._limit(), suppress(OSError, ValueError):
-                self._copier.close()
-        finally:
-            self.cut()
+        """Let out what is on its way, and leave."""
+        if self._relay is not None:
+            self._relay.settle(_QUIET_S, self._timeout_s)
+        self.cut()
+        with suppress(OSError, ValueError):
+            self._copier.close()
 
     def cut(self) -> None:
         """Break off: whatever waits for the server fails; from any thread, more than once."""
         if self._relay is not None:
             self._relay.close()
-
-    def _limit(self) -> AbstractContextManager[None]:
-        return self._relay.within(2 * self._timeout_s) if self._relay else nullcontext()
 
     def _told(self, error: Exception) -> SinkError:
         """Return what happened; FFmpeg's own text holds the URL, with its secrets."""
@@ -134,18 +157,12 @@ class Connection:
                 return Refused(f"{shown}: it refuses the stream ({error.strerror})", Reason.REJECTED)
             case av.ProtocolNotFoundError():
                 return SinkError(_no_protocol(self._target))
-        if self._relay is not None and self._relay.failure:
-            began = (
-                ""
-                if self._has_begun
-                else ", before it took the stream: see its log, and whether url is right"
-            )
-            return SinkError(f"{shown}: {self._relay.failure}{began}")
-        if isinstance(error, av.FFmpegError):
-            return SinkError(f"{shown}: {error.strerror}")
-        if isinstance(error, OSError):
-            return SinkError(f"{shown}: {reason_of(error, self._timeout_s)}")
-        return SinkError(f"{shown}: {error}")
+        why = self._relay.failure if self._relay is not None else ""
+        if not why:
+            why = (error.strerror or "failed") if isinstance(error, OSError) else str(error)
+        if not self.is_established:
+            why += ", before it took the stream: see its log, and whether url is right"
+        return SinkError(f"{shown}: {why}")
 
 
 def need_protocol(target: Target) -> None:
@@ -157,8 +174,7 @@ def need_protocol(target: Target) -> None:
     if target.protocol != "srt":
         return
     try:
-        # An address of this machine, a mode that connects to nobody, and no time to wait.
-        av.open("srt://127.0.0.1:1?mode=caller", "r", timeout=0.001).close()
+        av.open("srt://127.0.0.1:1", "r", timeout=0.001).close()  # it looks for the protocol first
     except av.ProtocolNotFoundError as error:
         raise SinkError(_no_protocol(target)) from error
     except av.FFmpegError:
@@ -179,6 +195,11 @@ def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _quoted(value: str) -> str:
+    """Return a value for one of FFmpeg's lists of options."""
+    return "".join(f"\\{sign}" if sign in "\\':" else sign for sign in value)
 
 
 def _no_protocol(target: Target) -> str:

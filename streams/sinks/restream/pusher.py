@@ -35,6 +35,10 @@ Item = TypeVar("Item")
 class Line(Protocol):
     """What a pusher needs of a `Connection`."""
 
+    @property
+    def is_established(self) -> bool:
+        """Whether the other end takes the stream."""
+
     def write(self, packet: Packet) -> None:
         """Send a packet."""
 
@@ -199,7 +203,7 @@ class Pusher(Generic[Item]):
         self._needs_key = False
         self._sent += 1
         self.inbox.flow(True)
-        if self._trouble:
+        if self._trouble and self._line.is_established:
             self._recovered()
 
     def _stand_in_if_due(self) -> None:

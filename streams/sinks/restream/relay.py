@@ -1,7 +1,7 @@
 """A TCP connection that FFmpeg uses through loopback, so that it can be timed, secured and cut.
 
-FFmpeg, as PyAV opens it for writing, has no time-outs of its own: a server that stops reading would hold its
-thread for ever. And it checks no certificates.
+FFmpeg's own time-outs do not reach all of its protocols: a server that stops reading would hold its thread
+for ever. And it checks no certificates.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+import time
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from pipeline.errors import SinkError
 
@@ -29,6 +29,7 @@ class Relay:
     Attributes:
         port: of loopback; whoever connects first has it.
         failure: why it ended, one line; "" while it goes on and after `close`.
+        sent: bytes that went to the server.
 
     Args:
         host: name or address of the server.
@@ -47,6 +48,10 @@ class Relay:
         self._timeout_s = timeout_s
         self._context = context
         self.failure = ""
+        self.sent = 0
+        self._clear = threading.Event()
+        self._clear.set()
+        self._ended = threading.Event()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: Future[int] = Future()
@@ -57,16 +62,17 @@ class Relay:
         except OSError as error:
             raise SinkError(reason_of(error, timeout_s)) from error
 
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Cut the connection if the block takes longer."""
-        clock = threading.Timer(seconds, self._expire, (seconds,))
-        clock.daemon = True
-        clock.start()
-        try:
-            yield
-        finally:
-            clock.cancel()
+    def is_clear(self, timeout_s: float) -> bool:
+        """Wait until the server takes what it is sent, or all has ended; return whether that came to be."""
+        return self._clear.wait(timeout_s)
+
+    def settle(self, quiet_s: float, timeout_s: float) -> None:
+        """Wait until nothing more is sent for a while."""
+        ends_s = time.monotonic() + timeout_s
+        before = -1
+        while self._thread.is_alive() and before != self.sent and time.monotonic() < ends_s:
+            before = self.sent
+            self._ended.wait(quiet_s)
 
     def close(self) -> None:
         """Cut the connection; from any thread, more than once."""
@@ -75,10 +81,6 @@ class Relay:
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(self._timeout_s)
 
-    def _expire(self, seconds: float) -> None:
-        self.failure = self.failure or f"no answer within {seconds:g} s"
-        self.close()
-
     def _work(self) -> None:
         try:
             asyncio.run(self._run())
@@ -86,6 +88,8 @@ class Relay:
             if not self._ready.done():
                 self._ready.set_exception(error)
         finally:
+            self._clear.set()
+            self._ended.set()
             if not self._ready.done():
                 self._ready.set_exception(OSError("the relay ended"))
 
@@ -131,8 +135,13 @@ class Relay:
         try:
             while data := await source.read(_CHUNK_BYTES):
                 target.write(data)
+                if stuck:
+                    self._clear.clear()
                 async with asyncio.timeout(self._timeout_s):
                     await target.drain()
+                if stuck:
+                    self._clear.set()
+                    self.sent += len(data)
             self.failure = self.failure or over
         except TimeoutError:
             self.failure = self.failure or (stuck and f"{stuck} for {self._timeout_s:g} s")

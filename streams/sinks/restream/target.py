@@ -22,6 +22,21 @@ _MPEGTS_BYTES = 1316
 
 
 @dataclass(frozen=True, slots=True)
+class Muxer:
+    """What FFmpeg opens.
+
+    Attributes:
+        address: with all secrets.
+        name: of the muxer.
+        options: of the muxer and the protocol.
+    """
+
+    address: str
+    name: str
+    options: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A place that takes one stream.
 
@@ -59,10 +74,8 @@ class Target:
         """Return those that can, to be shown."""
         return ", ".join(sorted(_CARRIED[self.protocol]))
 
-    def muxer(
-        self, relay_port: int | None, *, transport: str, timeout_s: float
-    ) -> tuple[str, str, dict[str, str]]:
-        """Return what FFmpeg opens: address, muxer and options of the muxer.
+    def muxer(self, relay_port: int | None, *, transport: str, timeout_s: float) -> Muxer:
+        """Return what FFmpeg opens.
 
         Args:
             relay_port: of loopback, where a relay stands for the server; None for straight to it.
@@ -70,25 +83,23 @@ class Target:
             timeout_s: of FFmpeg's own waiting.
         """
         parts = urlsplit(self.url.reveal())
+        timeout_us = str(round(timeout_s * 1e6))
         match self.protocol:
             case "rtsp":
-                options = {
-                    "rtsp_transport": transport,
-                    "timeout": str(round(timeout_s * 1e6)),
-                    "pkt_size": "1400",
-                }
-                return _through(parts, "rtsp", relay_port), "rtsp", options
+                options = {"rtsp_transport": transport, "timeout": timeout_us}
+                return Muxer(_through(parts, "rtsp", relay_port), "rtsp", options)
             case "rtmp":
-                # Servers with several sites tell them by `tcUrl`. Only `tee` hands options to a protocol.
                 application = parts.path.strip("/").rpartition("/")[0]
+                # Servers with several sites tell them by it.
                 named = urlunsplit((parts.scheme, _without_user(parts), f"/{application}", "", ""))
-                inner = {"f": "flv", "flvflags": "no_duration_filesize", "rtmp_tcurl": named}
-                return _tee(inner, _through(parts, "rtmp", relay_port)), "tee", {}
+                options = {"flvflags": "no_duration_filesize", "rtmp_tcurl": named}
+                return Muxer(_through(parts, "rtmp", relay_port), "flv", options)
             case "udp":
                 query = parts.query or f"pkt_size={_MPEGTS_BYTES}"
-                return urlunsplit(parts._replace(query=query)), "mpegts", {"flush_packets": "1"}
+                return Muxer(urlunsplit(parts._replace(query=query)), "mpegts", {"flush_packets": "1"})
             case _:
-                return self.url.reveal(), "mpegts", {"flush_packets": "1"}
+                options = {"flush_packets": "1", "rw_timeout": timeout_us}
+                return Muxer(self.url.reveal(), "mpegts", options)
 
 
 def target_of(pattern: str, stream: str) -> Target:
@@ -135,13 +146,3 @@ def _through(parts: SplitResult, scheme: str, relay_port: int | None) -> str:
 
 def _without_user(parts: SplitResult) -> str:
     return parts.netloc.rpartition("@")[2]
-
-
-def _tee(options: dict[str, str], url: str) -> str:
-    """Return a list of one target for FFmpeg's muxer `tee`, which takes escapes away twice."""
-    inner = ":".join(f"{name}={_escaped(value, chr(92) + chr(39) + ':]')}" for name, value in options.items())
-    return _escaped(f"[{inner}]{url}", "\\'|")
-
-
-def _escaped(text: str, signs: str) -> str:
-    return "".join(f"\\{sign}" if sign in signs else sign for sign in text)
