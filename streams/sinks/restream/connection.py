@@ -41,7 +41,8 @@ class Connection:
     """Sends the packets of one format. Used by one thread, except `cut`.
 
     PyAV holds Python's lock while FFmpeg connects, and while it says goodbye: a slow server would stop the
-    whole process. So FFmpeg's muxer `fifo` does all that in a thread of its own, which never needs the lock.
+    whole process. So FFmpeg's muxer `fifo` does all that in a thread of its own, which never needs the lock
+    (as long as nobody has PyAV log what FFmpeg says).
 
     Args:
         target: where to.
@@ -81,6 +82,7 @@ class Connection:
                 raise SinkError(f"{target.shown}: {error}") from error
         port = self._relay.port if self._relay else None
         muxer = target.muxer(port, transport=transport, timeout_s=timeout_s)
+        inner = ":".join(f"{key}={_quoted(value)}" for key, value in muxer.options.items())
         try:
             self._copier = Copier(
                 muxer.address,
@@ -88,9 +90,7 @@ class Connection:
                 container="fifo",
                 options={
                     "fifo_format": muxer.name,
-                    "format_opts": ":".join(
-                        f"{key}={_quoted(value)}" for key, value in muxer.options.items()
-                    ),
+                    "format_opts": inner,
                     "queue_size": str(_WAITING_PACKETS),
                 },
                 origin=0,

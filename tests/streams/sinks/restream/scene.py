@@ -28,9 +28,11 @@ from tests.servers.footprint import until
 WIDTH, HEIGHT, RATE_HZ = 320, 240, 25
 
 
-def picture(number: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> U8Array:
-    """Return a picture, (H, W, 3) uint8, that carries the time and a number."""
+def picture(number: int, size: tuple[int, int] = (WIDTH, HEIGHT), *, noise: bool = False) -> U8Array:
+    """Return a picture, (H, W, 3) uint8, that carries the time and a number; noise makes it large."""
     grey = np.full((size[1], size[0]), 120, np.uint8)
+    if noise:
+        grey[:] = np.random.default_rng(number).integers(0, 255, grey.shape, np.uint8)
     grey[100 + number % 100 :, number % 200 :][:20, :20] = 220
     write_barcode(grey, Stamp(time.time_ns(), number))
     return np.repeat(grey[:, :, None], 3, axis=2)
@@ -53,6 +55,7 @@ class Camera:
         self.slowest_s = 0.0
         self._key_every = key_every
         self._codec = codec
+        self.noise = False
         self._stream = stream
         self._runs = 0
         self._stop = threading.Event()
@@ -85,7 +88,7 @@ class Camera:
         self.sink.open_packets(encoder.form)
         for count, moment in enumerate(self._moments()):
             key = count % self._key_every == 0
-            packet = encoder.encode(picture(self.number, size), moment, key=key)
+            packet = encoder.encode(picture(self.number, size, noise=self.noise), moment, key=key)
             self._timed(lambda packet=packet: self.sink.on_packet(packet))
         self.sink.close_packets(self._stream)
 
@@ -93,7 +96,9 @@ class Camera:
         info = StreamInfo(self._stream, "test", run, *size, live=True, rate_hz=RATE_HZ)
         self.sink.open_stream(info)
         for count, moment in enumerate(self._moments()):
-            frame = Frame(self._stream, run, count, moment, BgrPicture(picture(self.number, size)))
+            frame = Frame(
+                self._stream, run, count, moment, BgrPicture(picture(self.number, size, noise=self.noise))
+            )
             self._timed(lambda frame=frame: self.sink.on_frame(frame))
         self.sink.close_stream(self._stream)
 
@@ -142,14 +147,17 @@ class Player:
             self._stop.wait(0.05)
 
     def _read(self) -> None:
-        quick = {"probesize": "32768", "analyzeduration": "1", "fflags": "nobuffer"}
         if isinstance(self._source, str):
-            source: Any = self._source
+            self._show(self._source)
         else:
             self._source.settimeout(0.2)
             link = self._source.accept()[0]
             link.settimeout(0.5)
-            source = link.makefile("rb", buffering=0)
+            with link, link.makefile("rb", buffering=0) as file:
+                self._show(file)
+
+    def _show(self, source: Any) -> None:
+        quick = {"probesize": "32768", "analyzeduration": "1", "fflags": "nobuffer"}
         with av.open(source, format=self._container, timeout=(3, 1), options=quick) as container:
             self.connections += 1
             for frame in container.decode(video=0):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.servers.daemons import rtmp
 from tests.streams.sinks.restream.scene import Stage, wait_for
