@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 _STAND_IN_HZ = 4.0
 _STAND_IN_CODECS = ("h264", "hevc")
-_LOOK_S = 0.1
 _TOLD_EVERY_S = 60.0
 _PAUSES = KeeperOptions(retry_s=0.5, retry_most_s=30.0, refused_retry_s=60.0)
 
@@ -81,6 +80,7 @@ class Pusher(Generic[Item]):
         tell: told as `tell(data)` when it does not work, and when it does again.
         clock: monotonic seconds.
         draw: random numbers in 0..1 for the pauses between tries.
+        look_s: how often it looks whether something is due while nothing comes.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Pusher(Generic[Item]):
         *,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] | None = None,
+        look_s: float = 0.1,
     ) -> None:
         self.inbox = inbox
         self._stream, self._shown = stream, shown
@@ -103,6 +104,7 @@ class Pusher(Generic[Item]):
         self._moment_of = moment_of
         self._tell, self._clock = tell, clock
         self._backoff = Backoff(_PAUSES) if draw is None else Backoff(_PAUSES, draw)
+        self._look_s = look_s
         self._stopping = threading.Event()
         self._line: Line | None = None
         self._form: PacketFormat | None = None  # of the line, or of the one to come
@@ -155,7 +157,7 @@ class Pusher(Generic[Item]):
     def _work(self) -> None:
         try:
             while not self._stopping.is_set() and not self.inbox.is_over:
-                waiting = self.inbox.take(_LOOK_S)
+                waiting = self.inbox.take(self._look_s)
                 if waiting is not None:
                     self._heard_s = self._clock()
                     self._heard_ns = self._moment_of(waiting.item).time_ns
