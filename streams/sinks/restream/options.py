@@ -49,7 +49,7 @@ class PushOptions(SinkOptions):
     keyframe_s: float = Field(default=2.0, gt=0, le=60)
     preset: Preset = "superfast"
     stub: bool = True
-    stub_after_s: float = Field(default=5.0, ge=0.5, le=3600)
+    stub_after_s: float = Field(default=2.0, ge=0.5, le=3600)
     transport: Literal["tcp", "udp"] = "tcp"
     timeout_s: float = Field(default=5.0, gt=0, le=120)
     verify_tls: bool = True

@@ -60,7 +60,7 @@ class Manner:
 
     live: bool
     stands_in: bool = True
-    stand_in_after_s: float = 3.0
+    stand_in_after_s: float = 2.0
 
 
 class Pusher(Generic[Item]):

@@ -5,6 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def through(relay: Relay, data: bytes) -> bytes:
         while len(got) < len(data):
             got += link.recv(65536)
         return got
+
+
+def is_taken(link: socket.socket, data: bytes) -> bool:
+    try:
+        link.sendall(data)
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
 
 
 def test_what_goes_in_comes_out_both_ways() -> None:
@@ -113,11 +122,9 @@ def test_a_server_that_stops_reading_is_left_and_whoever_writes_is_freed() -> No
     with Server(hang) as server:
         relay = Relay("127.0.0.1", server.port, timeout_s=0.3)
         with socket.create_connection(("127.0.0.1", relay.port), timeout=10) as link:
-            with pytest.raises(OSError, match="reset|pipe"):
-                while True:
-                    link.sendall(bytes(1 << 20))
+            assert not is_taken(link, bytes(64 << 20))
         assert relay.failure == "it stopped reading for 0.3 s"
-        assert relay.is_clear(0)
+        assert relay.is_clear(5)
         release.set()
         relay.close()
 
@@ -138,9 +145,7 @@ def test_closing_frees_whoever_uses_it_at_once() -> None:
         with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as link:
             begun_s = time.monotonic()
             threading.Timer(0.05, relay.close).start()
-            try:
+            with suppress(ConnectionResetError):
                 assert link.recv(1) == b""
-            except ConnectionResetError:
-                pass
             assert time.monotonic() - begun_s < 2
         assert relay.failure == ""
