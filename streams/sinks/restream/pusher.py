@@ -115,7 +115,8 @@ class Pusher(Generic[Item]):
         self._sent = 0
         self._unsent = 0
         self._told_dropped = 0
-        self._told_s = 0.0
+        self._told_s = -_TOLD_EVERY_S
+        self._is_behind = False
         self._stand_in: StandIn | None = None
         self._stand_in_s = 0.0
         self._heard_s = clock()
@@ -253,19 +254,28 @@ class Pusher(Generic[Item]):
     def _recovered(self) -> None:
         self._backoff.succeeded()
         self._trouble = ""
+        self._is_behind = False
+        self._told_dropped = self.inbox.dropped
         logger.warning("stream '%s': is pushed to %s again", self._stream, self._shown)
         self._say("working", "")
 
     def _tell_losses(self) -> None:
-        """Tell of a line that is too slow, at most once a minute."""
-        dropped = self.inbox.dropped
+        """Tell when a line is too slow and when it no longer is, each at most once a minute."""
         now_s = self._clock()
-        if self._line is None or dropped == self._told_dropped or now_s - self._told_s < _TOLD_EVERY_S:
+        if self._line is None or now_s - self._told_s < _TOLD_EVERY_S:
             return
-        new, self._told_dropped, self._told_s = dropped - self._told_dropped, dropped, now_s
-        detail = f"{self._shown}: too slow for the stream, {new} packets or pictures were dropped"
-        logger.warning("stream '%s': %s", self._stream, detail)
-        self._say("behind", detail)
+        dropped = self.inbox.dropped
+        new, self._told_dropped = dropped - self._told_dropped, dropped
+        if new:
+            detail = f"{self._shown}: too slow for the stream, {new} packets or pictures were dropped"
+            logger.warning("stream '%s': %s", self._stream, detail)
+            self._say("behind", detail)
+        elif self._is_behind:
+            logger.warning("stream '%s': %s keeps up again", self._stream, self._shown)
+            self._say("working", "")
+        if new or self._is_behind:
+            self._told_s = now_s
+        self._is_behind = new > 0
 
     def _say(self, state: str, detail: str) -> None:
         lost = self._unsent + self.inbox.dropped

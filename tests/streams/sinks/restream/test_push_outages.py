@@ -31,7 +31,7 @@ def test_rtmp_a_server_that_is_killed_or_hangs_is_found_again(tmp_path: Path) ->
             wait_for(lambda: len(player.seen) > count + 10, player)
             stage.camera.noise = True  # a server's socket must be full before it is seen to hang
             server.signal(signal.SIGSTOP)
-            wait_for(lambda: len(stage.states()) > 4)
+            wait_for(lambda: len(stage.states()) > 4 and stage.states()[-1] == "failed")
             stage.camera.noise = False
             server.signal(signal.SIGCONT)
             wait_for(lambda: stage.states()[-1] == "working")
@@ -54,7 +54,7 @@ def test_rtsp_likewise(tmp_path: Path) -> None:
         wait_for(lambda: len(player.seen) > count + 20, player)
         stage.camera.noise = True
         server.stall()
-        wait_for(lambda: len(stage.states()) > 2, seconds=40)
+        wait_for(lambda: len(stage.states()) > 2 and stage.states()[-1] == "failed", seconds=40)
         stage.camera.noise = False
         server.resume()
         wait_for(lambda: stage.states()[-1] == "working")

@@ -241,6 +241,19 @@ def test_another_size_is_another_connection_and_another_run_is_not() -> None:
         assert [(line.form.width, line.is_closed) for line in bench.lines] == [(64, True), (128, False)]
 
 
+def test_a_line_that_is_too_slow_is_told_once_a_minute_and_so_is_its_end() -> None:
+    with Bench() as bench:
+        bench.run("a")
+        bench.give(0)
+        for minute in (0, 30, 60, 120, 180):
+            bench.inbox._dropped += 7 * (minute < 100)
+            bench.now_s = 1000.0 + minute
+            bench.give(5 + minute)
+        assert [data["state"] for data in bench.told] == ["behind", "behind", "working"]
+        assert "7 packets or pictures were dropped" in bench.told[0]["detail"]
+        assert "14 packets or pictures were dropped" in bench.told[1]["detail"]
+
+
 def test_a_recording_keeps_its_pace() -> None:
     waited: list[float] = []
     with Bench(live=False) as bench:
