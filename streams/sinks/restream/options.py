@@ -57,7 +57,11 @@ class PushOptions(SinkOptions):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        target_of(reveal(self.url), "name")
+        target = target_of(reveal(self.url), "name")
+        if target.is_secure and self.transport == "udp":
+            raise ValueError(
+                "transport: udp sends pictures in clear; leave it out with rtsps:// and rtmps://"
+            )
         given = sorted(_OF_PICTURES & self.model_fields_set)
         if self.video == "original" and given:
             raise ValueError(

@@ -191,6 +191,9 @@ class Stage:
         self._players.append(player)
         return player
 
+    def pusher(self) -> Any:
+        return self.sink._copied["gate"][1]
+
     def states(self) -> list[str]:
         return [str(data["state"]) for data in list(self.told)]
 

@@ -31,6 +31,7 @@ def options(**given: Any) -> PushOptions:
         ({"bitrate_kbps": 500, "size": [640, 360]}, r"bitrate_kbps, size: only what is encoded.*annotated"),
         ({"video": "annotated", "size": [8, 9000]}, "16 to 8192"),
         ({"url": "env:NO_SUCH_URL"}, "NO_SUCH_URL.*not set"),
+        ({"url": "rtsps://media/pa55", "transport": "udp"}, "in clear"),
         ({"speed": 3}, "Extra inputs"),
     ],
 )
