@@ -167,7 +167,10 @@ class Connection:
             case av.ProtocolNotFoundError():
                 return SinkError(_no_protocol(self._target))
         why = self._relay.failure if self._relay is not None else ""
-        if not why:
+        waited_s = time.monotonic() - self._begun_s
+        if not why and not self.is_established and waited_s >= self._timeout_s:
+            why = f"no answer within {self._timeout_s:g} s"
+        elif not why:
             why = (error.strerror or "failed") if isinstance(error, OSError) else str(error)
         if not self.is_established:
             why += ", before it took the stream: see its log, and whether url is right"

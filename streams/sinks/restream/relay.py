@@ -49,6 +49,7 @@ class Relay:
         self._context = context
         self.failure = ""
         self.sent = 0
+        self._is_left = False  # by who uses it: what the server does then is no failure
         self._clear = threading.Event()
         self._clear.set()
         self._ended = threading.Event()
@@ -142,7 +143,10 @@ class Relay:
                 if stuck:
                     self._clear.set()
                     self.sent += len(data)
-            self.failure = self.failure or over
+            if not over:
+                self._is_left = True
+            elif not self._is_left:
+                self.failure = self.failure or over
         except TimeoutError:
             self.failure = self.failure or (stuck and f"{stuck} for {self._timeout_s:g} s")
         except OSError as error:

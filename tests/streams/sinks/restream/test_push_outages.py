@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -141,3 +143,28 @@ def test_rtsp_h265_has_a_stand_in_too(tmp_path: Path) -> None:
 def lumas(path: Path) -> list[U8Array]:
     with av.open(path) as container:
         return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])
+def test_a_server_that_never_answers_holds_up_no_other_thread(tmp_path: Path, scheme: str) -> None:
+    stop, longest = threading.Event(), [0.0]
+
+    def tick() -> None:  # anything else that the process does
+        last_s = time.monotonic()
+        while not stop.wait(0.01):
+            now_s = time.monotonic()
+            longest[0], last_s = max(longest[0], now_s - last_s), now_s
+
+    ticking = threading.Thread(target=tick, daemon=True)
+    with socket.create_server(("127.0.0.1", 0)) as door:  # the kernel accepts, nobody reads
+        url = f"{scheme}://127.0.0.1:{door.getsockname()[1]}/live/gate"
+        ticking.start()
+        with Stage(tmp_path, url, timeout_s=0.6) as stage:
+            stage.camera.start()
+            wait_for(lambda: len(stage.told) > 0)
+            assert re.search(r"no answer within (0\.6|1\.2) s", str(stage.told[0]["detail"]))
+            time.sleep(1.0)  # the next try is under way when all ends
+        stop.set()
+        ticking.join()
+    assert longest[0] < 0.5
