@@ -142,6 +142,11 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
             return batch
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is accepted."""
+        return self._closed
+
     def close(self) -> None:
         """Accept nothing more; what waits can still be taken."""
         with self._changed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +14,13 @@ from typing import Any, Self
 from pipeline.blame import blaming
 from pipeline.bus import Bus
 from pipeline.config.schema import BusConfig, Config
-from pipeline.errors import SightlineError, SinkError
+from pipeline.errors import ConfigError, SightlineError, SinkError
 from pipeline.event import Event
 from pipeline.metrics import MetricsServer
-from pipeline.outbox import JournalOptions, Outbox
+from pipeline.outbox import JournalOptions, Outbox, box_event
 from pipeline.output import NamedSink
 from pipeline.outputs import claimed, refuse_overwriting
+from pipeline.packet_sink import PacketSink
 from pipeline.plugin import EventSink, SinkContext
 from pipeline.report import run_report
 from pipeline.shared import Shared
@@ -97,7 +98,7 @@ class Engine:
         self._claims.enter_context(claimed(self.config.out))
         if self.config.metrics:
             self.metrics = MetricsServer(self.config.metrics, self.streams)
-        context = SinkContext(self.config.out)
+        context = SinkContext(self.config.out, self._tell)
         for sink in self.config.sinks:
             with blaming(SinkError, f"sink '{sink.name}' cannot be made"):
                 made: NamedSink = (sink.name, sink.plugin(sink.options, context))
@@ -105,10 +106,42 @@ class Engine:
             for name, sinks in served.items():
                 if sink.serves(name):
                     sinks.append(made)
+        self._copy_packets(served)
         fed = [(name, sink) for name, sink in self._sinks if isinstance(sink, EventSink)]
         if fed or bus.reliable or self.config.journal:
             options = self.config.journal or JournalOptions()
             self._outbox = Outbox(self.config.out, options, fed, self._publish, bus.reliable, bus.curve)
+
+    def _copy_packets(self, served: Mapping[str, Sequence[NamedSink]]) -> None:
+        """Have the packets of each stream brought to the sinks that take them."""
+        for stream in self.streams:
+            takers = [
+                (name, sink)
+                for name, sink in served[stream.config.name]
+                if isinstance(sink, PacketSink) and sink.needs_packets(sink.options)
+            ]
+            if not takers:
+                continue
+            source = stream.config.source
+            if not source.plugin.copies:
+                raise ConfigError(
+                    f"sink '{takers[0][0]}' copies what the source sends, and the source '{source.name}' of "
+                    f"stream '{stream.config.name}' has nothing to copy; leave the stream out by the sink's "
+                    "`streams`, or record it with the sink 'video'"
+                )
+            stream.copy_to(takers)
+
+    def _tell(
+        self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
+    ) -> None:
+        """Make an event of what a sink has to say."""
+        for known in self.streams:
+            if known.config.name == stream:
+                known.tell(kind, data, evidence)
+                return
+        event = box_event(kind, data, evidence)
+        self._record([event])
+        self._publish(event)
 
     def _record(self, events: Sequence[Event]) -> None:
         if self._outbox:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,19 +160,39 @@ class Outbox:
         self.journal.close()
 
     def _overrun(self, overrun: Overrun) -> None:
-        now_ns = time.time_ns()
-        moment = Moment(0.0, now_ns, Clock.ARRIVAL, 0)
-        event = Event(
-            id=event_id(
-                moment, BOX_STREAM, self.journal.box, "journal.overrun", f"{overrun.consumer}:{overrun.last}"
-            ),
-            kind="journal.overrun",
-            stream=BOX_STREAM,
-            run=self.journal.box,
-            sequence=overrun.last,
-            moment=moment,
-            producer=Producer("engine", overrun.consumer),
-            data={"consumer": overrun.consumer, "events": overrun.events, "last": overrun.last},
-        )
+        data = {"consumer": overrun.consumer, "events": overrun.events, "last": overrun.last}
+        key = f"{overrun.consumer}:{overrun.last}"
+        event = box_event("journal.overrun", data, run=self.journal.box, key=key)
         self.journal.append([event])
         self._publish(event)
+
+
+def box_event(
+    kind: str,
+    data: Mapping[str, Any],
+    evidence: Mapping[str, Any] | None = None,
+    *,
+    run: str = "",
+    key: str | None = None,
+) -> Event:
+    """Return an event of no stream, at the present.
+
+    Args:
+        kind: dotted name of what happened.
+        data: particulars of the kind.
+        evidence: what proves it.
+        run: what it belongs to.
+        key: what makes it unique within run and kind; a random one when None.
+    """
+    moment = Moment(0.0, time.time_ns(), Clock.ARRIVAL, 0)
+    return Event(
+        id=event_id(moment, BOX_STREAM, run, kind, secrets.token_hex(8) if key is None else key),
+        kind=kind,
+        stream=BOX_STREAM,
+        run=run,
+        sequence=0,
+        moment=moment,
+        producer=Producer("engine"),
+        data=data,
+        evidence=evidence or {},
+    )

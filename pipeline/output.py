@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -16,6 +17,8 @@ from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.plugin import Sink, StreamInfo
 from pipeline.tally import Tally
+
+logger = logging.getLogger(__name__)
 
 Record = Callable[[Sequence[Event]], None]
 NamedSink = tuple[str, Sink]
@@ -76,6 +79,20 @@ class Output:
                         self._announce([event])
                     case StreamInfo() as info:
                         self._begin(info)
+
+    def announce_late(self, event: Event) -> None:
+        """Write down and publish an event that came too late for the sinks of this stream, which are closing.
+
+        Those that have the journal behind them get it. Does not raise: nobody is left to be told.
+        """
+        try:
+            if self._record:
+                self._record([event])
+            self._books.tally.add(event)
+            if self._bus:
+                self._bus.publish_event(event)
+        except Exception:
+            logger.exception("stream '%s': the event %s came too late and is lost", self._stream, event.kind)
 
     def close(self) -> list[SightlineError]:
         """Close the stream in every sink that knows it; return what fails."""

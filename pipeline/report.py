@@ -40,7 +40,8 @@ def stream_report(stream: Stream) -> dict[str, Any]:
     this stream), `media_seconds`, `fps` (finished frames per wall second), `ms_per_frame` (busy time by step,
     per frame that it handled; steps of different threads overlap), `age_ms` (of live frames once a step has
     done with them: `p50`, `p99`, `latest`, since their arrival),
-    `stages` (what stages say of their work, see `Stage.statistics`),
+    `stages` (what stages say of their work, see `Stage.statistics`), `packets` (of each sink that copies
+    them: `taken`, `lost` by cause, `waiting`, `error`),
     `config_hash`.
     """
     entry = stream.ledger.entry()
@@ -66,6 +67,7 @@ def stream_report(stream: Stream) -> dict[str, Any]:
         "ms_per_frame": stream.stopwatch.per_frame_ms(),
         "age_ms": stream.ages.summary_ms(),
         "stages": stream.stage_statistics(),
+        "packets": stream.packet_statistics(),
         "config_hash": stream.config.config_hash,
     }
 

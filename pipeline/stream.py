@@ -17,15 +17,16 @@ from pipeline.bus import Bus
 from pipeline.captured import Captured, Outgoing, lot_of
 from pipeline.channel import Channel
 from pipeline.compute import Compute, NamedStage
-from pipeline.condition import SourceState
 from pipeline.config.schema import StreamConfig
-from pipeline.errors import SightlineError, SourceError, StageError
-from pipeline.event import Event, Producer, event_id
+from pipeline.errors import SightlineError, SinkError, SourceError, StageError
+from pipeline.feed import Feed
 from pipeline.frame import Frame, Gap, joined
 from pipeline.keeper import Keeper, SourceStatus
 from pipeline.ledger import Ledger
-from pipeline.moment import Clock, Moment
+from pipeline.notices import Notices
 from pipeline.output import NamedSink, Output, Record
+from pipeline.packet_sink import PacketSink
+from pipeline.packets import Packets, Taker
 from pipeline.plugin import Source, StageContext, StreamInfo
 from pipeline.shared import Shared
 from pipeline.stopwatch import Stopwatch
@@ -38,14 +39,8 @@ _CHANNEL_BYTES = 64 << 20
 _SPARE_FRAMES = 4
 """Live frames that may wait beyond one batch: enough to ride out jitter, few enough to stay fresh."""
 _EVENT_BYTES = 1 << 10
-_MOST_NOTICES = 256
-_NEWS = {
-    SourceState.PLAYING,
-    SourceState.STALLED,
-    SourceState.LOST,
-    SourceState.REFUSED,
-}
-"""States of a live source that are events; the others pass in seconds and are in the status only."""
+_FEEDS_END_S = 15.0
+"""How long the sinks of packets may take to their end."""
 
 
 class State(StrEnum):
@@ -104,16 +99,17 @@ class Stream:
         self._lock = threading.Lock()
         self._stopping = False
         self._pending: Gap | None = None
-        self._news: tuple[object, ...] = ()
-        self._run_id = ""
         self._opened: Future[StreamInfo | None] = Future()
         context = StageContext(config.name, config.config_hash, shared or Shared(), folder)
+        self._copies = False
+        self._packets = Packets(())
+        self._feeds: list[Feed] = []
         self._stages: list[NamedStage] = []
         for step in config.stages:
             with blaming(StageError, f"stream '{config.name}': stage '{step.name}' cannot be made"):
                 self._stages.append((step.name, step.plugin(step.options, context)))
         with blaming(SourceError, f"stream '{config.name}': its source cannot be made"):
-            first = self._make_source()
+            first = self._first = self._make_source()
         self._is_live = first.live
         self._keeper = Keeper(
             first,
@@ -140,6 +136,7 @@ class Stream:
         )
         self._compute = Compute(config, self._stages, batch, self._to_compute, self._to_output, self)
         self._output = Output(config.name, sinks, bus, self._to_output, self, record)
+        self._notices = Notices(config.name, config.config_hash, self._to_output, self._output)
         work = {"capture": self._capture, "compute": self._run_compute, "output": self._run_output}
         self._threads = [
             threading.Thread(target=target, name=f"{config.name}-{label}", daemon=True)
@@ -147,9 +144,21 @@ class Stream:
         ]
         self._at_work = len(self._threads)
 
+    def copy_to(self, sinks: Sequence[tuple[str, PacketSink]], others: Sequence[Taker] = ()) -> None:
+        """Have the source's packets copied to these sinks, and to others who take them; before `start`."""
+        self._feeds = [
+            Feed(name, self.config.name, sink, lambda data: self.tell("sink.state", data))
+            for name, sink in sinks
+        ]
+        self._packets = Packets([*self._feeds, *others])
+        self._copies = True
+        self._first.tap = self._packets.tap()
+
     def start(self) -> None:
-        """Start the three threads."""
+        """Start the three threads, and one for each sink that takes packets."""
         self._started_s = self._clock()
+        for feed in self._feeds:
+            feed.start()
         for thread in self._threads:
             thread.start()
 
@@ -200,6 +209,17 @@ class Stream:
         """Media time of the first and the latest finished frame."""
         return self._output.media_span_s
 
+    def tell(self, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None) -> None:
+        """Make an event of what a sink has to say of this stream; from any thread, without waiting."""
+        if not self._notices.tell(kind, data, evidence):
+            logger.error(
+                "stream '%s': too much to tell at once; left out: %s %s", self.config.name, kind, data
+            )
+
+    def packet_statistics(self) -> dict[str, dict[str, Any]]:
+        """Return what each sink of packets has taken and lost, by its name."""
+        return {feed.name: feed.statistics() for feed in self._feeds}
+
     def stage_statistics(self) -> dict[str, dict[str, Any]]:
         """Return what each stage says of its work, by its name; stages that say nothing are left out."""
         said: dict[str, dict[str, Any]] = {}
@@ -225,6 +245,8 @@ class Stream:
     def _make_source(self) -> Source:
         config = self.config.source
         source: Source = config.plugin(self.config.url, config.options, self.config.name)
+        if self._copies:
+            source.tap = self._packets.tap()
         return source
 
     def _stop_source(self) -> None:
@@ -245,6 +267,7 @@ class Stream:
             self._compute.trailing_gap = self._pending
             _resolve(self._opened)
             self._stop_source()
+            self._packets.over()
             self._to_compute.close()
             self._leave()
 
@@ -257,10 +280,20 @@ class Stream:
             self.fail(error)
             self.ledger.drop("compute", "stream failed", len(self._to_compute.abort()))
         finally:
+            self._finish_feeds()
             self._to_output.close()
             for failure in self._compute.close():
                 self._note(failure)
             self._leave()
+
+    def _finish_feeds(self) -> None:
+        """Let the sinks of packets take what is left, while what they tell can still be delivered."""
+        ends_s = time.monotonic() + _FEEDS_END_S
+        for feed in self._feeds:
+            if not feed.close(max(0.0, ends_s - time.monotonic())):
+                self._note(SinkError(f"sink '{feed.name}' did not come to its end; its last file may be cut"))
+            elif feed.trouble and not self.live:
+                self._note(SinkError(f"sink '{feed.name}' failed: {feed.trouble}"))
 
     def _run_output(self) -> None:
         try:
@@ -276,7 +309,7 @@ class Stream:
             self._leave()
 
     def _source_opened(self, info: StreamInfo) -> None:
-        self._run_id = info.run
+        self._notices.run = info.run
         if not self._opened.done():
             # Only an open source knows whether it is a camera or a recording on a server.
             self._to_compute.policy = self.config.policy or ("latest" if info.live else "every")
@@ -292,6 +325,7 @@ class Stream:
             return True
         item.gap = joined(self._pending, item.gap)
         self._pending = None
+        self._packets.placed(item)
         self.ledger.capture()
         if self._to_compute.put(Captured(info, item)):
             return True
@@ -304,40 +338,8 @@ class Stream:
         following.frame.gap = joined(dropped.frame.gap, following.frame.gap)
 
     def _source_is(self, status: SourceStatus) -> None:
-        """Tell the log and the sinks when a live source's state has changed."""
-        if not self._is_live or status.state not in _NEWS:
-            return
-        reason = None if status.reason is None else str(status.reason)
-        if self._news == (status.state, reason):
-            return
-        why = f": {status.detail or reason}" if reason else ""
-        logger.info("stream '%s' %s%s", self.config.name, status.state, why)
-        data = {
-            "state": str(status.state),
-            "reason": reason,
-            "detail": status.detail,
-            "connections": status.connections,
-            "failures": status.failures,
-        }
-        if self._to_output.put_beyond(self._notice("source.state", data), _MOST_NOTICES):
-            self._news = (status.state, reason)  # else it is told when there is room, at the next change
-
-    def _notice(self, kind: str, data: Mapping[str, object]) -> Event:
-        """Make an event that belongs to no frame, at the present."""
-        name = self.config.name
-        span_s = self.media_span_s
-        moment = Moment(span_s[1] if span_s else 0.0, time.time_ns(), Clock.ARRIVAL, 0)
-        run = self._run_id
-        return Event(
-            id=event_id(moment, name, run, kind, str(moment.time_ns)),
-            kind=kind,
-            stream=name,
-            run=run,
-            sequence=0,
-            moment=moment,
-            producer=Producer("engine", config_hash=self.config.config_hash),
-            data=data,
-        )
+        if self._is_live:
+            self._notices.source_is(status)
 
     def _leave(self) -> None:
         with self._lock:

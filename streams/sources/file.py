@@ -48,6 +48,7 @@ class FileSource(Source):
 
     Options = FileOptions
     options: FileOptions
+    copies = True
 
     def __init__(self, url: SecretUrl | str, options: FileOptions, stream: str) -> None:
         super().__init__(url, options, stream)
@@ -57,7 +58,7 @@ class FileSource(Source):
 
     def open(self) -> StreamInfo:
         """Open the file and decode up to its first good picture: only that tells which way is up."""
-        file = self._file = MediaFile(self._path, self.options.threads)
+        file = self._file = MediaFile(self._path, self.options.threads, self.tap)
         try:
             if self._closed:
                 file.close()
@@ -79,6 +80,9 @@ class FileSource(Source):
         self._runs = chain([(lost, first)], runs)
         self._stored_size = (first.width, first.height)
         self._upright = Upright.of(first)
+        file.copy.begin(
+            file.track, stream=self.stream, run=self._run, live=False, rotation_deg=self._upright.turn_deg
+        )
         return recording_info(
             file.facts, first, self._upright, stream=self.stream, url=self.url, run=self._run
         )
@@ -99,7 +103,8 @@ class FileSource(Source):
         timeline = Timeline(file.facts.start_s, steady=file.facts.steady)
 
         def frame(shot: VideoFrame, pts_s: float, sequence: int) -> Frame:
-            return Frame(self.stream, self._run, sequence, clock.moment(pts_s), pictures.make(shot))
+            moment, picture = clock.moment(pts_s), pictures.make(shot)
+            return Frame(self.stream, self._run, sequence, moment, picture, ticks=file.ticks(shot))
 
         try:
             lost = yield from on_the_clock(

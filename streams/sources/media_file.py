@@ -17,7 +17,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
+from pipeline.packet import Tap
 from streams.sources.media_facts import MediaFacts
+from streams.sources.packet_copy import PacketCopy
 from streams.sources.transport_stream import TAIL_BYTES, ends_inside_packet
 
 Threads = Literal["none", "frame"]
@@ -58,18 +60,21 @@ class MediaFile:
 
     Attributes:
         facts: what the container says; stays readable after `close`.
+        copy: lays down the packets; begun by the caller once the first picture is known.
 
     Args:
         path: a regular file.
         threads: "none" decodes in the calling thread. "frame" uses all cores, but FFmpeg's pictures next to
             damage then differ between runs. (Slice threads would switch off H.264's error detection.)
+        tap: where a copy of each video packet goes; None for nowhere.
 
     Raises:
         SourceError: what is wrong with the file, and what to do.
     """
 
-    def __init__(self, path: Path, threads: Threads = "none") -> None:
+    def __init__(self, path: Path, threads: Threads = "none", tap: Tap | None = None) -> None:
         self.path = path
+        self.copy = PacketCopy(tap)
         self._lock = threading.Lock()
         self._stopped = False
         self._video_end_s = 0.0
@@ -101,9 +106,18 @@ class MediaFile:
         """Container time at which the last video packet read so far ends, decodable or not."""
         return self._video_end_s
 
+    @property
+    def track(self) -> VideoStream:
+        """The video track; not to be used after `close`."""
+        return self._stream
+
+    def ticks(self, frame: VideoFrame) -> int | None:
+        """Return a frame's time stamp in ticks of the track, None when it has none."""
+        return frame.dts if frame.pts is None else frame.pts
+
     def stamp_s(self, frame: VideoFrame) -> float | None:
         """Return a frame's presentation time on the container's clock, None when it has none."""
-        ticks = frame.dts if frame.pts is None else frame.pts
+        ticks = self.ticks(frame)
         return None if ticks is None else ticks * self._tick_s
 
     def cut_short(self, tolerance_s: float) -> bool:
@@ -183,6 +197,8 @@ class MediaFile:
                 self._video_end_s = max(self._video_end_s, end_s)
         if not is_video:
             return []
+        if packet.size:
+            self.copy.take(packet, 0.0)
         try:
             frames = self._stream.decode(packet if packet.size else None)
         except av.FFmpegError as error:

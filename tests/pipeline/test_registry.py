@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import plugin
+from pipeline import registry
 from pipeline.errors import ConfigError
 from pipeline.plugin import Kind, Options, Sink, Source, Stage
 from pipeline.registry import load_plugin, plugin_names, scheme_of, stages_giving
@@ -45,7 +45,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 def test_a_third_partys_broken_import_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = EntryPoint("blur", "no_such_package.blur:BlurStage", "sightline.stages")
-    monkeypatch.setattr(plugin, "entry_points", lambda **_: EntryPoints([broken]))
+    monkeypatch.setattr(registry, "entry_points", lambda **_: EntryPoints([broken]))
     with pytest.raises(
         ConfigError, match=r"stage 'blur' \(no_such_package.blur:BlurStage\) cannot be imported"
     ):

@@ -86,7 +86,7 @@ class Copier:
         copy.stream = self._track
         copy.time_base = self.time_base
         copy.pts, copy.dts = pts - self.origin, dts - self.origin
-        copy.duration = packet.duration
+        copy.duration = step  # without one MP4's edit list would cut off the last picture
         copy.is_keyframe = packet.is_key
         self._container.mux_one(copy)
 

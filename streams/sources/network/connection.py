@@ -19,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
+from pipeline.packet import Tap
 from streams.sources.network.access_units import ASSEMBLED, AccessUnit, AccessUnits, Torn
 from streams.sources.network.failures import open_failure, read_failure
 from streams.sources.network.h264 import HEAD_BYTES, FrameNumbers
@@ -26,6 +27,7 @@ from streams.sources.network.hardware import Decoder
 from streams.sources.network.options import Hwaccel
 from streams.sources.network.protocols import Opening
 from streams.sources.network.tracks import PLAYLISTS, has_an_end, prepare, video_track
+from streams.sources.packet_copy import PacketCopy
 
 # FFmpeg's parser gives a picture out when the next one begins, where it must look for the border itself.
 _PARSED = ("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video")
@@ -39,7 +41,6 @@ _BUFFERED_S = 0.004
 _ARRIVALS = 64
 _PICTURE_TYPE_I = 1
 _PRODUCER_TIME = struct.Struct("<q")
-
 
 _Result = TypeVar("_Result")
 _Arrival: TypeAlias = "tuple[Packet[Stream], float]"
@@ -83,6 +84,7 @@ class Connection:
         read_end_s: where the video packets read so far end, seconds on the container's clock.
         any_end_s: the same of all tracks.
         read_end_bytes: where in the file they end.
+        copy: lays down the packets; begun by the caller once the first picture is known.
 
     Args:
         name: what messages begin with.
@@ -90,6 +92,7 @@ class Connection:
         hwaccel: how to decode.
         wait_for_key: see `NetworkOptions`.
         live: whether it is live or a recording; None to find out.
+        tap: where a copy of each video packet goes; None for nowhere.
         monotonic_s: the clock of arrivals.
 
     Raises:
@@ -104,6 +107,7 @@ class Connection:
         hwaccel: Hwaccel = "none",
         wait_for_key: bool = True,
         live: bool | None = None,
+        tap: Tap | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -129,6 +133,7 @@ class Connection:
             self.tick_s = float(self.stream.time_base or 0)
             codec = self.stream.codec_context.codec
             self._units = AccessUnits(codec.name) if opening.unparsed and codec.name in ASSEMBLED else None
+            self.copy = PacketCopy(tap, tells_dts=self._units is None)
             self._holds = self.format in _HOLDING and codec.name in _PARSED and self._units is None
             self._all_keys = codec.intra_only or codec.name == "wrapped_avframe"  # FFmpeg's own pictures
             # Segments are counted each for itself, which looks like loss at every border.
@@ -261,6 +266,7 @@ class Connection:
         if packet.size == 0:  # the last act: what the decoder still holds
             return self._decoded(None) if not self._skipping else []
         self._note_times(packet, arrived_s)
+        self.copy.take(packet, arrived_s)
         if packet.is_corrupt and self._tells_loss:
             return self._damaged("packets were lost on the way")
         is_after_loss = self._numbers is not None and self._numbers.is_after_loss(_head(packet))

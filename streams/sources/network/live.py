@@ -77,7 +77,16 @@ class LiveRun:
                 self._watch.damaged(item.reason)
                 continue
             self._first = item
-            return self._info(item.frame)
+            info = self._info(item.frame)
+            self._connection.copy.begin(
+                self._connection.stream,
+                stream=self._stream,
+                run=self._run,
+                live=True,
+                rotation_deg=info.rotation_deg,
+                timeless=self._timeless,
+            )
+            return info
         if self._connection.stopped:
             raise SourceError(f"{self._connection.name}: was closed while it was opened", Reason.CLOSED)
         raise SourceError(
@@ -129,7 +138,7 @@ class LiveRun:
             if warning:
                 logger.warning("%s: %s", self._connection.name, warning)
             picture = pictures.make(frame)
-            yield Frame(self._stream, self._run, sequence, moment, picture, arrived_s=arrived_s)
+            yield Frame(self._stream, self._run, sequence, moment, picture, arrived_s=arrived_s, ticks=ticks)
             sequence += 1
 
     def _gap(

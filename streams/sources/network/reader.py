@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pipeline.condition import Progress, Reason
 from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
+from pipeline.packet import Tap
 from pipeline.plugin import StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.network.connection import Connection
@@ -21,6 +22,10 @@ from streams.sources.network.tracks import PLAYLISTS
 
 class MediaReader:
     """One connection to a media URL; used by one thread, except `close`.
+
+    Attributes:
+        name: what messages begin with.
+        tap: where a copy of each video packet goes, set before `open`; None for nowhere.
 
     Args:
         address: what is opened, in full.
@@ -49,6 +54,7 @@ class MediaReader:
         self._options = options
         self._stream = stream
         self._progress = progress
+        self.tap: Tap | None = None
         self._headers = dict(headers or {})
         self._live = live if options.live is None else options.live
         self._closed = threading.Event()
@@ -73,6 +79,7 @@ class MediaReader:
             hwaccel=options.hwaccel,
             wait_for_key=options.wait_for_key,
             live=self._live,
+            tap=self.tap,
         )
         self._progress.connected = True
         try:

@@ -74,6 +74,13 @@ class RecordedRun:
         frame = shot.frame
         self._upright = Upright.of(frame)
         self._stored = (frame.width, frame.height)
+        self._connection.copy.begin(
+            self._connection.stream,
+            stream=self._stream,
+            run=self._run,
+            live=False,
+            rotation_deg=self._upright.turn_deg,
+        )
         return recording_info(
             self._facts, frame, self._upright, stream=self._stream, url=self._url, run=self._run
         )
@@ -90,8 +97,8 @@ class RecordedRun:
         timeline = Timeline(self._facts.start_s, steady=is_steady)
 
         def frame(shot: Shot, pts_s: float, sequence: int) -> Frame:
-            moment = self._clock.moment(pts_s)
-            return Frame(self._stream, self._run, sequence, moment, pictures.make(shot.frame))
+            moment, picture = self._clock.moment(pts_s), pictures.make(shot.frame)
+            return Frame(self._stream, self._run, sequence, moment, picture, ticks=_ticks(shot))
 
         lost = yield from on_the_clock(
             chain([self._ahead], self._pieces),
@@ -156,7 +163,7 @@ class RecordedRun:
         return None
 
     def _stamp_s(self, shot: Shot) -> float | None:
-        ticks = shot.frame.dts if shot.frame.pts is None else shot.frame.pts
+        ticks = _ticks(shot)
         return None if ticks is None else ticks * self._connection.tick_s
 
     def _check_size(self, size: tuple[int, int], at_s: float) -> None:
@@ -166,3 +173,7 @@ class RecordedRun:
                 f"{size[0]} x {size[1]} pixels at {at_s:.1f} s",
                 Reason.CHANGED,
             )
+
+
+def _ticks(shot: Shot) -> int | None:
+    return shot.frame.dts if shot.frame.pts is None else shot.frame.pts

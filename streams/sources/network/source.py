@@ -17,6 +17,7 @@ class NetworkSource(Source):
     Options = NetworkOptions
     options: NetworkOptions
     live = True
+    copies = True
 
     def __init__(self, url: SecretUrl | str, options: NetworkOptions, stream: str) -> None:
         super().__init__(url, options, stream)
@@ -24,6 +25,7 @@ class NetworkSource(Source):
 
     def open(self) -> StreamInfo:
         """Connect and decode up to the first good picture."""
+        self._reader.tap = self.tap
         return self._reader.open()
 
     def read(self) -> Iterator[Frame | Gap]:

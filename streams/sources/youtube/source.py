@@ -60,6 +60,7 @@ class YoutubeSource(Source):
 
     Options = YoutubeOptions
     live = True
+    copies = True
     options: YoutubeOptions
 
     def __init__(self, url: SecretUrl | str, options: YoutubeOptions, stream: str) -> None:
@@ -101,6 +102,7 @@ class YoutubeSource(Source):
             headers=link.headers,
             live=link.live,
         )
+        reader.tap = self.tap
         if self._closed:
             reader.close()
             raise SourceError(f"{self.url}: was closed while it was opened", Reason.CLOSED)
