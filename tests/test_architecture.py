@@ -49,6 +49,7 @@ HEAVY = {
     "mss",
     "paho",
     "redis",
+    "aiortc",
 }
 
 

@@ -18,7 +18,7 @@ _LONGEST_S = 10.0
 _BREAK_S = 0.1
 _LONGEST_BREAK_S = 3600.0
 _FIRST_S = 1.0
-"""Where a programme's time begins: pictures that are decoded before the first is shown need room before it."""
+"""Where a programme's time begins: pictures that are decoded before the first is shown need room."""
 
 
 class Listener(Protocol):
@@ -54,7 +54,7 @@ class Programme:
         self._awaits_key = True
         self._sequence: int | None = None
         self._time = ProgrammeTime()
-        self._pace = Pace()
+        self._rhythm = Rhythm()
         self.has_ended = False
 
     @property
@@ -68,10 +68,10 @@ class Programme:
         return self._form
 
     @property
-    def pace(self) -> tuple[float, float]:
+    def rhythm(self) -> tuple[float, float]:
         """Longest recent seconds from key frame to key frame, and from picture to picture; 0 if not known."""
         with self._lock:
-            return self._pace.longest()
+            return self._rhythm.longest()
 
     def begin(self, form: PacketFormat) -> None:
         """Say what the packets that follow are."""
@@ -95,7 +95,7 @@ class Programme:
             if self._awaits_key:
                 return
             time_s = self._time.of(packet.moment.pts_s)
-            self._pace.note(time_s, is_key=packet.is_key)
+            self._rhythm.note(time_s, is_key=packet.is_key)
             self._keep(packet, time_s)
             for listener in list(self._listeners):
                 self._guarded(listener, lambda one: one.put(packet, time_s))
@@ -177,7 +177,7 @@ class ProgrammeTime:
         return time_s
 
 
-class Pace:
+class Rhythm:
     """Measures how far apart key frames and pictures are. Pure."""
 
     def __init__(self) -> None:

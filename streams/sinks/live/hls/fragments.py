@@ -100,12 +100,13 @@ def codec_of(head: bytes) -> str:
 
 
 def _hevc(kind: str, record: bytes) -> str:
-    """ISO/IEC 14496-15, E.3: profile, compatibility with its bits turned round, tier and level, constraints."""
+    """ISO/IEC 14496-15, E.3: profile, compatibility (bits turned round), tier and level, constraints."""
     space = ["", "A", "B", "C"][record[1] >> 6]
     compatible = int(f"{int.from_bytes(record[2:6], 'big'):032b}"[::-1], 2)
     tier = "H" if record[1] & 0x20 else "L"
     constraints = [f"{byte:X}" for byte in record[6:12].rstrip(b"\0")]
-    return ".".join([kind, f"{space}{record[1] & 0x1F}", f"{compatible:X}", f"{tier}{record[12]}", *constraints])
+    profile = f"{space}{record[1] & 0x1F}"
+    return ".".join([kind, profile, f"{compatible:X}", f"{tier}{record[12]}", *constraints])
 
 
 def _find(data: bytes | memoryview, *path: bytes) -> memoryview | None:

@@ -64,6 +64,7 @@ class HlsMuxer:
     def __init__(self, take: Callable[[Head | Piece], None]) -> None:
         self._take = take
         self._form: PacketFormat | None = None
+        self._size = (0, 0)
         self._scale = 1
         self._copier: Copier | None = None
         self._written: deque[Packet] = deque()
@@ -72,6 +73,7 @@ class HlsMuxer:
         """Prepare for packets of this format."""
         self.finish()
         self._form = form
+        self._size = (form.width, form.height)
 
     def put(self, packet: Packet, time_s: float) -> None:
         """Take a packet, which is shown at `time_s` of the programme's own time.
@@ -100,10 +102,8 @@ class HlsMuxer:
         self._form = None
 
     def _head(self, data: bytes) -> None:
-        form = self._form
-        assert form is not None
         self._scale = ticks_per_s(data)
-        self._take(Head(data, codec_of(data), form.width, form.height))
+        self._take(Head(data, codec_of(data), *self._size))
 
     def _piece(self, data: bytes) -> None:
         packet = self._written.popleft()
