@@ -65,13 +65,14 @@ class Handlers:
         router = app.router
         router.add_get("/", self._index)
         router.add_get("/streams.json", self._list)
+        router.add_get("/favicon.ico", self._icon)
         router.add_get("/assets/{name:page\\.(?:js|css)}", self._asset)
         router.add_get(_PICTURES + "/video.m3u8", self._playlist)
         router.add_get(_PICTURES + "/head-{number:[0-9]{1,12}}.mp4", self._head)
         router.add_get(_PICTURES + "/segment-{segment:[0-9]{1,12}}.m4s", self._segment)
         router.add_get(_PICTURES + "/" + _PART_NAMES, self._part)
-        router.add_get(_STREAM + "/annotated/video.mjpeg", self._mjpeg)
-        router.add_get(_STREAM + "/annotated/picture.jpg", self._snapshot)
+        router.add_get(_STREAM + "/annotated/video.mjpeg", self._mjpeg, allow_head=False)
+        router.add_get(_STREAM + "/annotated/picture.jpg", self._snapshot, allow_head=False)
         router.add_post(_PICTURES + "/whep", self._whep)
         router.add_delete(_PICTURES + "/whep/{id:[A-Za-z0-9_-]{1,64}}", self._leave)
 
@@ -82,6 +83,9 @@ class Handlers:
             away.set_cookie(COOKIE, token, httponly=True, samesite="Strict", secure=request.secure)
             raise away
         return web.Response(body=self._page, content_type="text/html", charset="utf-8")
+
+    async def _icon(self, _: web.Request) -> web.Response:
+        return web.Response(status=204)
 
     async def _asset(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -44,6 +44,11 @@ class Original:
         return self._form is not None and self._form.reorder > 0
 
     @property
+    def is_turned(self) -> bool:
+        """Whether players must turn the pictures upright."""
+        return self._form is not None and self._form.rotation_deg != 0
+
+    @property
     def silent_s(self) -> float:
         """Seconds since the latest packet, or since the start."""
         return self._clock() - self._latest_s
@@ -67,6 +72,12 @@ class Original:
             self._form = form
             if not self._is_stub:
                 self.programme.begin(form)
+
+    def close(self) -> None:
+        """Take note that the connection is over: what came of it is not shown to who comes later."""
+        with self._lock:
+            if not self._is_stub:
+                self.programme.pause()
 
     def put(self, packet: Packet) -> None:
         """Take a packet of the camera; in the place of a stub it must be a key frame."""

@@ -109,6 +109,16 @@ class Programme:
             for listener in list(self._listeners):
                 self._guarded(listener, lambda one: one.finish())
 
+    def pause(self) -> None:
+        """Forget what is kept: it will be old when somebody comes. `begin` goes on."""
+        with self._lock:
+            self._form = None
+            self._forget()
+
+    def has(self, listener: Listener) -> bool:
+        """Whether this one still listens: one that failed was let go."""
+        return listener in self._listeners
+
     def add(self, listener: Listener, *, from_key: bool) -> None:
         """Let somebody listen.
 

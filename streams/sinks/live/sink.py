@@ -75,7 +75,8 @@ class LiveSink(PacketSink):
         self._server.stream(packet.stream).take(packet)
 
     def close_packets(self, stream: str) -> None:
-        """Nothing: what shows in their place is told by how long none has come."""
+        """Take note that the connection is over; a stub follows if no other one comes soon."""
+        self._server.stream(stream).close_packets()
 
     def close(self) -> None:
         """End all connections."""

@@ -95,6 +95,11 @@ class LiveStream:
         if self._original is not None:
             self._original.put(packet)
 
+    def close_packets(self) -> None:
+        """Take note that the connection is over."""
+        if self._original is not None:
+            self._original.close()
+
     def end(self) -> None:
         """The source has ended: a camera may come back, a recording does not."""
         if not self._is_live:
@@ -124,6 +129,8 @@ class LiveStream:
             return f"the camera sends {original.codec}, which is not shown here; watch the annotated pictures"
         if in_order and original.has_reordering:
             return "the camera sends B frames, which WebRTC has not; watch the annotated pictures"
+        if in_order and original.is_turned:
+            return "the camera's pictures lie on their side, which WebRTC does not tell; watch the annotated"
         return None
 
     def ask_for_key(self, pictures: Pictures) -> None:

@@ -167,7 +167,13 @@ class Studio:
                 self._encoder = self._stub_encoder = None
                 with self._work:
                     self._work.wait(_PAUSE_S)
-        self._encoder = self._stub_encoder = None
+        self._stop_encoding()
+        self._stub_encoder = None
+
+    def _stop_encoding(self) -> None:
+        if self._encoder is not None:
+            self._encoder = None
+            self.annotated.pause()
 
     def _make(self, bgr: U8Array, moment: Moment, *, is_stub: bool) -> None:
         height, width = bgr.shape[:2]
@@ -178,7 +184,7 @@ class Studio:
             taken_ns = moment.time_ns if not is_stub else seen[1].time_ns if seen else None
             self._show(Still(self._jpeg(small), taken_ns, is_stub))
         if not self.annotated.is_wanted:
-            self._encoder = None
+            self._stop_encoding()
             return
         line = self._encoder
         if line is None or line.size != size or moment.pts_s <= line.latest_s:

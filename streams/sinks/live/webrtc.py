@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -128,16 +129,16 @@ class _Peer:
         sender = self._connection.addTrack(self._track)
         # aiortc asks its own encoder for key frames, and has no hook for those who encode elsewhere.
         sender._send_keyframe = self._ask_for_key  # type: ignore[method-assign]
-        await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         wanted = [
             codec for codec in RTCRtpSender.getCapabilities("video").codecs if codec.mimeType in _CODECS
         ]
         for transceiver in self._connection.getTransceivers():
             if transceiver.sender is sender:
                 transceiver.setCodecPreferences(wanted)
+        await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await self._connection.setLocalDescription(await self._connection.createAnswer())
         chosen = str(self._connection.localDescription.sdp)
-        if "H264/90000" not in chosen:
+        if not _H264_FIRST.search(chosen):
             raise OfferError("the offer has no H.264")
         return chosen
 
@@ -171,6 +172,7 @@ class _Peer:
 
 
 _CODECS = ("video/H264", "video/rtx")
+_H264_FIRST = re.compile(r"^m=video \d+ \S+ (\d+)\b.*^a=rtpmap:\1 H264/90000", re.MULTILINE | re.DOTALL)
 
 
 class _AnnexB:
@@ -192,10 +194,9 @@ class _AnnexB:
             return
         coded = av.Packet(packet.data)
         coded.is_keyframe = packet.is_key
-        coded.pts = coded.dts = round(time_s * _TICKS_PER_S)
-        coded.time_base = _TIME_BASE
-        for made in self._filter.filter(coded):
-            made.pts, made.time_base = coded.pts, _TIME_BASE
+        ticks = round(time_s * _TICKS_PER_S)
+        for made in self._filter.filter(coded):  # which empties `coded`
+            made.pts, made.time_base = ticks, _TIME_BASE
             self._deliver(made)
 
     def finish(self) -> None:

@@ -151,8 +151,8 @@ class WebRtcPlayer {
   }
 
   leave() {
-    this.peer?.close();
     if (this.place) fetch(this.place, { method: "DELETE", keepalive: true }).catch(() => {});
+    this.peer?.close();
     this.peer = this.place = null;
   }
 
@@ -205,6 +205,7 @@ class MjpegPlayer {
     this.image.alt = "live pictures";
     this.image.addEventListener("load", () => tell(`MJPEG, ${this.image.naturalWidth} x ${this.image.naturalHeight}`));
     this.image.addEventListener("error", () => {
+      if (this.stopped) return;
       tell("no picture");
       this.timer = setTimeout(() => { this.image.src = this.address(); }, RETRY_MS);
     });
@@ -213,7 +214,7 @@ class MjpegPlayer {
     screen.replaceChildren(this.image);
   }
 
-  stop() { clearTimeout(this.timer); this.address = () => ""; this.image.src = ""; this.image.remove(); }
+  stop() { this.stopped = true; clearTimeout(this.timer); this.image.src = ""; this.image.remove(); }
 }
 
 const PLAYERS = { hls: HlsPlayer, webrtc: WebRtcPlayer, mjpeg: MjpegPlayer };

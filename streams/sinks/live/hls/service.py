@@ -60,7 +60,7 @@ class HlsService:
     def touch(self) -> None:
         """Note that somebody asks; begin to work if need be."""
         self._asked_s = self._loop.time()
-        if self._feed is None:
+        if self._feed is None or not self._programme.has(self._feed):
             self.window.start(lengths_of(self._options, self._programme.rhythm, self._step_s()))
             self._feed = _Feed(self)
             self._programme.add(self._feed, from_key=True)
