@@ -11,10 +11,11 @@ from streams.sinks.copying.copier import Copier
 from streams.sinks.live.hls.fragments import Fragments, codec_of, duration_of, ticks_per_s
 
 _OPTIONS = {
-    # The head is written with the first picture, as cameras bring their parameter sets with it; time begins
-    # where it is told to, without an edit list.
-    "movflags": "frag_every_frame+delay_moov+default_base_moof+skip_trailer",
+    # The head is written with the first picture, as cameras bring their parameter sets with it.
+    "movflags": "frag_every_frame+delay_moov+default_base_moof+skip_trailer+frag_discont",
+    # Time begins where it is told to: not at 0, and without an edit list, which players of fragments ignore.
     "use_editlist": "0",
+    "avoid_negative_ts": "disabled",
     "flush_packets": "1",
 }
 _MOST_UNWRITTEN = 64

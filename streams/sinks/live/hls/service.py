@@ -123,7 +123,7 @@ def lengths_of(options: LiveOptions, rhythm: tuple[float, float], step_s: float)
     key_s, picture_s = rhythm
     longest_s = options.segment_s
     if key_s > 0:
-        longest_s = max(longest_s, key_s * math.ceil(options.segment_s / key_s - 0.05))
+        longest_s = max(longest_s, key_s * max(1, math.ceil(options.segment_s / key_s - 0.05)))
     target_s = min(max(1, math.ceil(longest_s - 0.05)), _LONGEST_TARGET_S)
     part_s = max(options.part_s, _SLACK * picture_s, _SLACK * step_s)
     return Lengths(options.segment_s, target_s, min(part_s, float(target_s)))
