@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import cast
 
@@ -43,6 +43,7 @@ class Handlers:
         streams: those that are known, by name; the server adds to them.
         viewers: who watches.
         peers: WebRTC viewers, None if it is not offered.
+        malformed: returns how many requests were none.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Handlers:
         streams: Mapping[str, LiveStream],
         viewers: Viewers,
         peers: Peers | None,
+        malformed: Callable[[], int],
     ) -> None:
         self._options = options
         self._streams = streams
         self._viewers = viewers
         self._peers = peers
+        self._malformed = malformed
         assets = files("streams.sinks.live") / "assets"
         self._page = (assets / "page.html").read_bytes()
         self._assets = {name: (assets / name).read_bytes() for name in _ASSETS}
@@ -107,8 +110,12 @@ class Handlers:
             }
             for _, stream in sorted(self._streams.items())
         ]
-        viewers = {"now": self._viewers.count, "most": self._options.max_viewers}
-        return _json({"streams": listed, "viewers": viewers | {"refused": self._viewers.refused}})
+        viewers = {
+            "now": self._viewers.count,
+            "most": self._options.max_viewers,
+            "refused": self._viewers.refused,
+        }
+        return _json({"streams": listed, "viewers": viewers, "malformed": self._malformed()})
 
     async def _playlist(self, request: web.Request) -> web.Response:
         service = self._service(request)
@@ -213,7 +220,7 @@ class Handlers:
         if request.content_type != "application/sdp":
             raise web.HTTPUnsupportedMediaType(text="WHEP takes an offer of the type application/sdp\n")
         async with asyncio.timeout(_WRITE_S):
-            offer = await request.text()
+            offer = (await request.read()).decode(errors="replace")
         if not self._viewers.enter():
             raise _too_many()
         try:

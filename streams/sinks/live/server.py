@@ -10,6 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _SWEEP_S = 1.0
 _SILENT_S = 10.0
+_KEEP_ALIVE_S = 30.0
 _FREE_CONNECTIONS = 16
 _CONNECTIONS_PER_VIEWER = 6
 """Browsers open up to six connections to one server."""
@@ -61,20 +63,20 @@ class LiveServer:
     """
 
     def __init__(self, options: LiveOptions) -> None:
+        self._context = _tls(options)
         self._options = options
         self._access = Access(options)
         self._lock = threading.Lock()
         self._streams: dict[str, LiveStream] = {}
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
-        self._connections = 0
         self._wrong = 0
+        self._malformed = _Malformed(logger)
         self._unasked: dict[RequestHandler, asyncio.TimerHandle] = {}
         # Viewers come again and again with HLS; three segments without a request, and one is gone.
         away_s = max(3 * options.segment_s, 10.0)
         self._viewers = Viewers(options.max_viewers, away_s, self._loop.time)
         self._peers = None if options.webrtc is False or not is_installed() else Peers(self._viewers.leave)
-        self._context = _tls(options)
         started: Future[int] = Future()
         self._thread = threading.Thread(target=self._run, args=(started,), name="live-http", daemon=True)
         self._thread.start()
@@ -121,9 +123,17 @@ class LiveServer:
     async def _serve(self, started: Future[int]) -> None:
         app = web.Application(middlewares=[self._guard], client_max_size=_MOST_BODY_BYTES)
         app.on_response_prepare.append(_add_headers)
-        Handlers(self._options, self._streams, self._viewers, self._peers).add_to(app)
+        handlers = Handlers(
+            self._options, self._streams, self._viewers, self._peers, lambda: self._malformed.count
+        )
+        handlers.add_to(app)
         runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, keepalive_timeout=30.0, shutdown_timeout=_CLOSE_S
+            app,
+            access_log=None,
+            logger=self._malformed,
+            handler_cancellation=True,
+            keepalive_timeout=_KEEP_ALIVE_S,
+            shutdown_timeout=_CLOSE_S,
         )
         await runner.setup()
         try:
@@ -215,6 +225,19 @@ class LiveServer:
             self._wrong -= 1
         scheme = "Bearer" if self._options.password is None else 'Basic realm="sightline", charset="UTF-8"'
         return web.HTTPUnauthorized(text="who are you?\n", headers={"WWW-Authenticate": scheme})
+
+
+class _Malformed(logging.LoggerAdapter[logging.Logger]):
+    """Counts the requests that are none, instead of filling the log with what others send."""
+
+    def __init__(self, to: logging.Logger) -> None:
+        super().__init__(to)
+        self.count = 0
+
+    def log(self, level: int, msg: object, *arguments: object, **named: Any) -> None:
+        """Note what aiohttp says of a request; only at DEBUG it is seen."""
+        self.count += level >= logging.WARNING
+        self.logger.log(logging.DEBUG, msg, *arguments, **named)
 
 
 class _Refuse(asyncio.Protocol):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -110,7 +111,7 @@ def test_it_does_not_matter_where_writes_are_cut(cuts: list[int]) -> None:
     pieces: list[bytes] = []
     file = Fragments(heads.append, pieces.append)
     edges = [0, *sorted(cuts), len(WHOLE)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         assert file.write(WHOLE[begin:end]) == end - begin
     assert b"".join(heads + pieces) == WHOLE
     assert (len(heads), len(pieces)) == (1, 6)
@@ -134,6 +135,16 @@ def test_ffprobe_agrees(tmp_path: Path) -> None:
     form, packets = coded(50)
     head, pieces = muxed(form, packets)
     path = written(tmp_path / "all.mp4", head, [piece.data for piece in pieces])
-    wanted = ["-select_streams", "v", "-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"]
-    told = subprocess.run(["ffprobe", "-v", "error", *wanted, path], capture_output=True, text=True, check=True)
+    wanted = [
+        "-select_streams",
+        "v",
+        "-count_packets",
+        "-show_entries",
+        "stream=nb_read_packets",
+        "-of",
+        "csv=p=0",
+    ]
+    told = subprocess.run(
+        ["ffprobe", "-v", "error", *wanted, path], capture_output=True, text=True, check=True
+    )
     assert (told.stdout.strip().strip(","), told.stderr) == ("50", "")

@@ -92,14 +92,20 @@ def test_numbers_go_on_when_it_was_emptied() -> None:
     window.start(LENGTHS)
     window.add_head(HEAD)
     window.add(piece(0))
-    assert (window.segments[0].number, window.segments[0].breaks, window.segments[0].head) == (last + 1, True, 1)
+    assert (window.segments[0].number, window.segments[0].breaks, window.segments[0].head) == (
+        last + 1,
+        True,
+        1,
+    )
 
 
 def test_segments_end_at_key_frames_or_when_they_must() -> None:
     assert [segment.duration_s for segment in filled(201).segments][:4] == pytest.approx([2.0] * 4)
     without = filled(201, every=10_000)
     assert max(segment.duration_s for segment in without.segments) < 2.5
-    assert [segment.parts[0].is_independent for segment in without.segments if segment.parts][1:] == [False] * 3
+    assert [segment.parts[0].is_independent for segment in without.segments if segment.parts][1:] == [
+        False
+    ] * 3
 
 
 def test_a_part_is_there_as_soon_as_no_other_picture_fits_into_it() -> None:
@@ -111,7 +117,14 @@ def test_a_part_is_there_as_soon_as_no_other_picture_fits_into_it() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "there"),
-    [((0, None), True), ((1, None), False), ((1, 0), True), ((1, 3), False), ((0, 99), True), ((2, 0), False)],
+    [
+        ((0, None), True),
+        ((1, None), False),
+        ((1, 0), True),
+        ((1, 3), False),
+        ((0, 99), True),
+        ((2, 0), False),
+    ],
 )
 def test_what_a_request_waits_for(asked: tuple[int, int | None], there: bool) -> None:
     window = filled(51 + 8)
@@ -145,7 +158,9 @@ def test_whatever_comes_the_playlist_stays_true(made: list[tuple[float, bool, in
         assert len(numbers) <= keep + 1
         for segment in window.segments:
             assert round(segment.duration_s) <= 3  # RFC 8216, 4.4.3.1
-            assert all(part.duration_s <= max(0.5, *[0.0, *[d for d, _, _ in made]]) for part in segment.parts)
+            assert all(
+                part.duration_s <= max(0.5, *[0.0, *[d for d, _, _ in made]]) for part in segment.parts
+            )
             if segment.is_complete:  # what a player has been told does not change
                 data = f"{segment.duration_s} {len(segment.parts)} {len(segment.data())}"
                 assert told.setdefault(segment.number, data) == data
