@@ -14,7 +14,7 @@ from typing import Any, Self
 from pipeline.blame import blaming
 from pipeline.bus import Bus
 from pipeline.config.schema import BusConfig, Config
-from pipeline.errors import ConfigError, SightlineError, SinkError
+from pipeline.errors import SightlineError, SinkError
 from pipeline.event import Event
 from pipeline.metrics import MetricsServer
 from pipeline.outbox import JournalOptions, Outbox, box_event
@@ -97,7 +97,7 @@ class Engine:
         ]
         self._claims.enter_context(claimed(self.config.out))
         if self.config.metrics:
-            self.metrics = MetricsServer(self.config.metrics, self.streams)
+            self.metrics = MetricsServer(self.config.metrics, self.streams, self._journal_statistics)
         context = SinkContext(self.config.out, self._tell)
         for sink in self.config.sinks:
             with blaming(SinkError, f"sink '{sink.name}' cannot be made"):
@@ -120,16 +120,8 @@ class Engine:
                 for name, sink in served[stream.config.name]
                 if isinstance(sink, PacketSink) and sink.needs_packets(sink.options)
             ]
-            if not takers:
-                continue
-            source = stream.config.source
-            if not source.plugin.copies:
-                raise ConfigError(
-                    f"sink '{takers[0][0]}' copies what the source sends, and the source '{source.name}' of "
-                    f"stream '{stream.config.name}' has nothing to copy; leave the stream out by the sink's "
-                    "`streams`, or record it with the sink 'video'"
-                )
-            stream.copy_to(takers)
+            if takers:
+                stream.copy_to(takers)
 
     def _tell(
         self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
@@ -228,8 +220,11 @@ class Engine:
             config_hash=self.config.hash,
             seconds=self.seconds,
             error=self.error,
-            journal=self._outbox.statistics() if self._outbox else None,
+            journal=self._journal_statistics(),
         )
+
+    def _journal_statistics(self) -> dict[str, Any] | None:
+        return self._outbox.statistics() if self._outbox else None
 
     def exit_code(self) -> int:
         """Return 0 if all was done, 2 if a stream cannot run as configured, 1 for any other failure.

@@ -33,6 +33,10 @@ class Taking(Protocol):
     def queue_bytes(self) -> int:
         """How many bytes of packets may wait for it."""
 
+    @property
+    def queue_s(self) -> float:
+        """How many seconds of media may wait for it."""
+
     def open_packets(self, form: PacketFormat) -> None:
         """Prepare for packets."""
 
@@ -120,7 +124,7 @@ class Feed:
             if self._closed or (self._skipping and not packet.is_key):
                 self._lost["queue full"] += not self._closed
                 return
-            has_room = self._has_room(size) or (not self._live and self._waited_for(size))
+            has_room = self._has_room(packet) or (not self._live and self._waited_for(packet))
             self._skipping = not has_room
             if has_room:
                 self._append(packet, size)
@@ -164,13 +168,17 @@ class Feed:
         self._bytes += size
         self._changed.notify_all()
 
-    def _has_room(self, size: int) -> bool:
-        return not self._bytes or self._bytes + size <= self._sink.queue_bytes
+    def _has_room(self, packet: Packet) -> bool:
+        if not self._bytes:
+            return True
+        oldest = next(item for item in self._queue if isinstance(item, Packet))
+        is_near = packet.moment.pts_s - oldest.moment.pts_s <= self._sink.queue_s
+        return is_near and self._bytes + len(packet.data) <= self._sink.queue_bytes
 
-    def _waited_for(self, size: int) -> bool:
+    def _waited_for(self, packet: Packet) -> bool:
         """Wait for room as long as packets are taken; return whether there is some."""
         ends_s, taken = self._clock() + self._patience_s, self._taken
-        while not self._has_room(size) and not self._closed:
+        while not self._has_room(packet) and not self._closed:
             if not self._changed.wait(min(1.0, self._patience_s)) and self._clock() >= ends_s:
                 return False
             if self._taken != taken:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Thread
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
@@ -23,21 +24,28 @@ from pipeline.errors import SinkError
 from pipeline.stream import State, Stream
 
 
+def _none() -> None:
+    """Return nothing: there is no journal."""
+
+
 class MetricsServer:
     """Answers `GET /metrics` at an address until it is closed.
 
     Args:
         address: "host:port"; only who can reach it can read it, and nobody is asked who he is.
         streams: whose numbers.
+        journal: returns `Outbox.statistics`, None without a journal.
 
     Raises:
         SinkError: if the address cannot be had.
     """
 
-    def __init__(self, address: str, streams: Sequence[Stream]) -> None:
+    def __init__(
+        self, address: str, streams: Sequence[Stream], journal: Callable[[], Mapping[str, Any] | None] = _none
+    ) -> None:
         host, port = split_host_port(address)
         registry = CollectorRegistry()
-        registry.register(StreamCollector(streams))
+        registry.register(StreamCollector(streams, journal))
         ProcessCollector(registry=registry)
         self._server: WSGIServer
         self._thread: Thread
@@ -57,16 +65,19 @@ class MetricsServer:
 
 
 class StreamCollector(Collector):
-    """The numbers of streams, as they are at the moment of asking."""
+    """The numbers of streams and sinks, as they are at the moment of asking."""
 
-    def __init__(self, streams: Sequence[Stream]) -> None:
+    def __init__(self, streams: Sequence[Stream], journal: Callable[[], Mapping[str, Any] | None]) -> None:
         self._streams = streams
+        self._journal = journal
 
     def collect(self) -> Iterable[Metric]:
         """Yield every family with the samples of all streams."""
         yield from self._frames()
         yield from self._results()
         yield from self._sources()
+        yield from self._packets()
+        yield from self._delivered()
         yield self._ages()
 
     def _frames(self) -> Iterable[Metric]:
@@ -143,6 +154,43 @@ class StreamCollector(Collector):
             if status.next_try_s is not None:
                 next_try.add_metric([name], max(0.0, status.next_try_s - time.monotonic()))
         return state, trouble, connections, failures, next_try
+
+    def _packets(self) -> Iterable[Metric]:
+        taken = CounterMetricFamily(
+            "sightline_packets_taken", "Packets that a sink has copied.", labels=["stream", "sink"]
+        )
+        lost = CounterMetricFamily(
+            "sightline_packets_lost",
+            "Packets that a sink should have copied.",
+            labels=["stream", "sink", "cause"],
+        )
+        failing = GaugeMetricFamily(
+            "sightline_sink_failing", "1 while a sink does not work.", labels=["stream", "sink"]
+        )
+        for stream in self._streams:
+            for sink, numbers in stream.packet_statistics().items():
+                where = [stream.config.name, sink]
+                taken.add_metric(where, numbers["taken"])
+                for cause, packets in numbers["lost"].items():
+                    lost.add_metric([*where, cause], packets)
+                failing.add_metric(where, float(numbers["error"] is not None))
+        return taken, lost, failing
+
+    def _delivered(self) -> Iterable[Metric]:
+        delivered = CounterMetricFamily(
+            "sightline_sink_events", "Events that a sink has delivered out of the journal.", labels=["sink"]
+        )
+        waiting = GaugeMetricFamily(
+            "sightline_sink_waiting_events", "Events in the journal that wait for a sink.", labels=["sink"]
+        )
+        failures = GaugeMetricFamily(
+            "sightline_sink_failures", "Failed tries since a sink last delivered.", labels=["sink"]
+        )
+        for sink, numbers in ((self._journal() or {}).get("sinks") or {}).items():
+            delivered.add_metric([sink], numbers["delivered"])
+            waiting.add_metric([sink], numbers["waiting"])
+            failures.add_metric([sink], numbers["failures"])
+        return delivered, waiting, failures
 
     def _ages(self) -> Metric:
         ages = HistogramMetricFamily(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from pipeline.packet import Packet, PacketFormat
@@ -21,9 +22,12 @@ class PacketSink(Sink):
 
     Attributes:
         queue_bytes: how many bytes of packets may wait for it, of each stream.
+        queue_s: and how many seconds of media: a sink that takes recordings at their own pace must have few
+            left when they end.
     """
 
     queue_bytes: ClassVar[int] = 32 << 20
+    queue_s: ClassVar[float] = math.inf
 
     @classmethod
     def needs_packets(cls, options: Any) -> bool:  # noqa: ARG003

@@ -12,6 +12,7 @@ ROOMS = ("pipeline", "stages", "streams")
 GROUND_FLOOR = {
     f"pipeline.{name}"
     for name in [
+        "backoff",
         "condition",
         "errors",
         "event",

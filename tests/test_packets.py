@@ -17,7 +17,6 @@ import pytest
 from pipeline.config.load import load_config
 from pipeline.config.schema import Config, PluginConfig
 from pipeline.engine import Engine
-from pipeline.errors import ConfigError
 from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.packet import Packet, PacketFormat
@@ -128,11 +127,6 @@ def test_a_sink_that_fails_is_told_and_makes_a_file_run_fail(tmp_path: Path) -> 
     assert "No space left" in told.data["detail"]
     assert engine.exit_code() == 1
     assert "sink 'keep' failed" in report["streams"]["gate"]["error"]
-
-
-def test_a_source_without_packets_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="sink 'keep' copies what the source sends, and the source"):
-        Engine(configured(tmp_path, "synthetic://street?duration_s=1", Kept()))
 
 
 def test_a_recording_on_a_server(tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ def _show(rows: list[Any], summary: dict[str, Any], folder: Path) -> None:
             f"({stream['fps']:.0f} frames/s)"
         )
     typer.echo(f"results in {folder}:")
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        typer.echo(f"  {file}")
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path)):
+        typer.echo(f"  {path}{_content(path) if path.is_dir() else ''}")
     typer.echo("next: sightline run traffic --source YOUR_VIDEO.mp4")
+
+
+def _content(folder: Path) -> str:
+    files = sum(path.is_file() for path in folder.rglob("*"))
+    return f"/ ({files} files: what each count is based on; 'sightline audit {folder.parent}' shows them)"

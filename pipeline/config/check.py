@@ -32,6 +32,7 @@ from pipeline.config.tree import Tree
 from pipeline.config.wording import problems_of, unknown_part, unknown_source
 from pipeline.errors import SightlineError
 from pipeline.outbox import JournalOptions
+from pipeline.packet_sink import PacketSink
 from pipeline.plugin import Kind, Options
 from pipeline.registry import scheme_of
 from pipeline.secret import SecretUrl
@@ -84,6 +85,7 @@ class _Checker:
         names = self._tree.get(("streams",))
         streams = [self._stream(name, stages) for name in names] if isinstance(names, dict) else []
         self._check_served(sinks, list(names) if isinstance(names, dict) else [])
+        self._check_copied(sinks, streams)
         whole = tuple(stream for stream in streams if stream is not None)
         out = self._path(top.out, ("out",)) if top else None
         if top is None or out is None or len(whole) < len(streams):
@@ -107,6 +109,21 @@ class _Checker:
                     near = suggestion(name, names) or f"; streams: {listed(names)}"
                     path: KeyPath = ("sinks", number, sink.name, "streams")
                     self._add(path, f"there is no stream {shown(name)}{near}")
+
+    def _check_copied(self, sinks: tuple[PluginConfig, ...], streams: list[StreamConfig | None]) -> None:
+        """Note every stream whose packets a sink is to copy and whose source has none."""
+        for number, sink in enumerate(sinks):
+            if not (issubclass(sink.plugin, PacketSink) and sink.plugin.needs_packets(sink.options)):
+                continue
+            for stream in streams:
+                if stream is None or not sink.serves(stream.name) or stream.source.plugin.copies:
+                    continue
+                self._add(
+                    ("sinks", number, sink.name),
+                    f"copies what the source sends, and the source '{stream.source.name}' of stream "
+                    f"'{stream.name}' has nothing to copy; leave this stream out by `streams`, or take the "
+                    "sink 'video'",
+                )
 
     def _stream(self, name: str, default: tuple[PluginConfig, ...]) -> StreamConfig | None:
         path: KeyPath = ("streams", name)

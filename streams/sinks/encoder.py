@@ -204,7 +204,7 @@ def _even(length: float) -> int:
 
 def _codec(width: int, height: int, encoding: Encoding) -> VideoCodecContext:
     name = _ENCODERS[encoding.codec]
-    codec = cast(VideoCodecContext, av.CodecContext.create(name, "w"))
+    codec = cast("VideoCodecContext", av.CodecContext.create(name, "w"))
     codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
     codec.time_base = TIME_BASE
     # Without a delay the encoders cannot know how long a picture is shown: they take this rate for it.

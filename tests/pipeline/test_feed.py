@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ class Keeping:
     """A sink that keeps what it is told, and fails or waits where the test says so."""
 
     queue_bytes = 1000
+    queue_s = math.inf
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -113,6 +115,15 @@ def test_a_live_stream_drops_up_to_the_next_key_frame_and_never_waits() -> None:
     assert bench.feed.close(10)
     assert bench.sink.numbers == [f"a{n}" for n in range(10)]
     assert bench.feed.statistics()["lost"]["queue full"] == 12
+
+
+def test_what_may_wait_is_bounded_in_seconds_of_media_too() -> None:
+    bench = Bench()
+    bench.sink.queue_s = 0.2
+    bench.run(*(packet(n) for n in range(9)), opened=form())
+    bench.feed.start()
+    assert bench.feed.close(10)
+    assert bench.sink.numbers == [f"a{n}" for n in range(6)]
 
 
 def test_after_a_loss_it_goes_on_with_a_key_frame() -> None:

@@ -112,6 +112,24 @@ def test_ages_are_a_histogram(file_stream: Stream) -> None:
     assert samples["sightline_frame_age_seconds_bucket", ("gate", "100", "output")] == 1
 
 
+def test_sinks_that_copy_and_sinks_that_have_the_journal(file_stream: Stream) -> None:
+    file_stream.packet_statistics = lambda: {  # type: ignore[method-assign]
+        "record": {"taken": 90, "lost": {"queue full": 7, "failed": 2}, "waiting": 1, "error": "disk full"}
+    }
+    journal = {"sinks": {"mqtt": {"delivered": 5, "waiting": 3, "failures": 2}}}
+    server = MetricsServer("127.0.0.1:0", [file_stream], lambda: journal)
+    try:
+        samples = asked(server)
+    finally:
+        server.close()
+    assert samples["sightline_packets_taken_total", ("gate", "record")] == 90
+    assert samples["sightline_packets_lost_total", ("gate", "queue full", "record")] == 7
+    assert samples["sightline_sink_failing", ("gate", "record")] == 1
+    assert samples["sightline_sink_events_total", ("mqtt",)] == 5
+    assert samples["sightline_sink_waiting_events", ("mqtt",)] == 3
+    assert samples["sightline_sink_failures", ("mqtt",)] == 2
+
+
 def test_an_address_in_use_is_named(server: MetricsServer) -> None:
     address = server.endpoint.removeprefix("http://").removesuffix("/metrics")
     with pytest.raises(SinkError, match=rf"metrics: {address} cannot be had: .*; choose another address"):

@@ -1,4 +1,4 @@
-"""Reads the time out of a picture of the RTSP server's barcode mount."""
+"""Reads the time out of a picture of the RTSP server's barcode mount, and writes such pictures."""
 
 from __future__ import annotations
 
@@ -36,3 +36,12 @@ def read_barcode(luma: U8Array) -> Stamp | None:
     if binascii.crc_hqx(message[:10], 0) != int.from_bytes(message[10:], "big"):
         return None
     return Stamp(int.from_bytes(message[:8], "big"), int.from_bytes(message[8:10], "big"))
+
+
+def write_barcode(luma: U8Array, stamp: Stamp) -> None:
+    """Write what `read_barcode` reads into the top of `luma`, (H, W) uint8, in place."""
+    message = stamp.time_ns.to_bytes(8, "big") + (stamp.number & 0xFFFF).to_bytes(2, "big")
+    message += binascii.crc_hqx(message, 0).to_bytes(2, "big")
+    bits = np.unpackbits(np.frombuffer(message, np.uint8)).reshape(_ROWS, _COLUMNS)
+    block = luma.shape[1] // _COLUMNS
+    luma[: _ROWS * block, : _COLUMNS * block] = np.where(bits, 235, 16).repeat(block, 0).repeat(block, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -87,6 +88,11 @@ class Daemon:
             self._process.wait()
             self._process = None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal: SIGSTOP makes it hang, SIGCONT go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def restart(self) -> None:
         """Kill it and start it again."""
         self.kill()
@@ -127,6 +133,32 @@ def redis(folder: Path, *options: str) -> Daemon:
     server = binary("redis-server", "redis-server")
     fixed = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]
     return Daemon([server, *fixed, *options], port, folder)
+
+
+def rtmp(folder: Path) -> Daemon:
+    """Return an RTMP server (nginx) whose application `live` takes streams and shows them."""
+    port = free_port()
+    server = binary("nginx", "nginx libnginx-mod-rtmp")
+    module = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
+    if not module.exists():
+        binary("ngx_rtmp_module.so", "libnginx-mod-rtmp")
+    (folder / "nginx.conf").write_text(
+        f"""
+        load_module {module};
+        daemon off;
+        master_process off;
+        pid {folder}/nginx.pid;
+        error_log {folder}/error.log info;
+        events {{ worker_connections 64; }}
+        rtmp {{
+            server {{
+                listen 127.0.0.1:{port};
+                application live {{ live on; }}
+            }}
+        }}
+        """
+    )
+    return Daemon([server, "-p", str(folder), "-c", str(folder / "nginx.conf")], port, folder)
 
 
 def receiver(folder: Path, *, seconds_per_request: float = 0.0) -> Daemon:

@@ -25,6 +25,10 @@ COLUMNS, ROWS = 32, 3
 BLACK, WHITE = 16, 235
 
 APPSRC = "appsrc name=source is-live=true format=time do-timestamp=true"
+DEPAYLOADERS = {
+    "h264": "rtph264depay name=depay0 ! h264parse",
+    "h265": "rtph265depay name=depay0 ! h265parse",
+}
 VIDEO_PAYLOADERS = {
     "h264": "rtph264pay name=pay0 pt=96 config-interval=1",
     "h265": "rtph265pay name=pay0 pt=96 config-interval=1",
@@ -60,6 +64,10 @@ def launch_line(mount: dict) -> str:
     if kind == "audio":
         source = "audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! alawenc"
         return f"( {source} ! rtppcmapay name=pay0 pt=8 )"
+    if kind == "record":
+        # Parameter sets may change in the midst: byte stream, repeated at each key frame.
+        received = f"{DEPAYLOADERS[mount['codec']]} config-interval=-1 ! mpegtsmux latency=0"
+        return f"( {received} ! tcpclientsink host=127.0.0.1 port={mount['port']} sync=false )"
     payloader = VIDEO_PAYLOADERS[mount["codec"]]
     if kind == "clip":
         return f'( filesrc location="{mount["path"]}" ! qtdemux ! {mount["codec"]}parse ! {payloader} )'
@@ -155,6 +163,9 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         self.mount = mount
         self.set_shared(mount["kind"] != "clip")
         self.set_launch(launch_line(mount))
+        if mount["kind"] == "record":
+            self.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+            self.set_latency(0)
         self.connect("media-configure", self.configure)
 
     def configure(self, _factory: object, media: GstRtspServer.RTSPMedia) -> None:

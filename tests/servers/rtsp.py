@@ -97,6 +97,11 @@ def looped(path: Path, folder: Path, codec: Codec = "h264") -> Mount:
     return {"kind": "loop", "path": str(copy), "codec": codec, "rate": rate}
 
 
+def record(port: int, codec: Codec = "h264") -> Mount:
+    """Take what is published (ANNOUNCE, RECORD) and pass it on, as MPEG-TS, to a TCP port of loopback."""
+    return {"kind": "record", "port": port, "codec": codec}
+
+
 def audio() -> Mount:
     """Send sound only."""
     return {"kind": "audio"}

@@ -23,6 +23,8 @@ from stages.vision.sparse_flow import FlowView
 
 # Of changes that regions are made of so many are remembered: half a second at 60 frames/s.
 _MOST_CHANGES = 32
+_IDLE_S = 0.05
+"""While nothing moves, pictures that follow the last comparison sooner than this are not compared either."""
 
 
 class Act(Enum):
@@ -102,7 +104,7 @@ class Spender:
         self._changes: deque[tuple[float, U8Array]] = deque(maxlen=_MOST_CHANGES)
         self._last: Beat | None = None
         self._trusted = False
-        self._looked_s = self._whole_s = self._moved_s = -np.inf
+        self._looked_s = self._whole_s = self._moved_s = self._compared_s = -np.inf
         self._found: Detections | None = None
         self._found_s = 0.0
         self._looked: Frame | None = None
@@ -117,11 +119,15 @@ class Spender:
         self._let_go()
         last, self._last = self._last, Beat(frame.run, frame.sequence, pts_s)
         due = self._pacer.due(self._last)
-        view, small, factor = self._reduced(frame.picture)
         # As in `Frame.follows`; a frame that is gone is not held for it, its picture is large.
         follows = last is not None and (last.run == frame.run or last.pts_s < pts_s)
         anew = not (self._trusted and follows) or frame.gap is not None
         still = pts_s - self._moved_s > options.hold_s
+        refresh = pts_s - self._looked_s >= options.refresh_s
+        if options.gate and still and not (anew or refresh) and pts_s - self._compared_s < _IDLE_S:
+            return Plan(Act.KEEP, None)
+        self._compared_s = pts_s
+        view, small, factor = self._reduced(frame.picture)
         changed = None
         if small is not None and not anew:
             # While things move the reference is too young for the exposure to have changed, and it does not
@@ -131,7 +137,7 @@ class Spender:
             self._moved_s = pts_s
             if options.regions:
                 self._changes.append((pts_s, changed))
-        if anew or pts_s - self._looked_s >= options.refresh_s:
+        if anew or refresh:
             return self._look(frame, small, view, factor, None)
         if options.gate and changed is None and still:
             return Plan(Act.KEEP, None)

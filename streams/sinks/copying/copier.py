@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 
 from pipeline.packet import Packet, PacketFormat
@@ -33,6 +34,8 @@ class Copier:
         options: of the muxer.
         origin: ticks that become time 0; by default when the first packet is shown.
         timeout_s: for opening and writing on a network, None for none.
+        retelling: tell the muxer the parameter sets of each key frame (H.264 and H.265 with start codes), as
+            they may be others than those of the format; FLV and RTMP need to be told.
 
     Raises:
         SinkError: if the codec cannot be copied.
@@ -47,6 +50,7 @@ class Copier:
         options: Mapping[str, str] | None = None,
         origin: int | None = None,
         timeout_s: float | None = None,
+        retelling: bool = False,
     ) -> None:
         self.time_base: Fraction = form.time_base
         self.origin = origin
@@ -65,6 +69,11 @@ class Copier:
             try:
                 self._track = self._container.add_stream_from_template(template, opaque=True)
                 self._track.time_base = form.time_base
+                self._retelling = (
+                    BitStreamFilterContext("extract_extradata", template)
+                    if retelling and form.codec in ("h264", "hevc")
+                    else None
+                )
                 if form.rotation_deg:
                     self._track.set_display_rotation(-form.rotation_deg)
             except BaseException:
@@ -83,6 +92,8 @@ class Copier:
         if self.origin is None:
             self.origin = pts
         copy = av.Packet(packet.data)
+        if self._retelling and packet.is_key:
+            (copy,) = self._retelling.filter(copy)
         copy.stream = self._track
         copy.time_base = self.time_base
         copy.pts, copy.dts = pts - self.origin, dts - self.origin

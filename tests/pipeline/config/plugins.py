@@ -10,6 +10,7 @@ from pipeline.config.catalogue import Catalogue
 from pipeline.config.load import load_config
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError, ModelError
+from pipeline.packet_sink import PacketSink
 from pipeline.plugin import Kind, Options, Sink, SinkOptions, Source, Stage
 
 
@@ -78,7 +79,11 @@ PLUGINS: dict[Kind, dict[str, type[Any]]] = {
         name.lower(): _plugin(options, Stage)
         for name, options in (("motion", Motion), ("track", Track), ("count", Count))
     },
-    "sink": {"events": _plugin(SinkOptions, Sink), "video": _plugin(Video, Sink)},
+    "sink": {
+        "events": _plugin(SinkOptions, Sink),
+        "video": _plugin(Video, Sink),
+        "copy": _plugin(SinkOptions, PacketSink),
+    },
     "source": {
         "file": _plugin(Options),
         "images": _plugin(Options),

@@ -104,7 +104,7 @@ sinks: [evnts]
         "x.yaml:3: streams.gate: stream 'gate' is written twice, first in line 2; give one another name",
         "x.yaml:5: stages[0].motion.width: a number too large to be used",
         "x.yaml:8: stages[1].count.lines.gate.ankor: unknown key 'ankor'; did you mean 'anchor'? allowed: points, anchor, band, labels",
-        "x.yaml:9: sinks[0]: unknown sink 'evnts'; did you mean 'events'? known: events, video",
+        "x.yaml:9: sinks[0]: unknown sink 'evnts'; did you mean 'events'? known: copy, events, video",
         "--set stages.trak.confirm: stages has no 'trak'; known: motion, count",
         "environment variable SIGHTLINE__BUS: bus: expected 'key: value' settings, found 5",
         "--set outt: outt: unknown key 'outt'; did you mean 'out'? allowed: streams, stages, sinks, bus, metrics, journal, out",

@@ -15,6 +15,7 @@ from pipeline.objects import Detections, Tracks
 from pipeline.picture import Picture
 from pipeline.plugin import StreamInfo
 from stages.detect.base import Detector, Found
+from stages.detect.spend.gate import MotionGate
 from stages.detect.spend.options import DetectorOptions
 from tests.stages.detect.footage import CONTEXT, frame, grey
 from tests.stages.detect.scenes import HEIGHT, WIDTH, Scene, crossing, iou
@@ -72,6 +73,21 @@ def test_it_does_not_look_while_nothing_moves() -> None:
     assert seen[20].carried_s == pytest.approx(0.8)
     assert all(each.model_hash == "abc" and each.detections is not None for each in seen)
     assert detector.statistics()["unchanged"] == looked[1] - 1
+
+
+def test_while_nothing_moves_pictures_are_compared_so_often_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    changes = MotionGate.changes
+
+    def counted(self: MotionGate, luma: Any, *, relit: bool = True) -> Any:
+        compared.append(1)
+        return changes(self, luma, relit=relit)
+
+    monkeypatch.setattr(MotionGate, "changes", counted)
+    frames = [each for each, _ in scene(0.96)]
+    seen = run(Bright(every=1), frames)
+    assert len(compared) == 11, "of 24 pictures, 40 ms apart: the first is looked at, then every second"
+    assert all(each.still and each.detections is not None for each in seen[1:])
 
 
 def test_it_looks_for_a_while_after_the_last_motion_and_again_at_its_refresh() -> None:

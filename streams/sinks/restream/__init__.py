@@ -1,0 +1,1 @@
+"""Streaming on: what comes in, or what is drawn, to a server elsewhere."""

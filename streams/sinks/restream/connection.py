@@ -1,0 +1,209 @@
+"""One connection to where a stream is pushed, from the first key frame to its end."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import av
+
+from pipeline.condition import Reason
+from pipeline.errors import SinkError
+from pipeline.packet import Packet, PacketFormat
+from streams.sinks.copying.copier import Copier
+from streams.sinks.encoder import TIME_BASE
+from streams.sinks.restream.relay import Relay
+from streams.sinks.restream.target import Target
+
+_WAITING_PACKETS = 1000
+"""In FFmpeg's own queue; it fills only while the server is slow to take the stream."""
+_SET_UP_BYTES = 4096
+"""More than RTSP and RTMP say before the first picture: what goes beyond is the stream."""
+_QUIET_S = 0.05
+
+
+class Refused(SinkError):  # noqa: N818 - no failure of the sink
+    """The server said no, and will again until somebody changes something.
+
+    Attributes:
+        reason: what kind of answer it was.
+    """
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Connection:
+    """Sends the packets of one format. Used by one thread, except `cut`.
+
+    PyAV holds Python's lock while FFmpeg connects, and while it says goodbye: a slow server would stop the
+    whole process. So FFmpeg's muxer `fifo` does all that in a thread of its own, which never needs the lock
+    (as long as nobody has PyAV log what FFmpeg says).
+
+    Args:
+        target: where to.
+        form: of the packets; their time base is 1/90000 s, H.264 and H.265 have start codes, and
+            `form.extradata` their parameter sets.
+        transport: of RTSP, "tcp" or "udp".
+        timeout_s: for connecting, and for how long the server may take nothing.
+        context: of TLS.
+
+    Raises:
+        SinkError: if there is no connection, with the reason.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        form: PacketFormat,
+        *,
+        transport: str = "tcp",
+        timeout_s: float = 5.0,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._target = target
+        self._timeout_s = timeout_s
+        self._relay: Relay | None = None
+        self._first_bytes = 0
+        self._begun_s = time.monotonic()
+        if target.is_tcp and transport == "tcp":
+            try:
+                self._relay = Relay(
+                    target.host,
+                    target.port,
+                    timeout_s=timeout_s,
+                    context=context if target.is_secure else None,
+                )
+            except SinkError as error:
+                raise SinkError(f"{target.shown}: {error}") from error
+        port = self._relay.port if self._relay else None
+        muxer = target.muxer(port, transport=transport, timeout_s=timeout_s)
+        inner = ":".join(f"{key}={_quoted(value)}" for key, value in muxer.options.items())
+        try:
+            self._copier = Copier(
+                muxer.address,
+                replace(form, time_base=TIME_BASE, rotation_deg=0),
+                container="fifo",
+                options={
+                    "fifo_format": muxer.name,
+                    "format_opts": inner,
+                    "queue_size": str(_WAITING_PACKETS),
+                },
+                origin=0,
+                retelling=True,
+            )
+        except (OSError, ValueError) as error:  # also av.FFmpegError
+            self.cut()
+            raise self._told(error) from error
+        except BaseException:
+            self.cut()
+            raise
+
+    @property
+    def is_established(self) -> bool:
+        """Whether the server takes the stream, as far as can be seen."""
+        if self._relay is None:
+            return self._first_bytes > 0
+        return self._first_bytes > 0 and self._relay.sent >= _SET_UP_BYTES + self._first_bytes
+
+    def write(self, packet: Packet) -> None:
+        """Send a packet, the first of which is a key frame. Waits while the server takes nothing.
+
+        Raises:
+            SinkError: if it cannot be sent; the connection is of no more use.
+            Refused: if the server does not want the stream.
+        """
+        relay = self._relay
+        if relay is not None and not relay.is_clear(self._timeout_s):
+            raise SinkError(f"{self._target.shown}: it took nothing for {self._timeout_s:g} s")
+        if not self.is_established and time.monotonic() - self._begun_s > 2 * self._timeout_s:
+            raise SinkError(f"{self._target.shown}: no answer within {2 * self._timeout_s:g} s")
+        try:
+            self._copier.write(packet)
+        except (OSError, ValueError) as error:
+            raise self._told(error) from error
+        self._first_bytes = self._first_bytes or len(packet.data)
+
+    def close(self) -> None:
+        """Let out what is on its way, and leave."""
+        if self._relay is not None:
+            self._relay.settle(_QUIET_S, self._timeout_s)
+        self.cut()
+        with suppress(OSError, ValueError):
+            self._copier.close()
+
+    def cut(self) -> None:
+        """Break off: whatever waits for the server fails; from any thread, more than once."""
+        if self._relay is not None:
+            self._relay.close()
+
+    def _told(self, error: Exception) -> SinkError:
+        """Return what happened; FFmpeg's own text holds the URL, with its secrets."""
+        shown = self._target.shown
+        match error:
+            case av.HTTPUnauthorizedError():
+                return Refused(
+                    f"{shown}: it refuses the user or password (401); correct url", Reason.UNAUTHORIZED
+                )
+            case av.HTTPForbiddenError():
+                return Refused(f"{shown}: it forbids this (403); ask who runs it", Reason.FORBIDDEN)
+            case av.HTTPNotFoundError():
+                return Refused(f"{shown}: it knows no such path (404); correct url", Reason.NOT_FOUND)
+            case av.HTTPClientError() | av.HTTPServerError():
+                return Refused(f"{shown}: it refuses the stream ({error.strerror})", Reason.REJECTED)
+            case av.ProtocolNotFoundError():
+                return SinkError(_no_protocol(self._target))
+        why = self._relay.failure if self._relay is not None else ""
+        if not why:
+            why = (error.strerror or "failed") if isinstance(error, OSError) else str(error)
+        if not self.is_established:
+            why += ", before it took the stream: see its log, and whether url is right"
+        return SinkError(f"{shown}: {why}")
+
+
+def need_protocol(target: Target) -> None:
+    """Make sure that FFmpeg, as it is here, can speak to a target at all.
+
+    Raises:
+        SinkError: if not, with what to do.
+    """
+    if target.protocol != "srt":
+        return
+    try:
+        av.open("srt://127.0.0.1:1", "r", timeout=0.001).close()  # it looks for the protocol first
+    except av.ProtocolNotFoundError as error:
+        raise SinkError(_no_protocol(target)) from error
+    except av.FFmpegError:
+        return
+
+
+def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
+    """Return what TLS needs to know.
+
+    Raises:
+        SinkError: if `ca_file` holds no certificates.
+    """
+    try:
+        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    except OSError as error:  # also ssl.SSLError
+        raise SinkError(f"{ca_file}: no certificates in PEM: {error.strerror or error}") from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _quoted(value: str) -> str:
+    """Return a value for one of FFmpeg's lists of options."""
+    return "".join(f"\\{sign}" if sign in "\\':" else sign for sign in value)
+
+
+def _no_protocol(target: Target) -> str:
+    return (
+        f"{target.shown}: the FFmpeg in this PyAV has no {target.protocol.upper()}; push by RTSP or RTMP to "
+        "a media server that offers it, or install PyAV against an FFmpeg that was built with it"
+    )
