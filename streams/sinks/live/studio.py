@@ -135,7 +135,8 @@ class Studio:
         """Work from now on, until nobody watches any more."""
         with self._work:
             if not self._closed and (self._thread is None or not self._thread.is_alive()):
-                self._thread = threading.Thread(target=self._run, name=f"{self._stream}-live", daemon=True)
+                name = f"{self._stream}-live-pictures"
+                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
                 self._thread.start()
 
     def close(self) -> None:

@@ -288,4 +288,8 @@ async function refresh() {
   setTimeout(refresh, 3000);
 }
 
+// The server learns at once that a viewer has left, not when his connection has been silent for half a minute.
+window.addEventListener("pagehide", () => {
+  for (const card of cards.values()) card.player?.stop();
+});
 refresh();

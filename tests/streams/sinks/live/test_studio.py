@@ -54,7 +54,7 @@ def test_without_a_viewer_nothing_is_made() -> None:
     with working() as (studio, shown):
         studio.offer(picture(), moment(0))
         assert not studio.is_wanted
-        assert "gate-live" not in threads()
+        assert "gate-live-pictures" not in threads()
         assert shown == []
 
 
@@ -92,7 +92,7 @@ def test_it_ends_with_its_last_viewer_and_forgets_what_he_saw() -> None:
         studio.offer(picture(), moment(0))
         until(lambda: heard.packets)
         studio.annotated.remove(heard)
-        until(lambda: "gate-live" not in threads())
+        until(lambda: "gate-live-pictures" not in threads())
         late = Heard()
         studio.annotated.add(late, from_key=True)
         assert (late.forms, late.packets) == ([], [])
