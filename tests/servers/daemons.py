@@ -135,8 +135,12 @@ def redis(folder: Path, *options: str) -> Daemon:
     return Daemon([server, *fixed, *options], port, folder)
 
 
-def rtmp(folder: Path) -> Daemon:
-    """Return an RTMP server (nginx) whose application `live` takes streams and shows them."""
+def rtmp(folder: Path, *, record: bool = False) -> Daemon:
+    """Return an RTMP server (nginx) whose application `live` takes streams and shows them.
+
+    With `record` it also writes them to folder/NAME.flv.
+    """
+    recording = f"record all; record_path {folder};" if record else ""
     port = free_port()
     server = binary("nginx", "nginx libnginx-mod-rtmp")
     module = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
@@ -145,6 +149,7 @@ def rtmp(folder: Path) -> Daemon:
     (folder / "nginx.conf").write_text(
         f"""
         load_module {module};
+        user root;
         daemon off;
         master_process off;
         pid {folder}/nginx.pid;
@@ -153,7 +158,7 @@ def rtmp(folder: Path) -> Daemon:
         rtmp {{
             server {{
                 listen 127.0.0.1:{port};
-                application live {{ live on; }}
+                application live {{ live on; {recording} }}
             }}
         }}
         """

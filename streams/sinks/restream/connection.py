@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from contextlib import suppress
@@ -15,7 +16,7 @@ from pipeline.errors import SinkError
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
 from streams.sinks.encoder import TIME_BASE
-from streams.sinks.restream.relay import Relay
+from streams.sinks.restream.relay import Relay, reason_of
 from streams.sinks.restream.target import Target
 
 _WAITING_PACKETS = 1000
@@ -23,6 +24,8 @@ _WAITING_PACKETS = 1000
 _SET_UP_BYTES = 4096
 """More than RTSP and RTMP say before the first picture: what goes beyond is the stream."""
 _QUIET_S = 0.05
+_PROBATION_S = 1.0
+"""Without a relay nothing is seen of what the server takes: it does after so long without an error."""
 
 
 class Refused(SinkError):  # noqa: N818 - no failure of the sink
@@ -69,17 +72,19 @@ class Connection:
         self._timeout_s = timeout_s
         self._relay: Relay | None = None
         self._first_bytes = 0
+        self._first_s = 0.0
         self._begun_s = time.monotonic()
-        if target.is_tcp and transport == "tcp":
-            try:
-                self._relay = Relay(
-                    target.host,
-                    target.port,
-                    timeout_s=timeout_s,
-                    context=context if target.is_secure else None,
-                )
-            except SinkError as error:
-                raise SinkError(f"{target.shown}: {error}") from error
+        try:
+            if target.is_tcp and transport == "tcp":
+                secure = context if target.is_secure else None
+                self._relay = Relay(target.host, target.port, timeout_s=timeout_s, context=secure)
+            elif target.is_tcp:
+                # FFmpeg goes there itself, as the pictures go beside it: not where nobody answers.
+                socket.create_connection((target.host, target.port), timeout=timeout_s).close()
+        except SinkError as error:
+            raise SinkError(f"{target.shown}: {error}") from error
+        except OSError as error:
+            raise SinkError(f"{target.shown}: {reason_of(error, timeout_s)}") from error
         port = self._relay.port if self._relay else None
         muxer = target.muxer(port, transport=transport, timeout_s=timeout_s)
         inner = ":".join(f"{key}={_quoted(value)}" for key, value in muxer.options.items())
@@ -96,7 +101,7 @@ class Connection:
                 origin=0,
                 retelling=True,
             )
-        except (OSError, ValueError) as error:  # also av.FFmpegError
+        except (av.FFmpegError, OSError, ValueError) as error:
             self.cut()
             raise self._told(error) from error
         except BaseException:
@@ -107,7 +112,7 @@ class Connection:
     def is_established(self) -> bool:
         """Whether the server takes the stream, as far as can be seen."""
         if self._relay is None:
-            return self._first_bytes > 0
+            return self._first_bytes > 0 and time.monotonic() - self._first_s > _PROBATION_S
         return self._first_bytes > 0 and self._relay.sent >= _SET_UP_BYTES + self._first_bytes
 
     def write(self, packet: Packet) -> None:
@@ -120,26 +125,30 @@ class Connection:
         relay = self._relay
         if relay is not None and not relay.is_clear(self._timeout_s):
             raise SinkError(f"{self._target.shown}: it took nothing for {self._timeout_s:g} s")
-        if not self.is_established and time.monotonic() - self._begun_s > 2 * self._timeout_s:
+        if relay is not None and not self.is_established and self._is_late():
             raise SinkError(f"{self._target.shown}: no answer within {2 * self._timeout_s:g} s")
         try:
             self._copier.write(packet)
-        except (OSError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             raise self._told(error) from error
-        self._first_bytes = self._first_bytes or len(packet.data)
+        if not self._first_bytes:
+            self._first_bytes, self._first_s = len(packet.data), time.monotonic()
 
     def close(self) -> None:
         """Let out what is on its way, and leave."""
         if self._relay is not None:
             self._relay.settle(_QUIET_S, self._timeout_s)
         self.cut()
-        with suppress(OSError, ValueError):
+        with suppress(av.FFmpegError, OSError, ValueError):
             self._copier.close()
 
     def cut(self) -> None:
         """Break off: whatever waits for the server fails; from any thread, more than once."""
         if self._relay is not None:
             self._relay.close()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._begun_s > 2 * self._timeout_s
 
     def _told(self, error: Exception) -> SinkError:
         """Return what happened; FFmpeg's own text holds the URL, with its secrets."""

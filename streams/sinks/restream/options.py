@@ -49,7 +49,7 @@ class PushOptions(SinkOptions):
     keyframe_s: float = Field(default=2.0, gt=0, le=60)
     preset: Preset = "superfast"
     stub: bool = True
-    stub_after_s: float = Field(default=5.0, ge=0.5, le=3600)
+    stub_after_s: float = Field(default=2.0, ge=0.5, le=3600)
     transport: Literal["tcp", "udp"] = "tcp"
     timeout_s: float = Field(default=5.0, gt=0, le=120)
     verify_tls: bool = True
@@ -57,7 +57,11 @@ class PushOptions(SinkOptions):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        target_of(reveal(self.url), "name")
+        target = target_of(reveal(self.url), "name")
+        if target.is_secure and self.transport == "udp":
+            raise ValueError(
+                "transport: udp sends pictures in clear; leave it out with rtsps:// and rtmps://"
+            )
         given = sorted(_OF_PICTURES & self.model_fields_set)
         if self.video == "original" and given:
             raise ValueError(

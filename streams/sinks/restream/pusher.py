@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 _STAND_IN_HZ = 4.0
 _STAND_IN_CODECS = ("h264", "hevc")
-_LOOK_S = 0.1
 _TOLD_EVERY_S = 60.0
 _PAUSES = KeeperOptions(retry_s=0.5, retry_most_s=30.0, refused_retry_s=60.0)
 
@@ -61,7 +60,7 @@ class Manner:
 
     live: bool
     stands_in: bool = True
-    stand_in_after_s: float = 3.0
+    stand_in_after_s: float = 2.0
 
 
 class Pusher(Generic[Item]):
@@ -81,6 +80,7 @@ class Pusher(Generic[Item]):
         tell: told as `tell(data)` when it does not work, and when it does again.
         clock: monotonic seconds.
         draw: random numbers in 0..1 for the pauses between tries.
+        look_s: how often it looks whether something is due while nothing comes.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Pusher(Generic[Item]):
         *,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] | None = None,
+        look_s: float = 0.1,
     ) -> None:
         self.inbox = inbox
         self._stream, self._shown = stream, shown
@@ -103,6 +104,7 @@ class Pusher(Generic[Item]):
         self._moment_of = moment_of
         self._tell, self._clock = tell, clock
         self._backoff = Backoff(_PAUSES) if draw is None else Backoff(_PAUSES, draw)
+        self._look_s = look_s
         self._stopping = threading.Event()
         self._line: Line | None = None
         self._form: PacketFormat | None = None  # of the line, or of the one to come
@@ -113,7 +115,8 @@ class Pusher(Generic[Item]):
         self._sent = 0
         self._unsent = 0
         self._told_dropped = 0
-        self._told_s = 0.0
+        self._told_s = -_TOLD_EVERY_S
+        self._is_behind = False
         self._stand_in: StandIn | None = None
         self._stand_in_s = 0.0
         self._heard_s = clock()
@@ -155,7 +158,7 @@ class Pusher(Generic[Item]):
     def _work(self) -> None:
         try:
             while not self._stopping.is_set() and not self.inbox.is_over:
-                waiting = self.inbox.take(_LOOK_S)
+                waiting = self.inbox.take(self._look_s)
                 if waiting is not None:
                     self._heard_s = self._clock()
                     self._heard_ns = self._moment_of(waiting.item).time_ns
@@ -251,19 +254,28 @@ class Pusher(Generic[Item]):
     def _recovered(self) -> None:
         self._backoff.succeeded()
         self._trouble = ""
+        self._is_behind = False
+        self._told_dropped = self.inbox.dropped
         logger.warning("stream '%s': is pushed to %s again", self._stream, self._shown)
         self._say("working", "")
 
     def _tell_losses(self) -> None:
-        """Tell of a line that is too slow, at most once a minute."""
-        dropped = self.inbox.dropped
+        """Tell when a line is too slow and when it no longer is, each at most once a minute."""
         now_s = self._clock()
-        if self._line is None or dropped == self._told_dropped or now_s - self._told_s < _TOLD_EVERY_S:
+        if self._line is None or now_s - self._told_s < _TOLD_EVERY_S:
             return
-        new, self._told_dropped, self._told_s = dropped - self._told_dropped, dropped, now_s
-        detail = f"{self._shown}: too slow for the stream, {new} packets or pictures were dropped"
-        logger.warning("stream '%s': %s", self._stream, detail)
-        self._say("behind", detail)
+        dropped = self.inbox.dropped
+        new, self._told_dropped = dropped - self._told_dropped, dropped
+        if new:
+            detail = f"{self._shown}: too slow for the stream, {new} packets or pictures were dropped"
+            logger.warning("stream '%s': %s", self._stream, detail)
+            self._say("behind", detail)
+        elif self._is_behind:
+            logger.warning("stream '%s': %s keeps up again", self._stream, self._shown)
+            self._say("working", "")
+        if new or self._is_behind:
+            self._told_s = now_s
+        self._is_behind = new > 0
 
     def _say(self, state: str, detail: str) -> None:
         lost = self._unsent + self.inbox.dropped

@@ -86,7 +86,7 @@ class PushSink(PacketSink):
                 self._copied[form.stream] = (form, known[1])
                 return
         inbox = Inbox[Taken](most_items=_MOST_PACKETS, most_bytes=_MOST_BYTES, most_s=_MOST_WAITING_S)
-        pusher = self._started(target, form.stream, inbox, CopyMaker(), _moment_of_packet, live=form.live)
+        pusher = self._started(form.stream, inbox, CopyMaker(), _moment_of_packet, live=form.live)
         with self._lock:
             self._copied[form.stream] = (form, pusher)
 
@@ -116,8 +116,7 @@ class PushSink(PacketSink):
                 return
         maker = DrawMaker(info.stream, self.options.encoding(info.rate_hz), self.options.size)
         inbox = Inbox[Drawn](most_items=_MOST_PICTURES, most_bytes=1 << 40, most_s=1e9)
-        target = self._target(info.stream)
-        pusher = self._started(target, info.stream, inbox, maker, _moment_of_picture, live=info.live)
+        pusher = self._started(info.stream, inbox, maker, _moment_of_picture, live=info.live)
         with self._lock:
             self._drawn[info.stream] = (Pace(self.options.rate_hz), info.live, pusher)
 
@@ -160,7 +159,6 @@ class PushSink(PacketSink):
 
     def _started(
         self,
-        target: Target,
         stream: str,
         inbox: Inbox[Item],
         maker: Maker[Item],
@@ -171,22 +169,26 @@ class PushSink(PacketSink):
         options = self.options
         pusher = Pusher(
             stream,
-            target.shown,
+            self._target(stream).shown,
             inbox,
             maker,
-            partial(
-                Connection,
-                target,
-                transport=options.transport,
-                timeout_s=options.timeout_s,
-                context=self._context,
-            ),
+            self._connect,
             Manner(live, options.stub, options.stub_after_s),
             moment_of,
             partial(self._tell, stream),
         )
         pusher.start()
         return pusher
+
+    def _connect(self, form: PacketFormat) -> Connection:
+        options = self.options
+        return Connection(
+            self._target(form.stream),  # its secrets may be others by now
+            form,
+            transport=options.transport,
+            timeout_s=options.timeout_s,
+            context=self._context,
+        )
 
     def _tell(self, stream: str, data: Mapping[str, Any]) -> None:
         self.context.tell(stream, "sink.state", data)

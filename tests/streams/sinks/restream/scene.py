@@ -121,11 +121,14 @@ class Seen:
 class Player:
     """Reads what it can from a URL, or from who connects to a socket, in a thread, again and again."""
 
-    def __init__(self, source: str | socket.socket, container: str | None = None) -> None:
+    def __init__(
+        self, source: str | socket.socket, container: str | None = None, patience_s: float = 1.0
+    ) -> None:
         self.seen: list[Seen] = []
         self.connections = 0
         self._source = source
         self._container = container
+        self._patience_s = patience_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -158,7 +161,9 @@ class Player:
 
     def _show(self, source: Any) -> None:
         quick = {"probesize": "32768", "analyzeduration": "1", "fflags": "nobuffer"}
-        with av.open(source, format=self._container, timeout=(3, 1), options=quick) as container:
+        with av.open(
+            source, format=self._container, timeout=(3, self._patience_s), options=quick
+        ) as container:
             self.connections += 1
             for frame in container.decode(video=0):
                 stamp = read_barcode(frame.to_ndarray(format="gray"))
@@ -185,6 +190,9 @@ class Stage:
         player = Player(source, container)
         self._players.append(player)
         return player
+
+    def pusher(self) -> Any:
+        return self.sink._copied["gate"][1]
 
     def states(self) -> list[str]:
         return [str(data["state"]) for data in list(self.told)]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
+import time
 from pathlib import Path
 
+import av
 import pytest
 
+from pipeline.picture import U8Array
 from tests.servers import rtsp
-from tests.servers.daemons import rtmp
-from tests.streams.sinks.restream.scene import Stage, wait_for
+from tests.servers.barcode import read_barcode
+from tests.servers.daemons import binary, free_port, rtmp
+from tests.streams.sinks.restream.scene import Camera, Stage, wait_for
 
 
 @pytest.mark.slow
@@ -31,7 +36,7 @@ def test_rtmp_a_server_that_is_killed_or_hangs_is_found_again(tmp_path: Path) ->
             wait_for(lambda: len(player.seen) > count + 10, player)
             stage.camera.noise = True  # a server's socket must be full before it is seen to hang
             server.signal(signal.SIGSTOP)
-            wait_for(lambda: len(stage.states()) > 4)
+            wait_for(lambda: len(stage.states()) > 4 and stage.states()[-1] == "failed")
             stage.camera.noise = False
             server.signal(signal.SIGCONT)
             wait_for(lambda: stage.states()[-1] == "working")
@@ -54,7 +59,7 @@ def test_rtsp_likewise(tmp_path: Path) -> None:
         wait_for(lambda: len(player.seen) > count + 20, player)
         stage.camera.noise = True
         server.stall()
-        wait_for(lambda: len(stage.states()) > 2, seconds=40)
+        wait_for(lambda: len(stage.states()) > 2 and stage.states()[-1] == "failed", seconds=40)
         stage.camera.noise = False
         server.resume()
         wait_for(lambda: stage.states()[-1] == "working")
@@ -66,3 +71,73 @@ def test_rtsp_likewise(tmp_path: Path) -> None:
         stage.camera.start()
         wait_for(lambda: player.has(lambda seen: seen.stamp is not None, count), player)
         assert stage.camera.slowest_s < 0.5
+
+
+@pytest.mark.slow
+def test_rtsp_a_wrong_password_is_told_and_not_tried_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        mount = rtsp.record(door.getsockname()[1])
+        with rtsp.RtspServer({"/rec": mount}, user="publisher", password="right") as server:
+            with Stage(tmp_path, server.url("/rec", "publisher:pa55")) as stage:
+                stage.camera.start()
+                wait_for(lambda: len(stage.told) > 0)
+                assert stage.told[0]["detail"] == (
+                    f"rtsp://127.0.0.1:{server.port}: it refuses the user or password (401); correct url"
+                )
+                assert stage.pusher()._retry_s - time.monotonic() > 20
+            with Stage(tmp_path, server.url("/rec", "publisher:right")) as stage:
+                player = stage.player(door, "mpegts")
+                stage.camera.start()
+                wait_for(lambda: len(player.seen) > 5, player)
+                assert stage.told == []
+
+
+@pytest.mark.slow
+def test_rtsp_with_pictures_over_udp(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        mount = rtsp.record(door.getsockname()[1])
+        with (
+            rtsp.RtspServer({"/rec": mount}) as server,
+            Stage(tmp_path, server.url("/rec"), transport="udp") as stage,
+        ):
+            player = stage.player(door, "mpegts")
+            stage.camera.start()
+            wait_for(lambda: len(player.seen) > 5, player)
+            server.kill()
+            wait_for(lambda: stage.states()[-1:] == ["failed"])
+            server.restart()
+            wait_for(lambda: stage.states()[-1:] == ["working"])
+            assert stage.camera.slowest_s < 0.5
+
+
+@pytest.mark.slow
+def test_rtsp_h265_has_a_stand_in_too(tmp_path: Path) -> None:
+    port, got = free_port(), tmp_path / "got.ts"
+    words = f"-v error -rtsp_flags listen -timeout 20 -i rtsp://127.0.0.1:{port}/gate -c copy {got}"
+    command = [binary("ffmpeg", "ffmpeg"), *words.split()]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        with Stage(tmp_path, f"rtsp://127.0.0.1:{port}/gate") as stage:
+            stage.camera = Camera(stage.sink, codec="hevc")
+            stage.camera.start()
+            wait_for(lambda: "gate" in stage.sink._copied and stage.pusher()._sent > 20)
+            stage.camera.stop()
+            wait_for(lambda: stage.pusher()._stand_in is not None)
+            wait_for(lambda: stage.pusher()._clock() - stage.pusher()._heard_s > 1.5)
+            stage.camera.start()
+            wait_for(lambda: stage.pusher()._stand_in is None)
+            sent = stage.pusher()._sent
+            wait_for(lambda: stage.pusher()._sent > sent + 20)
+        server.wait(20)
+    numbers = [stamp.number if stamp and stamp.time_ns else None for stamp in map(read_barcode, lumas(got))]
+    first, last = numbers.index(None), len(numbers) - numbers[::-1].index(None)
+    assert last - first >= 3
+    assert numbers[first:last] == [None] * (last - first)
+    assert len(numbers[:first]) >= 20
+    assert len(numbers[last:]) >= 20
+    whole = [*numbers[:first], *numbers[last:]]
+    assert whole == list(range(whole[0], whole[0] + len(whole)))  # nothing is missing, also around the break
+
+
+def lumas(path: Path) -> list[U8Array]:
+    with av.open(path) as container:
+        return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]

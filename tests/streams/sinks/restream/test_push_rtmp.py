@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.servers.daemons import rtmp
 from tests.streams.sinks.restream.scene import Stage, wait_for
 
 
+@pytest.mark.slow
 def test_the_camera_s_packets_arrive_and_a_stand_in_bridges_its_absence(tmp_path: Path) -> None:
     with rtmp(tmp_path) as server:
         server.start()
