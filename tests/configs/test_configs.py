@@ -16,6 +16,7 @@ NAMES = (
     "follow",
     "junction",
     "left",
+    "live",
     "objects",
     "people",
     "shop",
@@ -34,6 +35,7 @@ SINKS = {
     "crowd": ["events", "video"],
     "folder": ["events", "counts"],
     "left": ["events", "video"],
+    "live": ["events", "live"],
     "webcam": ["events", "counts"],
 }
 SWITCHED_OFF = re.compile(r"^( *)#(?=[\w-])", re.MULTILINE)

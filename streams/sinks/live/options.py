@@ -37,8 +37,7 @@ class LiveOptions(SinkOptions):
         part_s: of low-latency HLS: longest part, s.
         segments: of HLS: how many are kept.
         stub_after_s: without a picture for so long, one that says so is shown.
-        width: of annotated pictures, px, at most; None as they come.
-        height: likewise.
+        size: [width, height] px that an annotated picture may have at most; it keeps its proportions.
         rate_hz: most annotated pictures a second; None as they come.
         bitrate_kbps: of annotated video; None for a constant quality.
         crf: that quality, 0 (lossless) to 51.
@@ -62,9 +61,8 @@ class LiveOptions(SinkOptions):
     segment_s: float = Field(default=2.0, ge=0.5, le=10)
     part_s: float = Field(default=0.3, ge=0.25, le=2)
     segments: int = Field(default=7, ge=3, le=60)
-    stub_after_s: float = Field(default=3.0, ge=0.5, le=60)
-    width: int | None = Field(default=None, ge=16, le=8192)
-    height: int | None = Field(default=None, ge=16, le=8192)
+    stub_after_s: float = Field(default=2.0, ge=0.5, le=60)
+    size: tuple[int, int] | None = None
     rate_hz: float | None = Field(default=None, gt=0, le=240)
     bitrate_kbps: int | None = Field(default=None, ge=50, le=100_000)
     crf: int = Field(default=26, ge=0, le=51)
@@ -76,13 +74,6 @@ class LiveOptions(SinkOptions):
         """Whether viewers must say who they are."""
         return self.password is not None or self.token is not None
 
-    @property
-    def most_size(self) -> tuple[int, int] | None:
-        """(width, height) px that annotated pictures may have."""
-        if self.width is None and self.height is None:
-            return None
-        return self.width or 65536, self.height or 65536
-
     @model_validator(mode="after")
     def _check(self) -> LiveOptions:
         if not (is_loopback(self.host) or self.is_guarded or self.open_to_all):
@@ -92,6 +83,8 @@ class LiveOptions(SinkOptions):
             )
         if (self.certificate is None) != (self.key is None):
             raise ValueError("`certificate` and `key` belong together")
+        if self.size is not None and not all(16 <= side <= 8192 for side in self.size):
+            raise ValueError("size must be [width, height], each 16 to 8192 px")
         return self
 
 

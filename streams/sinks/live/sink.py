@@ -49,6 +49,11 @@ class LiveSink(PacketSink):
         """Whether the camera's own pictures are offered."""
         return isinstance(options, LiveOptions) and "original" in options.offer
 
+    @classmethod
+    def does_without(cls, options: Any) -> bool:
+        """Whether annotated pictures are offered, which every source has."""
+        return isinstance(options, LiveOptions) and "annotated" in options.offer
+
     def open_stream(self, info: StreamInfo) -> None:
         """List the stream."""
         self._server.stream(info.stream).open(info)

@@ -178,8 +178,8 @@ class Studio:
 
     def _make(self, bgr: U8Array, moment: Moment, *, is_stub: bool) -> None:
         height, width = bgr.shape[:2]
-        size = scaled(width, height, self._options.most_size)
-        small = bgr if self._options.most_size is None else fitted(bgr, *size)
+        size = scaled(width, height, self._options.size)
+        small = bgr if self._options.size is None else fitted(bgr, *size)
         if self.wants_stills:
             seen = self._seen
             taken_ns = moment.time_ns if not is_stub else seen[1].time_ns if seen else None

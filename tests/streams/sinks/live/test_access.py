@@ -97,6 +97,7 @@ def test_a_token_of_the_query_goes_on_in_the_playlist() -> None:
         ({"certificate": "a.pem"}, "belong together"),
         ({"port": 70000}, "65535"),
         ({"offer": []}, "at least 1"),
+        ({"size": [640, 8]}, "each 16 to 8192"),
         ({"user": "a:b"}, "pattern"),
         ({"segment_s": 0.1}, "0.5"),
     ],

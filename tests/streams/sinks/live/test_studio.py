@@ -60,7 +60,7 @@ def test_without_a_viewer_nothing_is_made() -> None:
 
 def test_jpeg_and_video_of_the_same_pictures() -> None:
     heard = Heard()
-    with working(width=32, jpeg_quality=95) as (studio, shown):
+    with working(size=(32, 32), jpeg_quality=95) as (studio, shown):
         studio.annotated.add(heard, from_key=True)
         studio.wants_stills = True
         studio.wake()
