@@ -55,7 +55,7 @@ def cpu_s(pid: int) -> float:
 @contextmanager
 def running(folder: Path, source: str, port: int | None) -> Iterator[int]:
     """Run sightline on the camera; yields its process id once it has pictures."""
-    sinks = "" if port is None else f"live: {{port: {port}}}"
+    sinks = "" if port is None else f"live: {{port: {port}, idle_s: 1}}"
     path = folder / "bench.yaml"
     path.write_text(_CONFIG.format(source=source, sinks=sinks))
     sightline = Path(sys.executable).with_name("sightline")
@@ -92,6 +92,7 @@ def used(pid: int, seconds: float) -> float:
 
 def watch(browser: Any, pid: int, url: str, player: str, seconds: float) -> str:
     """Return a row: ages while a browser plays, and the CPU meanwhile."""
+    time.sleep(_SETTLE_S)  # what was made for the one before is made no more
     watcher = Watcher(browser, url)
     begin_s = time.monotonic()
     watcher.choose(player)
@@ -156,7 +157,7 @@ def main() -> None:
             for viewers in (1, MANY):
                 part = many(pid, port, "/gate/annotated/video.mjpeg", viewers, asked.seconds)
                 print(f"{f'MJPEG, {viewers} readers':20} {'':23} {part:8.1f}", flush=True)
-            time.sleep(20)
+            time.sleep(_SETTLE_S)
             print(f"{'nobody any more':20} {'':23} {used(pid, asked.seconds):8.1f}", flush=True)
 
 

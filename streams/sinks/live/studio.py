@@ -110,11 +110,14 @@ class Studio:
     @property
     def step_s(self) -> float:
         """Longest recent seconds from one encoded picture to the next, 0 if not known."""
-        return max(self._rhythm.longest()[1], 1 / (self._options.rate_hz or 1000))
+        with self._work:
+            longest_s = self._rhythm.longest()[1]
+        return max(longest_s, 1 / (self._options.rate_hz or 1000))
 
     def see(self, moment: Moment, size: tuple[int, int]) -> None:
         """Note that there is a picture of `size` (width, height) px."""
-        self._rhythm.note(moment.pts_s, is_key=False)
+        with self._work:
+            self._rhythm.note(moment.pts_s, is_key=False)
         self._seen = (self._clock(), moment, size)
 
     def offer(self, bgr: U8Array, moment: Moment) -> None:

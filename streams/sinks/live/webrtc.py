@@ -75,6 +75,8 @@ class Peers:
                 raise
             # aiortc and aioice raise what they like for a bad offer.
             raise OfferError(f"this is no offer that can be answered: {type(error).__name__}") from error
+        if peer.is_closed:  # before it was known here
+            raise OfferError("the connection was closed at once")
         self._peers[peer.id] = peer
         return peer.id, sdp
 
@@ -119,7 +121,7 @@ class _Peer:
         self._connection.on("connectionstatechange", self._state_changed)
         self._track = _track(ask_for_key)
         self._annex_b = _AnnexB(self._deliver)
-        self._is_closed = False
+        self.is_closed = False
         self._deadline = self._loop.call_later(_CONNECT_S, self._give_up)
         self._closing: asyncio.Task[None] | None = None
 
@@ -143,9 +145,9 @@ class _Peer:
         return chosen
 
     async def close(self) -> None:
-        if self._is_closed:
+        if self.is_closed:
             return
-        self._is_closed = True
+        self.is_closed = True
         self._deadline.cancel()
         self._programme.remove(self._annex_b)
         self._track.stop()
@@ -155,7 +157,7 @@ class _Peer:
 
     async def _state_changed(self) -> None:
         state = self._connection.connectionState
-        if state == "connected" and not self._is_closed:
+        if state == "connected" and not self.is_closed:
             self._deadline.cancel()
             self._programme.add(self._annex_b, from_key=False)
             self._wake()

@@ -3,6 +3,8 @@
 
 const RETRY_MS = 1000;
 const MOST_BEHIND_S = 3;
+const FAR_BEHIND_S = 1;
+const BEHIND_S = 0.5; // right after a part has come: less, and pictures run out before the next one is there
 const KEPT_S = 20;
 const GATHER_MS = 1000;
 
@@ -127,7 +129,7 @@ class HlsPlayer {
     const start = ranges.start(ranges.length - 1), end = ranges.end(ranges.length - 1);
     const behind = end - video.currentTime;
     if (video.currentTime < start || behind > MOST_BEHIND_S) video.currentTime = Math.max(start, end - 0.5);
-    video.playbackRate = behind > 1 ? 1.1 : 1;
+    video.playbackRate = behind > FAR_BEHIND_S ? 1.1 : behind > BEHIND_S ? 1.04 : 1;
     if (ranges.start(0) < video.currentTime - 2 * KEPT_S) {
       const done = happens(this.buffer, "updateend");
       this.buffer.remove(0, video.currentTime - KEPT_S);

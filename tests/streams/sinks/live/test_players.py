@@ -28,7 +28,7 @@ PLAYERS = {
     "original-webrtc": 1000,
     "annotated-webrtc": 1000,
 }
-"""With the most that the age of their pictures may be, ms: far more than it is, as the machine may be busy."""
+"""With the most that their pictures' age may be, ms: far more than it is, as the machine may be busy."""
 
 
 @pytest.fixture(scope="module")
