@@ -103,6 +103,8 @@ class HlsMuxer:
         self._form = None
 
     def _head(self, data: bytes) -> None:
+        # Apple's players take H.265 under this name only; FFmpeg writes what belongs to it in either case.
+        data = data.replace(b"hev1", b"hvc1", 1)
         self._scale = ticks_per_s(data)
         self._take(Head(data, codec_of(data), *self._size))
 

@@ -13,7 +13,7 @@ from streams.sinks.live.hls.window import Lengths, Window
 from streams.sinks.live.options import LiveOptions
 from streams.sinks.live.programme import Programme
 
-MIME_CODECS = ("h264", "hevc", "av1", "vp9")
+MIME_CODECS = ("h264", "hevc")
 """What can be in MP4 for browsers and players."""
 _MOST_BYTES = 64 << 20
 _SLACK = 1.2

@@ -44,6 +44,7 @@ def viewers(site: Site) -> int:
     return int(site.ask("/streams.json").json()["viewers"]["now"])
 
 
+@pytest.mark.slow
 def test_offers_that_are_broken_or_lead_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     aiortc = pytest.importorskip("aiortc", reason="needs pip install aiortc")
     monkeypatch.setattr("streams.sinks.live.webrtc._CONNECT_S", 0.3)
@@ -63,6 +64,7 @@ def test_offers_that_are_broken_or_lead_nowhere(tmp_path: Path, monkeypatch: pyt
         before.assert_same_again(PATIENCE_S)
 
 
+@pytest.mark.slow
 def test_an_offer_without_h264_is_refused(tmp_path: Path) -> None:
     aiortc = pytest.importorskip("aiortc", reason="needs pip install aiortc")
     offer = asyncio.run(an_offer(aiortc))

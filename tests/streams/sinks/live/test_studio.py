@@ -150,7 +150,8 @@ def test_key_frames_on_demand_but_not_all_the_time() -> None:
     assert [packet.is_key for packet in heard.packets] == [True, False, False, False, False]
 
 
-def test_a_stub_takes_the_place_of_pictures_and_of_packets() -> None:
+def test_a_stub_takes_the_place_of_pictures_and_of_packets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.sinks.live.studio._STUB_STEP_S", 0.02)
     now = [100.0]
     original = Original("gate", lambda: now[0])
     copied, encoded = Heard(), Heard()
@@ -167,7 +168,7 @@ def test_a_stub_takes_the_place_of_pictures_and_of_packets() -> None:
         assert [still.is_stub for still in shown] == [False]
         for _ in range(400):
             now[0] += 0.5
-            threading.Event().wait(0.05)
+            threading.Event().wait(0.005)
             if len(copied.forms) > 1 and len(encoded.packets) > 3 and shown[-1].is_stub:
                 break
         assert shown[-1].time_ns == 10**18  # of the last picture

@@ -68,11 +68,14 @@ def test_a_camera_that_sends_its_parameters_with_key_frames_only(tmp_path: Path)
     assert head.codec.startswith("avc1.")
 
 
-@pytest.mark.parametrize(("codec", "begins"), [("libx264", "avc1.64"), ("libx265", "hev1.1.6.L")])
+@pytest.mark.parametrize(("codec", "begins"), [("libx264", "avc1.64"), ("libx265", "hvc1.1.6.L")])
 def test_the_codec_is_told_as_browsers_want_it(tmp_path: Path, codec: str, begins: str) -> None:
     form, packets = packets_of(write_crossing_video(tmp_path / "clip.mp4", frames=5, codec=codec))
-    head, _ = muxed(form, packets)
+    head, pieces = muxed(form, packets)
     assert head.codec.startswith(begins)
+    path = written(tmp_path / "all.mp4", head, [piece.data for piece in pieces])
+    with av.open(path) as container:
+        assert len(list(container.decode(video=0))) == 5
 
 
 def test_what_cannot_be_in_mp4_is_refused() -> None:
