@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 from pipeline.picture import U8Array
 from tests.media import write_crossing_video
 from tests.servers import rtsp
-from tests.servers.daemons import rtmp
+from tests.servers.daemons import free_port, rtmp
 from tests.servers.footprint import until
 from tests.streams.sinks.restream.scene import Player
 
@@ -138,3 +139,15 @@ def test_a_camera_that_goes_and_comes_is_one_stream_to_a_player(tmp_path: Path) 
         assert (
             "pa55" not in (tmp_path / "said.txt").read_text() + (tmp_path / "out" / "report.json").read_text()
         )
+
+
+@pytest.mark.parametrize("video", ["original", "annotated"])
+def test_a_recording_that_nobody_takes_is_a_failed_run(tmp_path: Path, video: str) -> None:
+    clip = write_crossing_video(tmp_path / "clip.mp4", frames=30)
+    target = f"rtmp://127.0.0.1:{free_port()}/live/pa55"
+    with running(tmp_path, str(clip), {"url": target, "video": video}) as process:
+        assert process.wait(40) == 1
+        said = (tmp_path / "said.txt").read_text()
+        assert re.search(r"error: stream 'gate'.*push.*: nothing listens there", said)
+        assert "pa55" not in said
+        process.returncode = 0  # as wanted

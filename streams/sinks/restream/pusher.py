@@ -151,6 +151,11 @@ class Pusher(Generic[Item]):
         return self._thread.is_alive()
 
     @property
+    def trouble(self) -> str:
+        """Why nothing is sent, one line; "" while it is."""
+        return self._trouble
+
+    @property
     def wants(self) -> bool:
         """Whether something that came now would be sent, or make it try to connect."""
         return self._line is not None or self._clock() >= self._retry_s

@@ -91,9 +91,15 @@ class PushSink(PacketSink):
             self._copied[form.stream] = (form, pusher)
 
     def on_packet(self, packet: Packet) -> None:
-        """Lay a packet down to be sent."""
+        """Lay a packet down to be sent.
+
+        Raises:
+            SinkError: if a recording is not sent: all of it is wanted, and its feed tells what fails.
+        """
         with self._lock:
             form, pusher = self._copied[packet.stream]
+        if pusher.trouble and not form.live:
+            raise SinkError(pusher.trouble)
         waiting = Waiting(Taken(form, packet), packet.moment.pts_s, len(packet.data), packet.is_key)
         pusher.inbox.put(waiting, wait=not form.live)
 
@@ -134,13 +140,19 @@ class PushSink(PacketSink):
             pusher.inbox.put(waiting, wait=not live)
 
     def close_stream(self, stream: str) -> None:
-        """End the push of a recording's pictures; a camera may come back."""
+        """End the push of a recording's pictures; a camera may come back.
+
+        Raises:
+            SinkError: if the recording's end was not sent.
+        """
         with self._lock:
             known = self._drawn.get(stream)
             if known is None or known[1]:
                 return
             del self._drawn[stream]
         known[2].finish(_MOST_WAITING_S + _STOP_S)
+        if known[2].trouble:
+            raise SinkError(f"stream '{stream}' was not pushed to its end: {known[2].trouble}")
 
     def close(self) -> None:
         """End all."""
@@ -175,7 +187,7 @@ class PushSink(PacketSink):
             self._connect,
             Manner(live, options.stub, options.stub_after_s),
             moment_of,
-            partial(self._tell, stream),
+            partial(self._tell, stream) if live or not self.needs_packets(options) else _unheard,
         )
         pusher.start()
         return pusher
@@ -192,6 +204,10 @@ class PushSink(PacketSink):
 
     def _tell(self, stream: str, data: Mapping[str, Any]) -> None:
         self.context.tell(stream, "sink.state", data)
+
+
+def _unheard(data: Mapping[str, Any]) -> None:
+    """Leave it to the feed of a recording's packets to tell."""
 
 
 def _moment_of_packet(taken: Taken) -> Moment:
