@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -85,7 +86,7 @@ class LiveServer:
         except OSError as error:
             self._thread.join()
             raise SinkError(
-                f"cannot serve on {options.host} port {options.port}: {error.strerror or error}; "
+                f"cannot serve on {options.host} port {options.port}: {_reason(error)}; "
                 "stop the program that uses it or choose another `port` (0: a free one) or `host`"
             ) from error
         host = f"[{options.host}]" if ":" in options.host else options.host
@@ -225,6 +226,12 @@ class LiveServer:
             self._wrong -= 1
         scheme = "Bearer" if self._options.password is None else 'Basic realm="sightline", charset="UTF-8"'
         return web.HTTPUnauthorized(text="who are you?\n", headers={"WWW-Authenticate": scheme})
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words; asyncio puts its own around them, getaddrinfo's numbers are not errno's."""
+    known = error.errno is not None and error.errno > 0 and not isinstance(error, socket.gaierror)
+    return os.strerror(error.errno) if known and error.errno else str(error.strerror or error)
 
 
 class _Malformed(logging.LoggerAdapter[logging.Logger]):

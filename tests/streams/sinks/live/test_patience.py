@@ -15,7 +15,7 @@ from tests.servers.footprint import Footprint, resident_mib, until
 from tests.streams.sinks.live.site import PATIENCE_S, Site, serving
 
 MIB = 24
-"""What memory may grow by while viewers are stuck: a picture has 60 KiB, six hundred are sent to ten of them."""
+"""What memory may grow by while viewers are stuck: six hundred pictures of 60 KiB are sent to ten of them."""
 
 
 @pytest.mark.slow

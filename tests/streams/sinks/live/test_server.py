@@ -256,7 +256,9 @@ def test_webrtc_that_is_not_offered(tmp_path: Path) -> None:
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SinkError, match=f"cannot serve on 127.0.0.1 port {port}: .*another `port`"):
+        with pytest.raises(
+            SinkError, match=f"cannot serve on 127.0.0.1 port {port}: Address already in use; .*`port`"
+        ):
             LiveSink(LiveOptions(port=port), SinkContext(tmp_path))
 
 
