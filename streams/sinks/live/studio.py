@@ -159,8 +159,11 @@ class Studio:
                 taken, self._picture = self._picture, None
                 others = self._original is not None and self._original.programme.is_wanted
                 if self._closed or not (self.is_wanted or others):
+                    # All within the lock: the thread that follows may begin to encode at once.
                     self._thread = None
-                    break
+                    self._stop_encoding()
+                    self._stub_encoder = None
+                    return
             try:
                 if taken is not None:
                     self._make(*taken, is_stub=False)
@@ -171,8 +174,6 @@ class Studio:
                 self._encoder = self._stub_encoder = None
                 with self._work:
                     self._work.wait(_PAUSE_S)
-        self._stop_encoding()
-        self._stub_encoder = None
 
     def _stop_encoding(self) -> None:
         if self._encoder is not None:

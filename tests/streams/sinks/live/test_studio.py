@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -100,6 +101,35 @@ def test_it_ends_with_its_last_viewer_and_forgets_what_he_saw() -> None:
         studio.offer(picture(), moment(1))
         until(lambda: late.packets)
         assert late.packets[0].is_key
+
+
+def test_a_viewer_may_come_at_the_moment_when_the_last_one_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread ends while the next begins: what the old one lays down must not be what the new one has."""
+    entered = threading.Event()
+    first, second = Heard(), Heard()
+    with working() as (studio, _):
+        pause = studio.annotated.pause
+
+        def slow_pause() -> None:
+            entered.set()
+            time.sleep(0.1)
+            pause()
+
+        monkeypatch.setattr(studio.annotated, "pause", slow_pause)
+        studio.annotated.add(first, from_key=True)
+        studio.wake()
+        studio.offer(picture(), moment(0))
+        until(lambda: first.packets)
+        studio.annotated.remove(first)
+        assert entered.wait(PATIENCE_S)
+        studio.annotated.add(second, from_key=False)
+        studio.wake()
+        for number in range(1, 400):
+            studio.offer(picture(), moment(number))
+            time.sleep(0.005)
+            if len(second.packets) > 40:  # well after the old thread has ended
+                break
+        assert len(second.packets) > 40
 
 
 def test_pictures_that_come_too_fast_are_passed_over_and_counted() -> None:
