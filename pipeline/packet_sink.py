@@ -34,6 +34,11 @@ class PacketSink(Sink):
         """Whether it takes packets at all, as configured: one that may encode pictures need not."""
         return True
 
+    @classmethod
+    def does_without(cls, options: Any) -> bool:  # noqa: ARG003
+        """Whether it has something to do, as configured, also for sources that have no packets to copy."""
+        return False
+
     def open_packets(self, form: PacketFormat) -> None:
         """Prepare for packets of this format; the first that follows is a key frame.
 

@@ -61,6 +61,7 @@ HEAVY = {
     "confluent_kafka",
     "boto3",
     "botocore",
+    "aiortc",
 }
 
 

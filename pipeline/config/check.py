@@ -144,6 +144,8 @@ class _Checker:
         for number, sink in enumerate(sinks):
             if not (issubclass(sink.plugin, PacketSink) and sink.plugin.needs_packets(sink.options)):
                 continue
+            if sink.plugin.does_without(sink.options):
+                continue
             for stream in streams:
                 if stream is None or not sink.serves(stream.name) or stream.source.plugin.copies:
                     continue

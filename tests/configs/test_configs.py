@@ -16,6 +16,7 @@ NAMES = (
     "follow",
     "junction",
     "left",
+    "live",
     "objects",
     "people",
     "record",
@@ -37,6 +38,7 @@ SINKS = {
     "folder": ["events", "counts"],
     "left": ["events", "video"],
     "record": ["events", "record"],
+    "live": ["events", "live"],
     "webcam": ["events", "counts"],
 }
 SWITCHED_OFF = re.compile(r"^( *)#(?=[\w-])", re.MULTILINE)

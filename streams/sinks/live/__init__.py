@@ -1,0 +1,1 @@
+"""Live pictures for browsers and players, served by this box itself."""

@@ -1,0 +1,89 @@
+"""Viewers who take nothing, and offers that lead nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline.messages import noise
+from tests.servers.footprint import Footprint, resident_mib, until
+from tests.streams.sinks.live.site import PATIENCE_S, Site, serving
+
+MIB = 24
+"""What memory may grow by while viewers are stuck: six hundred pictures of 60 KiB are sent to ten of them."""
+
+
+@pytest.mark.slow
+def test_viewers_that_take_nothing_cost_no_memory_and_are_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.sinks.live.handlers._WRITE_S", 3.0)
+    pictures = [noise(number) for number in range(20)]
+    with serving(tmp_path, max_viewers=20) as site, ExitStack() as stack:
+        site.open()
+        for _ in range(10):
+            stack.enter_context(site.watching("/gate/annotated/video.mjpeg"))
+        until(lambda: viewers(site) == 10, PATIENCE_S, "not all there")
+        studio = site.sink._server.stream("gate")._studio
+        before_mib = 0.0
+        for number in range(600):
+            site.frame(pictures[number % 20])
+            until(lambda: studio._picture is None, PATIENCE_S, "not encoded")
+            if number == 50:
+                before_mib = resident_mib()
+        assert resident_mib() - before_mib < MIB
+        until(lambda: site.frame(pictures[0]) and viewers(site) == 0, PATIENCE_S, lambda: viewers(site))
+
+
+def viewers(site: Site) -> int:
+    return int(site.ask("/streams.json").json()["viewers"]["now"])
+
+
+@pytest.mark.slow
+def test_offers_that_are_broken_or_lead_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    aiortc = pytest.importorskip("aiortc", reason="needs pip install aiortc")
+    monkeypatch.setattr("streams.sinks.live.webrtc._CONNECT_S", 0.3)
+    lines = asyncio.run(an_offer(aiortc)).splitlines(keepends=True)
+    rng = random.Random(5)
+    with serving(tmp_path) as site:
+        site.open()
+        site.ask("/")
+        before = Footprint.now()
+        answers = []
+        for number in range(12):
+            kept = lines if number == 0 else [line for line in lines if rng.random() > 0.05 * number]
+            answers.append(post(site, "".join(kept)))
+        assert answers[0] == 201
+        assert set(answers) == {201, 400}
+        until(lambda: viewers(site) == 0, PATIENCE_S, lambda: viewers(site))
+        before.assert_same_again(PATIENCE_S)
+
+
+@pytest.mark.slow
+def test_an_offer_without_h264_is_refused(tmp_path: Path) -> None:
+    aiortc = pytest.importorskip("aiortc", reason="needs pip install aiortc")
+    offer = asyncio.run(an_offer(aiortc))
+    without = "".join(line for line in offer.splitlines(keepends=True) if "H264" not in line)
+    with serving(tmp_path) as site:
+        site.open()
+        assert post(site, without) == 400
+        assert viewers(site) == 0
+
+
+async def an_offer(aiortc: Any) -> str:
+    peer = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("video", direction="recvonly")
+    await peer.setLocalDescription(await peer.createOffer())
+    sdp = str(peer.localDescription.sdp)
+    await peer.close()
+    return sdp
+
+
+def post(site: Site, offer: str) -> int:
+    headers = {"Content-Type": "application/sdp"}
+    return site.ask("/gate/annotated/whep", method="POST", body=offer.encode(), headers=headers).status
