@@ -98,7 +98,7 @@ class Engine:
                 self.config.out,
                 self._record,
                 self.config.privacy,
-                effective(bus.privacy, self.config.privacy),
+                effective(bus.privacy, self.config.privacy) if bus.shows_pictures else None,
             )
             for stream in self.config.streams
         ]

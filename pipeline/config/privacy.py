@@ -67,11 +67,7 @@ def _never(config: Config) -> Iterator[tuple[KeyPath, str]]:
                 "stage 'count' (evidence.privacy), at the sinks with pictures, or for all (privacy:)",
             )
     bus = config.bus
-    if (
-        bus is not None
-        and getattr(bus, "packets", None) is not None
-        and effective(bus.privacy, config.privacy)
-    ):
+    if bus is not None and bus.packets is not None and effective(bus.privacy, config.privacy):
         yield (
             _BUS if bus.privacy else ("bus", "packets"),
             "packets are the camera's own pictures, in which nothing can be hidden; leave out bus.packets, "
@@ -99,8 +95,9 @@ def _asked(config: Config) -> Iterator[_Asked]:
             if any("detections" in stage.plugin.gives for stage in stream.stages)
         )
         yield _Asked("who looks at what stages keep", config.privacy, _DEFAULT, detecting)
-    if config.bus is not None and (setting := effective(config.bus.privacy, config.privacy)):
-        yield _Asked("the bus", setting, _BUS if config.bus.privacy else _DEFAULT, config.streams)
+    bus = config.bus
+    if bus is not None and bus.shows_pictures and (setting := effective(bus.privacy, config.privacy)):
+        yield _Asked("the bus", setting, _BUS if bus.privacy else _DEFAULT, config.streams)
 
 
 def _unknown(asked: _Asked, catalogue: Catalogue) -> Iterator[tuple[KeyPath, str]]:

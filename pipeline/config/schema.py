@@ -130,6 +130,11 @@ class BusConfig(Options):
                     raise ValueError(f"{other} and {name} both go to {place}; each needs its own endpoint")
         return self
 
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether there are sockets on which pictures are published, drawn or raw."""
+        return self.frames is not None or self.raw is not None
+
     def place(self, name: Literal["events", "frames", "packets"]) -> Place | None:
         """Return where a socket binds or connects, None where it is not wanted."""
         told: str | Connection | None = getattr(self, name)

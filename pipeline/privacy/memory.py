@@ -119,7 +119,6 @@ class Memory:
         self._objects = _Objects.born(nobody, 0.0)
         self._gone = _Objects.born(nobody, 0.0)
         self._bridges = _Bridges(np.empty(0), np.empty(0), nobody)
-        self._latest_s: float | None = None
 
     @property
     def is_overwhelmed(self) -> bool:
@@ -129,11 +128,8 @@ class Memory:
     def update(self, boxes: F64Array, time_s: float) -> F64Array:
         """Take the boxes (N, 4) xyxy px that are seen at a media time; return all that is to be hidden then.
 
-        Where media time goes back, everything is forgotten: another recording begins.
+        Media time must not go back.
         """
-        if self._latest_s is not None and time_s < self._latest_s:
-            self._forget()
-        self._latest_s = time_s
         known = self._objects
         age_s = time_s - known.seen_s
         expected = _led(known.box, known.speed, age_s)
@@ -163,10 +159,6 @@ class Memory:
             way = _hull(late.first, _led(late.first, late.first_speed, -before_s))
             found.append(widened(way, GROWTH * before_s))
         return np.concatenate(found)
-
-    def _forget(self) -> None:
-        self._objects, self._gone = self._objects[:0], self._gone[:0]
-        self._bridges = _Bridges(np.empty(0), np.empty(0), np.empty((0, 4)))
 
     def _look_back(self, time_s: float, rows: IntArray, boxes: F64Array, is_gone: BoolArray) -> None:
         """Keep what the frames that wait must be told: who is gone, and who was missed and is back."""

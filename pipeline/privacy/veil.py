@@ -77,6 +77,7 @@ class Veil:
         self._ahead_s = options.ahead_s if ahead else 0.0
         self._choose = Chooser(options) if options.wanted else None
         self._memory = Memory(options.hold_s, self._ahead_s)
+        self._latest: tuple[float, tuple[int, int]] | None = None
         self._size: tuple[int, int] = (0, 0)
         self._areas: Sequence[Part] = ()
         self._waiting: deque[tuple[Frame, F64Array, bool]] = deque()
@@ -86,8 +87,11 @@ class Veil:
     def look(self, frame: Frame) -> list[Veiled]:
         """Take the next frame; return those that can be shown now, oldest first."""
         ready = []
-        if self._waiting and frame.moment.pts_s < self._waiting[-1][0].moment.pts_s:
-            ready = self.rest()  # media time begins anew, and with it what is remembered
+        size = (frame.picture.width, frame.picture.height)
+        if self._latest is not None and (frame.moment.pts_s < self._latest[0] or size != self._latest[1]):
+            ready = self.rest()
+            self._memory = Memory(self._options.hold_s, self._ahead_s)  # boxes of another clock or picture
+        self._latest = (frame.moment.pts_s, size)
         boxes, is_lost = np.empty((0, 4)), False
         if self._choose is not None:
             boxes = self._memory.update(self._choose.seen(frame.detections, frame.tracks), frame.moment.pts_s)

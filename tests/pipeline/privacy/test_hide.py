@@ -192,7 +192,7 @@ def test_a_polygon_that_crosses_itself_hides_all_that_it_encloses() -> None:
     assert covered(parts_of_areas([], [star], 200, 200), 200, 200)[100, 100]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(sides, sides, st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=7))
 def test_chroma_is_hidden_wherever_luma_is(width: int, height: int, corners: list) -> None:
     for part in [

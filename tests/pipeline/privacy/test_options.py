@@ -160,6 +160,7 @@ def test_nothing_can_be_hidden_in_packets(text: str, says: str | None, tmp_path:
         TWO + "sinks:\n  - video: {streams: [door], privacy: {labels: [person]}}\n",
         ROAD + "stages: [draw]\nprivacy: {labels: [person]}\nsinks: [counts]\n",
         ROAD + "stages: [hog, track, haar, draw]\nprivacy: {labels: [face, person]}\nsinks: [video]\n",
+        ROAD + "stages: [draw]\nprivacy: {labels: [person]}\nbus: {events: 'tcp://127.0.0.1:*'}\n",
         TWO + "privacy: {labels: [person, moving]}\nsinks: [video]\n",
     ],
 )

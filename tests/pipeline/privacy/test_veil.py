@@ -144,6 +144,17 @@ def test_media_time_that_begins_anew_lets_out_what_waited() -> None:
     assert [one.frame().sequence for one in veil.look(frame(0))] == [100, 101]
 
 
+def test_another_recording_or_size_begins_anew() -> None:
+    """Boxes of another clock, or in px of another picture, say nothing."""
+    found = detections(("person", PERSON))
+    back = [frame(100, found), frame(101, found), frame(0, detections()), frame(1, detections())]
+    assert show(PEOPLE, back) == [PERSON, PERSON, None, None]
+    smaller = frame(102, detections())
+    smaller.picture = BgrPicture(np.full((HEIGHT // 2, WIDTH // 2, 3), 100, np.uint8))
+    ahead = PEOPLE.model_copy(update={"ahead_s": 1.0})
+    assert show(ahead, [frame(100, found), frame(101, found), smaller]) == [PERSON, PERSON, None]
+
+
 def test_what_waits_is_bounded_and_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
