@@ -109,7 +109,7 @@ class Publisher:
     def _read_subscriptions(self) -> None:
         if self._connected_to and not self._socket.closed:
             self._peers.mend(self._socket, self._name, self._connected_to)
-        # Asking costs a third of a `recv` that finds nothing, as that raises; it is done for each frame.
+        # Asking costs a third of a `recv` that finds nothing, as that raises: it is done for each packet.
         while not self._socket.closed and int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             if not self._subscriptions.update(self._socket.recv(zmq.NOBLOCK)):
                 self._nonsense += 1

@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 import zmq
 
@@ -22,6 +21,7 @@ from pipeline.place import Place
 from pipeline.reliable import ReliableServer
 from tests.pipeline.messages import FREE, make_event, make_frame, wait_until
 from tests.pipeline.strangers import MESSAGES, shout
+from tests.servers.footprint import Footprint, resident_mib
 
 
 @dataclass
@@ -251,7 +251,6 @@ def read_pair() -> Pair:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_storm_of_strangers_costs_neither_memory_nor_time(name: str, tmp_path: Path) -> None:
-    process = psutil.Process()
     with target(name, tmp_path, None) as attacked:
 
         def storm(first: int) -> None:
@@ -263,10 +262,8 @@ def test_a_storm_of_strangers_costs_neither_memory_nor_time(name: str, tmp_path:
             wait_until(lambda: attacked.peers() == 0)
 
         storm(0)
-        before = process.memory_info().rss, process.num_fds(), process.num_threads()
+        held, before_mib = Footprint.now(), resident_mib()
         storm(1000)
-        after = process.memory_info().rss, process.num_fds(), process.num_threads()
-        assert after[0] - before[0] < 20 << 20
-        assert after[1] <= before[1] + 2
-        assert after[2] == before[2]
+        assert resident_mib() - before_mib < 20
+        held.assert_same_again(10)
         assert attacked.noticed() >= 2000
