@@ -12,9 +12,7 @@ import pytest
 from tests.command import Sightline
 
 if os.environ.get("CI") != "true":  # there hypothesis is as strict by itself, and draws the same each time
-    hypothesis.settings.register_profile(
-        "busy", deadline=None
-    )  # a test must not fail as others run beside it
+    hypothesis.settings.register_profile("busy", deadline=None)  # others run beside it
     hypothesis.settings.load_profile("busy")
 
 # ultralytics reads it at its import, which may come from a test before it comes from the stage.
