@@ -4,8 +4,8 @@
 
 60 pictures of 1920x1080 a second. `hop` is from before the sender hands one over until the receiver has
 looked at its pixels (every 4096th byte); `sender` and `receiver` are CPU time per picture, with that of
-ZeroMQ's threads. `ring` is `bus.raw` and `sightline.subscribe_raw`, views or copies; `ipc` is one ZeroMQ
-message.
+ZeroMQ's threads. `ring` is `bus.raw` and `sightline.subscribe_raw`, views or copies; `bare ring` announces
+nothing but the place, the floor of this way; `ipc` is one ZeroMQ message.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import sightline
 from benchmarks.viewers import frame_now, paced
 from pipeline.picture import BgrPicture, Picture, YuvPicture
 from pipeline.raw import RawBus, RawOptions
+from pipeline.shared_ring import RingPlace, RingReader, RingWriter
 
 _RAW_HZ = 60
 _SIZE = (1920, 1080)
@@ -47,6 +48,7 @@ def raw_picture(kind: str) -> Picture:
 def receive_raw(way: str, address: str) -> None:
     """Be the receiving process: say for each picture when its pixels could be looked at."""
     taken: list[tuple[int, int]] = []
+    readers: list[RingReader] = []
     if way.startswith("ring"):
         with sightline.subscribe_raw(address, copy="copy" in way) as listener:
             print("ready", flush=True)
@@ -76,7 +78,11 @@ def receive_raw(way: str, address: str) -> None:
                     continue
                 begun_s = begun_s or time.process_time()
                 pixels = np.frombuffer(body.buffer, np.uint8)
-                if "JPEG" in way:
+                if "bare" in way:
+                    segment, *numbers = body.bytes.decode().split()
+                    readers = readers or [RingReader(segment)]
+                    pixels = np.asarray(readers[0].view(RingPlace(segment, *map(int, numbers))))
+                elif "JPEG" in way:
                     pixels = np.asarray(cv2.imdecode(pixels, cv2.IMREAD_COLOR))
                 int(pixels.ravel()[::4096].sum())
                 taken.append((int(header.bytes), time.monotonic_ns()))
@@ -95,6 +101,7 @@ def send_raw(way: str, seconds: float) -> dict[str, Any]:
         socket = context.socket(zmq.XPUB)
         socket.linger, socket.sndhwm = 0, 2
         bus: RawBus | None = None
+        ring = RingWriter(6, 3 * _SIZE[0] * _SIZE[1])
         if way.startswith("ring"):
             bus = RawBus(RawOptions(address=address, picture=kind), "0" * 16)
         else:
@@ -110,6 +117,10 @@ def send_raw(way: str, seconds: float) -> dict[str, Any]:
                 started[n] = time.monotonic_ns()
                 if bus is not None:
                     bus.publish(replace(frame, sequence=n))
+                elif "bare" in way:
+                    place = ring.write([picture.bgr()])
+                    told = f"{place.segment} {place.offset} {place.generation} {place.size}"
+                    socket.send_multipart([str(n).encode(), told.encode()], zmq.NOBLOCK)
                 elif "JPEG" in way:
                     jpeg = cv2.imencode(".jpg", picture.bgr(), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
                     socket.send_multipart([str(n).encode(), jpeg.tobytes()], zmq.NOBLOCK)
@@ -122,6 +133,7 @@ def send_raw(way: str, seconds: float) -> dict[str, Any]:
             told = json.loads(receiver.stdout.readline())
         if bus is not None:
             bus.close()
+        ring.close()
         socket.close()
         context.term()
     hops = sorted((at_ns - started[n]) / 1e6 for n, at_ns in told["taken"])
@@ -134,7 +146,15 @@ def send_raw(way: str, seconds: float) -> dict[str, Any]:
     }
 
 
-_WAYS = ("ring, planes", "ring, planes, copy", "ring, bgr", "ring, bgr, copy", "ipc, BGR bytes", "ipc, JPEG")
+_WAYS = (
+    "ring, planes",
+    "ring, planes, copy",
+    "ring, bgr",
+    "ring, bgr, copy",
+    "bare ring, bgr",
+    "ipc, BGR bytes",
+    "ipc, JPEG",
+)
 
 
 def main() -> None:

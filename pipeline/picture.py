@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import cv2
@@ -233,6 +234,7 @@ def _resized(plane: U8Array, width: int, height: int) -> U8Array:
     return _u8(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
+@cache
 def _yuv_to_bgr(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float32]:
     """Return the (3, 4) affine map from (Y, U, V, 1) levels to (B, G, R) of BT.601 or BT.709."""
     kr, kb = _LUMA_WEIGHTS[matrix]
@@ -243,4 +245,6 @@ def _yuv_to_bgr(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float32]:
         [[y_scale, blue_u, 0.0], [y_scale, -blue_u * kb / kg, -red_v * kr / kg], [y_scale, 0.0, red_v]]
     )
     offset = rows @ np.array([-black, -128.0, -128.0])
-    return np.column_stack([rows, offset]).astype(np.float32)
+    found = np.column_stack([rows, offset]).astype(np.float32)
+    found.flags.writeable = False  # it is handed out, and there is one for all
+    return found
