@@ -80,6 +80,7 @@ class Programme:
             self._form = form
             self._forget()
             self._time.restart()
+            self._rhythm.interrupt()
             self._awaits_key, self._sequence = True, None
             for listener in list(self._listeners):
                 self._guarded(listener, lambda one: one.begin(form))
@@ -205,6 +206,10 @@ class Rhythm:
             if self._key_s is not None and time_s > self._key_s:
                 self._keys.append(time_s - self._key_s)
             self._key_s = time_s
+
+    def interrupt(self) -> None:
+        """Take note of a break, which is no step."""
+        self._key_s = self._last_s = None
 
     def longest(self) -> tuple[float, float]:
         """Return seconds between key frames, and between pictures: of the latest, the longest."""

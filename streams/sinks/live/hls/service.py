@@ -50,6 +50,7 @@ class HlsService:
         self._on_start = on_start
         self._feed: _Feed | None = None
         self._asked_s = 0.0
+        self._waiting = 0
         self._changed = asyncio.Event()
 
     @property
@@ -67,7 +68,9 @@ class HlsService:
             self._on_start()
 
     def sweep(self) -> None:
-        """Stop working when nobody has asked for a while."""
+        """Stop working when nobody has asked for a while, and nobody waits for an answer."""
+        if self._waiting:
+            return
         if self._feed is not None and self._loop.time() - self._asked_s > self._options.idle_s:
             self.stop()
 
@@ -81,12 +84,16 @@ class HlsService:
 
     async def until(self, holds: Callable[[Window], bool], timeout_s: float) -> bool:
         """Wait until something holds; False after so long."""
+        self._waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
                 while not holds(self.window):
                     await self._changed.wait()
         except TimeoutError:
             return False
+        finally:
+            self._waiting -= 1
+            self._asked_s = self._loop.time()
         return True
 
     def take_soon(self, feed: _Feed, item: Head | Piece | None) -> None:

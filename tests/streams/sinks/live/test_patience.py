@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 
 from tests.pipeline.messages import noise
 from tests.servers.footprint import Footprint, resident_mib, until
-from tests.streams.sinks.live.site import PATIENCE_S, Site, serving
+from tests.streams.sinks.live.site import PATIENCE_S, Site, filmed, serving
 
 MIB = 24
 """What memory may grow by while viewers are stuck: six hundred pictures of 60 KiB are sent to ten of them."""
@@ -73,6 +76,56 @@ def test_an_offer_without_h264_is_refused(tmp_path: Path) -> None:
         site.open()
         assert post(site, without) == 400
         assert viewers(site) == 0
+
+
+@pytest.mark.slow
+def test_who_waits_for_longer_than_the_idle_time_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.sinks.live.server._SWEEP_S", 0.02)
+    form, packets = filmed(35)
+    with serving(tmp_path, idle_s=1, stub_after_s=30) as site, ThreadPoolExecutor(1) as pool:
+        site.open(form=form)
+        asked = pool.submit(site.ask, "/gate/original/video.m3u8?from=part")
+        time.sleep(1.5)  # the camera is late
+        assert not asked.done()
+        site.packets(packets)
+        assert asked.result(PATIENCE_S).status == 200
+
+
+@pytest.mark.slow
+def test_viewers_who_come_and_go_leave_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.sinks.live.server._SWEEP_S", 0.02)
+    form, packets = filmed(1500)
+    with serving(tmp_path, idle_s=1) as site:
+        site.open(form=form)
+        stopping = threading.Event()
+
+        def film() -> None:
+            for packet in packets:
+                site.sink.on_packet(packet)
+                site.frame()
+                if stopping.wait(0.01):
+                    return
+
+        filming = threading.Thread(target=film)
+        filming.start()
+        try:
+            services = site.sink._server.stream("gate").hls.values()
+            before = Footprint.now()
+            for _ in range(4):
+                for path in ("original/video.m3u8?from=part", "annotated/video.m3u8?from=part"):
+                    assert site.ask(f"/gate/{path}").status == 200
+                assert site.ask("/gate/annotated/picture.jpg").status == 200
+                with site.watching("/gate/annotated/video.mjpeg") as connection:
+                    assert connection.recv(1)
+                until(lambda: not any(one.is_working for one in services), PATIENCE_S, "at work")
+            before.assert_same_again(PATIENCE_S)
+        finally:
+            stopping.set()
+            filming.join()
 
 
 async def an_offer(aiortc: Any) -> str:

@@ -105,6 +105,10 @@ def test_the_rhythm_is_of_late() -> None:
     for number in range(300, 375):
         rhythm.note(number * 0.04, is_key=False)
     assert rhythm.longest()[0] == pytest.approx(124 * 0.04)  # a key frame is overdue
+    rhythm.interrupt()
+    rhythm.note(23.0, is_key=True)
+    rhythm.note(23.04, is_key=False)
+    assert rhythm.longest() == pytest.approx((2.0, 0.04))  # the break is neither
 
 
 def test_a_camera_and_its_stub_by_turns() -> None:
