@@ -54,6 +54,10 @@ class LiveSink(PacketSink):
         """Whether annotated pictures are offered, which every source has."""
         return isinstance(options, LiveOptions) and "annotated" in options.offer
 
+    def wants_pictures(self, stream: str) -> bool:
+        """Whether somebody watches."""
+        return self._server.stream(stream).wants_pictures
+
     def open_stream(self, info: StreamInfo) -> None:
         """List the stream."""
         self._server.stream(info.stream).open(info)

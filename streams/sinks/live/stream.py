@@ -78,11 +78,16 @@ class LiveStream:
         if self.stills is not None:
             self._soon(self.stills.end, False)
 
+    @property
+    def wants_pictures(self) -> bool:
+        """Whether somebody watches what is drawn."""
+        return self._offers_annotated and self._studio.is_wanted
+
     def see(self, frame: Frame) -> None:
         """Take a finished frame; it is drawn only if somebody watches."""
         picture = frame.picture
         self._studio.see(frame.moment, (picture.width, picture.height))
-        if self._offers_annotated and self._studio.is_wanted:
+        if self.wants_pictures:
             self._studio.offer(frame.drawn(), frame.moment)
 
     def open_packets(self, form: PacketFormat) -> None:

@@ -126,6 +126,12 @@ class PushSink(PacketSink):
         with self._lock:
             self._drawn[info.stream] = (Pace(self.options.rate_hz), info.live, pusher)
 
+    def wants_pictures(self, stream: str) -> bool:
+        """Whether the next picture would be sent on."""
+        with self._lock:
+            known = self._drawn.get(stream)
+        return known is not None and known[2].wants
+
     def on_frame(self, frame: Frame) -> None:
         """Lay the picture down to be encoded and sent; it is drawn only if somebody would get it."""
         with self._lock:

@@ -154,10 +154,12 @@ def test_nothing_is_drawn_or_muxed_without_a_viewer(tmp_path: Path, monkeypatch:
         for _ in range(20):
             site.frame(overlay=spy)
         assert (spy.painted, service.is_working) == (0, False)
+        assert not site.sink.wants_pictures("gate")
         assert "gate-live-pictures" not in {thread.name for thread in threading.enumerate()}
         with site.watching("/gate/annotated/video.mjpeg") as viewer:
             viewer.recv(1)
             until(lambda: site.frame(overlay=spy) and spy.painted, PATIENCE_S, "not drawn")
+            assert site.sink.wants_pictures("gate")
         site.ask("/gate/original/video.m3u8?from=part")
         assert service.is_working
         until(lambda: not service.is_working, PATIENCE_S, "still muxing")
