@@ -94,7 +94,10 @@ class Copier:
         pts, dts = self._times.place(packet.pts, packet.dts, step)
         if self.origin is None:
             self.origin = pts
-        copy = av.Packet(packet.data)
+        # In FFmpeg's memory: what is Python's is freed with Python's lock, for which a muxer's own thread
+        # (`fifo`) would wait for ever while `close`, which has the lock, waits for the thread.
+        copy = av.Packet(len(packet.data))
+        copy.update(packet.data)
         if self._retelling and packet.is_key:
             (copy,) = self._retelling.filter(copy)
         copy.stream = self._track

@@ -44,8 +44,8 @@ class Connection:
     """Sends the packets of one format. Used by one thread, except `cut`.
 
     PyAV holds Python's lock while FFmpeg connects, and while it says goodbye: a slow server would stop the
-    whole process. So FFmpeg's muxer `fifo` does all that in a thread of its own, which never needs the lock
-    (as long as nobody has PyAV log what FFmpeg says).
+    whole process. So FFmpeg's muxer `fifo` does all that in a thread of its own, which must never need the
+    lock: packets are in FFmpeg's memory (see `Copier`), and PyAV must not log what FFmpeg says.
 
     Args:
         target: where to.

@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 _STAND_IN_HZ = 4.0
 _STAND_IN_CODECS = ("h264", "hevc")
 _TOLD_EVERY_S = 60.0
+_WINDOW_S = 5.0
+_TOLERATED = 5
+"""Packets or pictures lost within a window: a burst after a moment of load is counted, but no news."""
 _PAUSES = KeeperOptions(retry_s=0.5, retry_most_s=30.0, refused_retry_s=60.0)
 
 Item = TypeVar("Item")
@@ -114,8 +117,8 @@ class Pusher(Generic[Item]):
         self._trouble = ""
         self._sent = 0
         self._unsent = 0
-        self._told_dropped = 0
-        self._told_s = -_TOLD_EVERY_S
+        self._known_dropped = self._untold = 0
+        self._looked_s = self._told_s = clock()
         self._is_behind = False
         self._stand_in: StandIn | None = None
         self._stand_in_s = 0.0
@@ -260,27 +263,33 @@ class Pusher(Generic[Item]):
         self._backoff.succeeded()
         self._trouble = ""
         self._is_behind = False
-        self._told_dropped = self.inbox.dropped
+        self._known_dropped = self.inbox.dropped
         logger.warning("stream '%s': is pushed to %s again", self._stream, self._shown)
         self._say("working", "")
 
     def _tell_losses(self) -> None:
-        """Tell when a line is too slow and when it no longer is, each at most once a minute."""
+        """Tell when a line is too slow, again each minute, and when it no longer is."""
         now_s = self._clock()
-        if self._line is None or now_s - self._told_s < _TOLD_EVERY_S:
+        if self._line is None or now_s - self._looked_s < _WINDOW_S:
             return
+        self._looked_s = now_s
         dropped = self.inbox.dropped
-        new, self._told_dropped = dropped - self._told_dropped, dropped
-        if new:
-            detail = f"{self._shown}: too slow for the stream, {new} packets or pictures were dropped"
-            logger.warning("stream '%s': %s", self._stream, detail)
-            self._say("behind", detail)
-        elif self._is_behind:
+        new, self._known_dropped = dropped - self._known_dropped, dropped
+        is_due = now_s - self._told_s >= _TOLD_EVERY_S
+        if new > _TOLERATED:
+            self._untold += new
+            if is_due or not self._is_behind:
+                detail = (
+                    f"{self._shown}: too slow for the stream, {self._untold} packets or pictures were dropped"
+                )
+                logger.warning("stream '%s': %s", self._stream, detail)
+                self._say("behind", detail)
+                self._untold, self._told_s = 0, now_s
+            self._is_behind = True
+        elif self._is_behind and is_due:
             logger.warning("stream '%s': %s keeps up again", self._stream, self._shown)
             self._say("working", "")
-        if new or self._is_behind:
-            self._told_s = now_s
-        self._is_behind = new > 0
+            self._is_behind = False
 
     def _say(self, state: str, detail: str) -> None:
         lost = self._unsent + self.inbox.dropped
