@@ -17,6 +17,7 @@ from pipeline.bus import Bus
 from pipeline.captured import Captured, Outgoing, lot_of
 from pipeline.channel import Channel
 from pipeline.compute import Compute, NamedStage
+from pipeline.condition import SourceState
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SightlineError, SinkError, SourceError, StageError
 from pipeline.feed import Feed
@@ -338,6 +339,8 @@ class Stream:
         following.frame.gap = joined(dropped.frame.gap, following.frame.gap)
 
     def _source_is(self, status: SourceStatus) -> None:
+        if status.state in (SourceState.LOST, SourceState.REFUSED):
+            self._packets.over()  # who copies finishes now, not when the camera is back
         if self._is_live:
             self._notices.source_is(status)
 

@@ -6,9 +6,14 @@ import os
 from collections.abc import Iterator
 
 import cv2
+import hypothesis
 import pytest
 
 from tests.command import Sightline
+
+if os.environ.get("CI") != "true":  # there hypothesis is as strict by itself, and draws the same each time
+    hypothesis.settings.register_profile("busy", deadline=None)  # others run beside it
+    hypothesis.settings.load_profile("busy")
 
 # ultralytics reads it at its import, which may come from a test before it comes from the stage.
 os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"

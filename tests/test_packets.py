@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import av
-import numpy as np
 import numpy.typing as npt
 import pytest
 
+from pipeline.backoff import KeeperOptions
 from pipeline.config.load import load_config
 from pipeline.config.schema import Config, PluginConfig
 from pipeline.engine import Engine
@@ -165,6 +165,28 @@ def test_a_camera_can_be_copied_into_a_file(tmp_path: Path) -> None:
     assert shown[0] == 0.0
 
 
+def test_a_lost_camera_ends_the_copy_at_once_and_the_next_begins_with_its_return(tmp_path: Path) -> None:
+    kept = Kept()
+    with RtspServer({"/cam": pattern(320, 240, 25, key_every=10)}) as server:
+        config = configured(tmp_path, server.url("/cam"), kept)
+        quick = KeeperOptions(retry_s=0.1, retry_most_s=0.2)
+        config = replace(config, streams=tuple(replace(each, keeper=quick) for each in config.streams))
+        with Engine(config) as engine:
+            thread = threading.Thread(target=engine.run)
+            thread.start()
+            wait_until(lambda: len(kept.packets) > 10, PATIENCE_S)
+            server.kill()
+            wait_until(lambda: kept.closed == 1, PATIENCE_S)
+            server.restart()
+            wait_until(lambda: len(kept.forms) == 2 and kept.packets[-1].run == kept.forms[1].run, PATIENCE_S)
+            engine.stop()
+            thread.join(PATIENCE_S)
+    assert kept.closed == 2
+    first, second = kept.forms
+    assert first.run != second.run
+    assert next(p for p in kept.packets if p.run == second.run).is_key
+
+
 @pytest.mark.slow
 def test_b_frames_over_rtsp_are_copied_in_order(tmp_path: Path) -> None:
     path = write_crossing_video(tmp_path / "clip.mp4", frames=60)
@@ -188,5 +210,5 @@ def test_b_frames_over_rtsp_are_copied_in_order(tmp_path: Path) -> None:
     assert copied[: len(seen) - 5] == seen[: len(seen) - 5]
 
 
-def digest(luma: npt.NDArray[np.uint8]) -> bytes:
+def digest(luma: npt.NDArray[Any]) -> bytes:
     return blake2b(luma.tobytes(), digest_size=8).digest()
