@@ -4,10 +4,10 @@
 
 A daemon counts a synthetic street (each life another one) into all its sinks at once: jsonl, csv, sqlite,
 parquet, PostgreSQL, Redis, MQTT (mosquitto), a webhook receiver, Kafka (a pretended broker, which goes away
-instead of being killed), and two programs that take reliable events. At random, seeded moments one of daemon,
-programs, mosquitto, PostgreSQL, Redis and receiver is killed and comes back up to half a second later, others
-meanwhile being away too. In the end every event that anybody ever saw must be in every store. `again` counts
-entries whose id is there already.
+instead of being killed), two programs that take reliable events, and `sightline sink sqlite` in a process
+of its own. At random, seeded moments one of daemon, programs, mosquitto, PostgreSQL, Redis and receiver is
+killed and comes back up to half a second later, others meanwhile being away too. In the end every event
+that anybody ever saw must be in every store. `again` counts entries whose id is there already.
 
 What MQTT's broker had acknowledged and not passed on when it was killed is its own loss: it takes nothing
 before its subscriber is back.

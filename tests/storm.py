@@ -177,6 +177,8 @@ class World:
         events = self._read().visible
         until(lambda: not self._read().lost(events), _PATIENCE_S, lambda: f"lost: {self.found.lost(events)}")
         self.found.wait_s = time.monotonic() - begun_s
+        self._kill_child("daemon")  # so that nothing moves while all is read for the last time
+        self._read()
         self.settled = events
 
     def _flows(self) -> bool:
@@ -389,9 +391,14 @@ def _sqlite_ids(path: Path) -> Iterator[str]:
 def _parquet_ids(folder: Path) -> Iterator[str]:
     import pyarrow.parquet as pq
 
-    # The spool first: what becomes a file in between is then found twice instead of not at all.
-    spooled = list(_json_ids(sorted(folder.glob("_incoming-*.jsonl"))))
+    # The spool first: what becomes a file in between is then found twice instead of not at all. The file has
+    # the spool's stamp, by which readers know that the spool is done with, or will be converted again.
+    spooled = {path.stem.rpartition("-")[2]: list(_json_ids([path])) for path in folder.glob("_incoming-*")}
     for path in sorted(folder.glob("date=*/*.parquet")):
         with suppress(FileNotFoundError):
-            yield from pq.read_table(path, columns=["id"], partitioning=None)["id"].to_pylist()
-    yield from spooled
+            found = pq.read_table(path, columns=["id"], partitioning=None)["id"].to_pylist()
+            yield from found
+            stamp = path.stem.rpartition("-")[2]
+            spooled[stamp] = [event for event in spooled.get(stamp, ()) if event not in set(found)]
+    for left in spooled.values():
+        yield from left
