@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -23,9 +24,16 @@ KILLS = 10
 
 
 class Process:
-    """A command of sightline that is killed and started again."""
+    """A command of sightline that is killed and started again.
 
-    def __init__(self, *words: object) -> None:
+    Args:
+        words: of the command.
+        each: further words, of its n-th life.
+    """
+
+    def __init__(self, *words: object, each: Callable[[int], tuple[str, ...]] = lambda _: ()) -> None:
+        self._each = each
+        self._lives = 0
         self._command = [
             sys.executable,
             "-c",
@@ -35,13 +43,22 @@ class Process:
         self._running: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._running = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [*self._command, *self._each(self._lives)]
+        self._lives += 1
+        self._running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
         if self._running is not None:
             os.kill(self._running.pid, signal.SIGKILL)
             self._running.wait()
             self._running = None
+
+
+def another_street(life: int) -> tuple[str, ...]:
+    return (
+        "--source",
+        f"street=synthetic://street?seed={life}&width=320&height=180&rate_hz=10&duration_s=3600",
+    )
 
 
 def stored(path: Path) -> set[str]:
@@ -56,8 +73,9 @@ def stored(path: Path) -> set[str]:
 def test_nothing_is_lost_although_box_and_sink_are_killed_at_random_moments(tmp_path: Path) -> None:
     events, reliable = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     sets = (f"bus.events={events}", f"bus.reliable={reliable}", "sinks=[]")
-    words = ["run", "demo", "--source", "street=synthetic://street?duration_s=900", "--out", tmp_path / "box"]
-    box = Process(*words, *(word for one in sets for word in ("--set", one)))
+    words = ["run", "demo", "--out", tmp_path / "box"]
+    # Another street each time: the same one would make the same events again, also those that were lost.
+    box = Process(*words, *(word for one in sets for word in ("--set", one)), each=another_street)
     sink = Process(
         "sink", "sqlite", "--connect", reliable, "--out", tmp_path / "sink", "--set", "from_start=true"
     )
