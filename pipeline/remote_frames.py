@@ -111,6 +111,7 @@ class FrameFeed:
                 gap=Gap("lost on the bus", after_s, None, f"{lost} frames") if lost else None,
                 detections=message.detections,
                 carried_s=message.carried_s,
+                suspended=message.suspended,
                 tracks=message.tracks,
                 counts=message.counts,
             )

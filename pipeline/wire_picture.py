@@ -32,7 +32,9 @@ from pipeline.wire_tables import (
 
 Table = TypeVar("Table", Detections, Tracks)
 
-_PLAIN_FIELDS = ("bus", "n", "stream", "run", "sequence", "width", "height", "counts", "carried_s")
+_PLAIN_FIELDS = (
+    "bus", "n", "stream", "run", "sequence", "width", "height", "counts", "carried_s", "suspended",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -52,6 +54,7 @@ class PictureMessage:
         tracks: the tracks, rounded to 0.01 px, or None when nobody tracks.
         detections: likewise, without embeddings; None when nobody detects.
         carried_s: age of the detections, see `Frame.carried_s`.
+        suspended: why places in it cannot be trusted, see `Frame.suspended`.
     """
 
     bus: str
@@ -66,6 +69,7 @@ class PictureMessage:
     tracks: Tracks | None
     detections: Detections | None = None
     carried_s: float = 0.0
+    suspended: str | None = None
 
     def picture_header(self, kind: str) -> dict[str, Any]:
         """Return the fields of its header that all of them have, as plain values."""
@@ -83,6 +87,7 @@ class PictureMessage:
             "counts": None if self.counts is None else _plain_counts(self.counts),
             "tracks": None if self.tracks is None else track_columns(self.tracks),
             "carried_s": round(self.carried_s, 6),
+            "suspended": self.suspended,
             "detections": None if self.detections is None else detection_columns(self.detections),
         }
 
@@ -100,6 +105,7 @@ def facts_of(frame: Frame) -> dict[str, Any]:
         "tracks": frame.tracks,
         "detections": frame.detections,
         "carried_s": frame.carried_s,
+        "suspended": frame.suspended,
     }
 
 
@@ -145,3 +151,4 @@ class PictureHeader(Header):
     tracks: TrackColumns | None
     detections: DetectionColumns | None = None
     carried_s: Annotated[float, Field(ge=0)] = 0.0
+    suspended: str | None = None

@@ -142,10 +142,13 @@ def make_detections(rows: int = 3) -> Detections:
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_detections_travel_with_poses_turned_boxes_and_outlines(rows: int) -> None:
     sent = make_detections(rows)
-    message = FrameMessage.of(make_frame(detections=sent, carried_s=0.25), JPEG, quality=80, bus=BUS, n=0)
+    message = FrameMessage.of(
+        make_frame(detections=sent, carried_s=0.25, suspended="moved"), JPEG, quality=80, bus=BUS, n=0
+    )
     got = decode(encode(message))
     assert isinstance(got, FrameMessage)
     assert got.carried_s == 0.25
+    assert got.suspended == "moved"
     found = got.detections
     assert found is not None
     assert found.label.tolist() == sent.label.tolist()
@@ -184,10 +187,11 @@ def test_what_a_detector_does_not_give_is_nil() -> None:
 
 
 def test_messages_of_earlier_senders_are_read() -> None:
-    found = decode(altered(frame_message(), detections=..., carried_s=...))
+    found = decode(altered(frame_message(), detections=..., carried_s=..., suspended=...))
     assert isinstance(found, FrameMessage)
     assert found.detections is None
     assert found.carried_s == 0
+    assert found.suspended is None
 
 
 @pytest.mark.slow
@@ -255,7 +259,7 @@ def test_fields_and_labels_a_newer_sightline_adds_are_ignored() -> None:
     assert decode(altered(frame_message(), tracks=tracks)).header() == frame_message().header()
 
 
-LATER = {"detections", "carried_s"}
+LATER = {"detections", "carried_s", "suspended"}
 """What the first senders of version 1 did not say."""
 
 
