@@ -135,7 +135,7 @@ def test_a_camera_that_goes_and_comes_is_one_stream_to_a_player(tmp_path: Path) 
         for player in players:
             assert player.connections == 1
             times_s = [seen.pts_s for seen in player.seen]
-            # The test's camera stamps pictures when they are made: on a busy machine several in a millisecond.
+            # The test's camera stamps pictures when they are made: on a busy machine several in one ms.
             assert (np.diff(times_s) >= 0).all()
         assert events(tmp_path, "sink.state") == []
         assert (

@@ -230,7 +230,8 @@ def _mark(found: Recordings, segments: Sequence[Segment], *, protected: bool) ->
             raise SinkError(f"{mark}: {error.strerror}; who records there may do it") from error
         changed += 1
     word = "protected" if protected else "not protected any more"
-    typer.echo(f"{changed} of {len(segments)} files are now {word}; the others were so already")
+    others = "; the others were so already" if changed < len(segments) else ""
+    typer.echo(f"{changed} of {len(segments)} files are now {word}{others}")
 
 
 def _shown(things: Sequence[Any], what: str) -> Iterable[Any]:
