@@ -133,6 +133,18 @@ def test_what_was_not_recorded_is_told(run: Path, sightline: Sightline, tmp_path
     assert times == pytest.approx([number / RATE_HZ for number in range(len(times))], abs=1e-3)
 
 
+def test_a_recording_that_was_recorded_twice_is_shown_once(
+    material: Material, sightline: Sightline, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        with recording(tmp_path, segment_s=4) as sink:
+            record(sink, *material)
+    words = ["--from", "2027-01-15T08:00:02", "--to", "+8", "-o", tmp_path / "out.mp4"]
+    done = sightline("cut", tmp_path, "-s", "gate", *words)
+    assert (done.code, done.err) == (0, "")
+    assert len(times_in(tmp_path / "out.mp4")) in (160, 161)
+
+
 def test_another_format_is_another_file(material: Material, sightline: Sightline, tmp_path: Path) -> None:
     form, packets = material
     path = write_crossing_video(tmp_path / "other.mp4", 60, codec="mpeg4")
