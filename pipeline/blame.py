@@ -27,5 +27,9 @@ class blaming:  # noqa: N801 - it reads as a function, `with blaming(...)`; a ge
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's type and message on one line, without credentials."""
-    return without_credentials(" ".join(f"{type(error).__name__}: {error}".split()))
+    """Return an error's type and message on one line, without credentials.
+
+    What sightline says itself is meant for people, who have no use for the type.
+    """
+    type_of = "" if isinstance(error, SightlineError) and str(error) else f"{type(error).__name__}: "
+    return without_credentials(" ".join(f"{type_of}{error}".split()))

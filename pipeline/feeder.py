@@ -167,6 +167,8 @@ class Feeder:
         self._outbox.acknowledge(self.name, last)
 
     def _pause(self, error: Exception) -> None:
+        if self._stopped.is_set() and self.status.detail:  # cut short: the reason is what it was before
+            return
         detail = one_line(error)[:_DETAIL_CHARACTERS]
         pause_s = self._backoff.after(Reason.FAILED)
         if self.status.detail != detail:

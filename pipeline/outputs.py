@@ -36,7 +36,10 @@ def refuse_overwriting(config: Config, report: Path | None = None) -> None:
                 problems.append(f"{writer} would overwrite {other}, {what}; choose another --out or name")
         for other, first in writers:
             if _same(path, other):
-                problems.append(f"{first} and {writer} would both write {path}; give one another name")
+                problems.append(
+                    f"{first} and {writer} would both write {path}; give one another name "
+                    "(options such as `path`, `folder` or `consumer`)"
+                )
         writers.append((path, writer))
     if problems:
         raise ConfigError("\n".join(problems))

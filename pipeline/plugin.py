@@ -11,7 +11,7 @@ Each has a pydantic model of its options, from which the configuration is checke
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -277,6 +277,10 @@ class SinkOptions(Options):
     def serve(self, stream: str) -> bool:
         """Whether results of this stream are taken."""
         return self.streams is None or stream in self.streams
+
+    def named_streams(self) -> Mapping[str, Collection[str]]:
+        """Return the streams that options name, by option; the check knows which there are."""
+        return {"streams": self.streams or ()}
 
 
 class Sink:

@@ -99,3 +99,4 @@ def test_what_cannot_be_is_one_line(sightline: Sightline, tmp_path: Path, ports:
         assert said.code in (1, 2)
         assert len(said.errors) == 1
         assert line in said.errors[0]
+        assert "unexpected" not in said.errors[0]

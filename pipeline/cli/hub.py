@@ -63,6 +63,8 @@ def hub(
 
     Example: sightline hub --host '*' --key keys/hub.key_secret --boxes boxes --clients clients
     """
+    from pydantic import ValidationError
+
     from pipeline import hub as hubs
     from pipeline.curve import CurveOptions
     from pipeline.errors import ConfigError
@@ -80,7 +82,12 @@ def hub(
             name: hubs.Ends(f"tcp://{shown}:{BOXES_PORTS[name]}", f"tcp://{shown}:{PROGRAMS_PORTS[name]}")
             for name in BOXES_PORTS
         }
-    curves = [None if key is None else CurveOptions(key=key, clients=folder) for folder in (boxes, clients)]
+    try:
+        curves = [
+            None if key is None else CurveOptions(key=key, clients=folder) for folder in (boxes, clients)
+        ]
+    except ValidationError as error:
+        raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     with _ended_by_signals() as over, hubs.Hub(places, boxes=curves[0], programs=curves[1]) as running:
         if key is None and not all(map(_is_local, sum(running.endpoints.values(), ()))):
             typer.echo("warning: without --key whoever reaches the hub may publish and subscribe", err=True)

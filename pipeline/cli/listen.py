@@ -68,7 +68,10 @@ def listen(
             while left is None or left > 0:
                 received = listener.receive(timeout_s)
                 if received is None:
-                    typer.echo(f"nothing arrived for {timeout_s:g} s; is sightline running?", err=True)
+                    keys = "does it let us in" if server_key else "has it no keys (else --server-key)"
+                    where = f"has that socket {' or '.join(topics)}, and {keys}?"
+                    said = f"nothing arrived for {timeout_s:g} s; is sightline running? {where}"
+                    typer.echo(said, err=True)
                     raise typer.Exit(1)
                 if received.lost:
                     typer.echo(f"{received.lost} messages lost on {received.message.topic}", err=True)

@@ -34,7 +34,7 @@ from pipeline.config.wording import problems_of, unknown_part, unknown_source
 from pipeline.errors import SightlineError
 from pipeline.outbox import JournalOptions
 from pipeline.packet_sink import PacketSink
-from pipeline.plugin import Kind, Options
+from pipeline.plugin import Kind, Options, SinkOptions
 from pipeline.privacy.options import PrivacyOptions
 from pipeline.registry import scheme_of
 from pipeline.secret import SecretUrl
@@ -133,10 +133,11 @@ class _Checker:
     def _check_served(self, sinks: tuple[PluginConfig, ...], names: list[str]) -> None:
         """Note every stream that a sink is to serve and that there is not."""
         for number, sink in enumerate(sinks):
-            for name in getattr(sink.options, "streams", None) or ():
-                if name not in names:
+            named = sink.options.named_streams() if isinstance(sink.options, SinkOptions) else {}
+            for option, streams in named.items():
+                path: KeyPath = ("sinks", number, sink.name, option)
+                for name in [name for name in streams if name not in names]:
                     near = suggestion(name, names) or f"; streams: {listed(names)}"
-                    path: KeyPath = ("sinks", number, sink.name, "streams")
                     self._add(path, f"there is no stream {shown(name)}{near}")
 
     def _check_copied(self, sinks: tuple[PluginConfig, ...], streams: list[StreamConfig | None]) -> None:
@@ -223,6 +224,7 @@ class _Checker:
             self._add(path, str(error))
             return None
         model: type[Options] = plugin.Options
+        path = path if path[-1] == name or kind == "source" else (*path, name)  # of a name alone
         options = self._validated(model, path, given)
         return None if options is None else PluginConfig(kind, name, plugin, options)
 

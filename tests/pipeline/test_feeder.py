@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from pipeline.backoff import KeeperOptions
-from pipeline.errors import EventsRefused
+from pipeline.errors import EventsRefused, SinkError
 from pipeline.event import Event
 from pipeline.feeder import Feeder
 from pipeline.journal import Journal
 from tests.pipeline.messages import make_event
+from tests.servers.footprint import until
 
 QUICK = KeeperOptions(retry_s=0.001, retry_most_s=0.002, refused_retry_s=0.001)
 PATIENCE_S = 20.0
@@ -66,6 +67,24 @@ def test_a_failure_delays_and_loses_nothing(kept: Journal) -> None:
     assert feeder.stop(kept.newest, PATIENCE_S)
     assert receiver.numbers == [1, 2]
     assert feeder.status.detail == ""
+
+
+def test_a_sink_that_is_cut_short_keeps_its_reason(kept: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    tries = []
+
+    def away(events: Sequence[Event]) -> None:
+        tries.append(events)
+        if len(tries) == 1:
+            raise SinkError("broker: nothing listens there")
+        feeder._stopped.wait(PATIENCE_S)
+        raise SinkError("broker: closed")
+
+    feeder = feed(kept, away)
+    kept.append([make_event(1)])
+    until(lambda: len(tries) == 2, PATIENCE_S, "a second try")
+    assert not feeder.stop(kept.newest, 0.05)
+    assert feeder.status.detail == "broker: nothing listens there"  # for people: without the error's class
+    assert "closed" not in caplog.text
 
 
 def test_the_next_run_goes_on_where_this_one_was_given_up(kept: Journal) -> None:

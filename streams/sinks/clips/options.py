@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -66,6 +66,10 @@ class ClipsOptions(SinkOptions, Sealing):
         if event.kind.startswith(OWN) or not any(fnmatchcase(event.kind, kind) for kind in self.kinds):
             return False
         return all(_value(event, name) in values for name, values in self.where.items())
+
+    def named_streams(self) -> Mapping[str, Collection[str]]:
+        """Return the streams that options name, by option."""
+        return {**super().named_streams(), "film": {*self.film, *self.film.values()}}
 
     def shows(self, stream: str) -> str:
         """Return the stream whose packets show the events of a stream."""

@@ -126,7 +126,7 @@ class Shelf:
         free = self._free(self.root)
         if free < self._free_bytes:
             return (
-                f"{self.root}: {Trouble.FULL}: {free / 1e9:.3f} GB are free, {self._free_bytes / 1e9:.3f} "
+                f"{self.root}: {Trouble.FULL}: {free / 1e9:.4f} GB are free, {self._free_bytes / 1e9:.4f} "
                 f"must stay so (`free_gb`), and no clip may go; {advice_for(Trouble.FULL)}"
             )
         return None

@@ -34,6 +34,8 @@ SAVED, FAILED = "clip.saved", "clip.failed"
 _PATIENCE_S = 3.0
 """How long the end of a recording waits for an analytics that stands still; its stream's end is the last."""
 _LOOK_S = 0.02
+_LEAST_FREE_BYTES = 300_000
+"""So much stays free at least: what is written between two looks at the disk must fit."""
 _END_S = 5.0
 
 
@@ -65,7 +67,7 @@ class ClipsSink(PacketSink):
             self._root,
             keep_days=options.keep_days,
             most_bytes=int(options.keep_gb * 1e9),
-            free_bytes=int(options.free_gb * 1e9),
+            free_bytes=max(int(options.free_gb * 1e9), _LEAST_FREE_BYTES),
         )
 
     @classmethod

@@ -222,11 +222,23 @@ class Track:
     def _placed(self, request: Request) -> Request:
         """Return a request of another stream in the time of this one."""
         if request.at_s is not None:
-            return request
+            return replace(request, run=self._run_of(request.run, request.at_s))
         at_s = self._media_s(request.time_ns)
         if at_s is None:
             return replace(request, at_s=0.0)  # no packets yet: it will find none
         return replace(request, at_s=at_s, run=self._ring.run_at(at_s) or "")
+
+    def _run_of(self, run: str, at_s: float) -> str:
+        """Return the connection in whose time an event lies.
+
+        That of its frame as a rule; but an object that was there before the camera was lost, and is there
+        again, has crossed a line in between, which the first frames of the next connection tell.
+        """
+        reach_s, newest_s = self._ring.reach_s(run), self._ring.newest_s
+        if reach_s is None and newest_s is not None and self._form is not None and self._form.live:
+            reach_s = newest_s  # its packets are still on their way
+        earlier = self._ring.run_at(at_s) if reach_s is not None and at_s < reach_s else None
+        return earlier or run
 
     def _media_s(self, time_ns: int) -> float | None:
         moment = self._latest

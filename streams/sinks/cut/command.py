@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -88,7 +90,15 @@ def cut(
             raise _nothing(recordings.of(stream), stream, from_ns, to_ns, zone)
         files = [(recordings.path_of(segment), segment) for segment in segments]
         cutter = Cutter(output, from_ns, to_ns, secret_keys, close_gaps=close_gaps)
-        with _shown(sum(segment.size for segment in segments), from_ns, to_ns) as tell:
+        with (
+            _interruptible() as look,
+            _shown(sum(segment.size for segment in segments), from_ns, to_ns) as show,
+        ):
+
+            def tell(time_ns: int) -> None:
+                look()
+                show(time_ns)
+
             made = cutter.run(files, tell)
         if not made.files:
             raise _nothing(recordings.of(stream), stream, from_ns, to_ns, zone)
@@ -158,6 +168,26 @@ def _nothing(segments: list[Segment], stream: str, from_ns: int, to_ns: int, zon
 
 
 @contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Give what raises after Ctrl-C: while FFmpeg writes that would be lost, and part of the file with it."""
+    before = signal.getsignal(signal.SIGINT)
+    interrupted: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        interrupted.append(number)
+
+    def look() -> None:
+        if interrupted:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield look
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def _shown(size: int, from_ns: int, to_ns: int) -> Iterator[Callable[[int], None]]:
     """Give what shows the progress, on a terminal, where it takes a while."""
     from rich.console import Console
@@ -188,7 +218,8 @@ def _report(made: Cut, zone: tzinfo) -> None:
     if len(made.files) > 1:
         typer.echo("the camera's format changed, and a file has only one: see both in turn")
     for gap in made.missing:
-        how = "left out" if made.closed else "the picture stands still"
+        is_within = any(file.from_ns < gap.from_ns and gap.to_ns < file.to_ns for file in made.files)
+        how = ("left out" if made.closed else "the picture stands still") if is_within else "in no file"
         typer.echo(
             f"not recorded: {local(gap.from_ns, zone)} to {local(gap.to_ns, zone)}, "
             f"{gap.seconds:.1f} s; {how}"

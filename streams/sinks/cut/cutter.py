@@ -21,6 +21,7 @@ from streams.sinks.textfile import writing
 _CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
 SUFFIXES = tuple(_CONTAINERS)
 _LEAST_GAP_S = 0.5
+_ROUNDING_S = 0.05
 """Less is a camera that is not that regular."""
 _LONGEST_PAUSE_S = 6 * 3600.0
 """MP4 has 31 bits of ticks for a picture's duration."""
@@ -133,7 +134,8 @@ class Cutter:
         try:
             with self._explained():
                 for path, segment in segments:
-                    self._add(path, segment)
+                    if not self._is_shown_already(segment):
+                        self._add(path, segment)
                     if tell:
                         tell(min(segment.end_ns, self._to_ns))
                 self._note_missing(self._to_ns)
@@ -144,6 +146,13 @@ class Cutter:
             self._abandon()
             raise
         return self._cut
+
+    def _is_shown_already(self, segment: Segment) -> bool:
+        """Whether it has the pictures of the one before: a recording that was recorded twice."""
+        before = self._before
+        if before is None or not segment.run or segment.run != before.run:
+            return False
+        return segment.start_s < before.end_s - _ROUNDING_S and segment.end_s <= before.end_s + _ROUNDING_S
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -110,7 +110,7 @@ class Session:
         while len(ends) < len(records):
             self._producer.poll(_LOOK_S)
             if is_closed():
-                raise SinkError(f"{self._shown}: closed")
+                raise SinkError(f"{self._shown}: {self._trouble or 'closed'}")
             if self._is_locked_out or time.monotonic() > deadline_s:
                 raise SinkError(f"{self._shown}: {self._trouble or self._silence()}")
         refused = {}

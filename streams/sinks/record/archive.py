@@ -34,6 +34,10 @@ _INDEX_BYTES = 1_000_000
 T = TypeVar("T")
 
 
+LEAST_FREE_BYTES = 500_000
+"""So much stays free at least: what is written between two looks at the disk must fit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
     """How much stays.
@@ -254,6 +258,11 @@ class Archive:
             while (trouble := self._excess()) is not None:
                 if not self._remove_oldest():
                     raise NoRoom(trouble)
+
+    def give_way(self) -> None:
+        """Remove the oldest recording that may go: the disk took no more, whatever it says is free."""
+        with self._lock, suppress(SinkError, OSError):
+            self._remove_oldest()
 
     def remove_aged(self) -> int:
         """Remove what was stored too long ago; return how many recordings that were."""

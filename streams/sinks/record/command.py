@@ -101,6 +101,7 @@ def check(
     import json
 
     from streams.sinks.record.verify import complaint_about
+    from streams.sinks.sealed.files import SUFFIX
 
     with _opened(run, index) as found:
         segments = _asked(found, stream, begin, end, time_zone)
@@ -116,7 +117,10 @@ def check(
         for path, complaint in wrong.items():
             typer.echo(f"{path}: {complaint}")
         lost = f"; {missing} packets were lost while they were recorded" if missing else ""
-        typer.echo(f"{len(segments)} files, {len(segments) - len(wrong)} of them as they should be{lost}")
+        sealed = sum(segment.path.endswith(SUFFIX) for segment in segments)
+        unseen = f"; of {sealed}, which are sealed, only the size was looked at" if sealed else ""
+        whole = len(segments) - len(wrong)
+        typer.echo(f"{len(segments)} files, {whole} of them as they should be{unseen}{lost}")
     if wrong:
         raise typer.Exit(1)
 
@@ -230,7 +234,8 @@ def _mark(found: Recordings, segments: Sequence[Segment], *, protected: bool) ->
             raise SinkError(f"{mark}: {error.strerror}; who records there may do it") from error
         changed += 1
     word = "protected" if protected else "not protected any more"
-    typer.echo(f"{changed} of {len(segments)} files are now {word}; the others were so already")
+    others = "; the others were so already" if changed < len(segments) else ""
+    typer.echo(f"{changed} of {len(segments)} files are now {word}{others}")
 
 
 def _shown(things: Sequence[Any], what: str) -> Iterable[Any]:

@@ -170,6 +170,11 @@ class Recorder:
         if not is_there:
             self._archive.forget(segment.path)
             return segment
+        if not segment.size:  # the disk has taken nothing of it
+            with suppress(OSError):
+                (self._archive.root / segment.path).unlink()
+            self._archive.forget(segment.path)
+            return segment
         if self._is_plain and state is State.CUT:
             with suppress(OSError):
                 mend(self._archive.root / segment.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from pipeline.packet import Packet, PacketFormat
 from pipeline.packet_sink import PacketSink
 from pipeline.plugin import SinkContext
 from streams.sinks.record.alarm import Alarm
-from streams.sinks.record.archive import Archive, Keep, NoRoom
+from streams.sinks.record.archive import LEAST_FREE_BYTES, Archive, Keep, NoRoom
 from streams.sinks.record.chores import Chores
 from streams.sinks.record.disk import Trouble, advice_for, trouble_of
 from streams.sinks.record.index import FILE
@@ -65,7 +66,8 @@ class RecordSink(PacketSink):
     def __init__(self, options: RecordOptions, context: SinkContext) -> None:
         super().__init__(options, context)
         root = context.folder / options.folder
-        keep = Keep(options.keep_days, int(options.keep_gb * 1e9), int(options.free_gb * 1e9))
+        free_bytes = max(int(options.free_gb * 1e9), LEAST_FREE_BYTES)
+        keep = Keep(options.keep_days, int(options.keep_gb * 1e9), free_bytes)
         index = None if options.index is None else context.folder / options.index
         self._archive = Archive(root, keep, index=index, make=not Path(options.folder).is_absolute())
         self._public_keys = options.public_keys()
@@ -173,6 +175,8 @@ class RecordSink(PacketSink):
         except (OSError, av.FFmpegError) as error:
             trouble = trouble_of(error)
             root = self._archive.root
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # a quota is not seen before it bites
+                self._archive.give_way()
             line = f"{root}: {trouble.value} ({error.strerror or error}); {advice_for(trouble)}"
             self._fail(stream, trouble, line)
             raise SinkError(line) from error

@@ -43,7 +43,27 @@ def moment_ns(text: str, zone: tzinfo = UTC, *, end: bool = False) -> int:
     if end and len(text.strip()) == len("2026-03-01"):
         moment += timedelta(days=1)
     aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    if moment.tzinfo is None and len(text.strip()) > len("2026-03-01"):
+        _check_clock(text, aware)
     return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _check_clock(text: str, aware: datetime) -> None:
+    """Refuse what a clock never shows, or shows twice, when it is changed.
+
+    Raises:
+        ConfigError: if it does.
+    """
+    offsets = [aware.replace(fold=fold).strftime("%z") for fold in (0, 1)]
+    if offsets[0] == offsets[1]:
+        return
+    again = aware.astimezone(UTC).astimezone(aware.tzinfo)
+    first, second = (f"{offset[:3]}:{offset[3:5]}" for offset in offsets)
+    if again.replace(tzinfo=None) == aware.replace(tzinfo=None):
+        raise ConfigError(
+            f"'{text}' is twice in {aware.tzinfo}; write {text}{first}, or later {text}{second}"
+        )
+    raise ConfigError(f"'{text}' is never in {aware.tzinfo}: its clock leaps from {first} to {second}")
 
 
 def local(time_ns: int, zone: tzinfo) -> str:

@@ -93,6 +93,8 @@ def read_secret(path: Path) -> tuple[bytes, ...]:
         ConfigError: if it has none, cannot be read, or others can read it.
     """
     lines = _lines(path)
+    if lines[0].startswith(f"{_PUBLIC_PREFIX}1"):
+        raise ConfigError(f"{path} is the public key, which opens nothing; name the secret one (*{SECRET})")
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         raise ConfigError(f"{path} can be read by others; run: chmod 600 {path}")
     return tuple(_decoded(line, _SECRET_PREFIX, f"{path}: the secret key") for line in lines)

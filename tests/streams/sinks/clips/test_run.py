@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.config.load import load_config
 from pipeline.engine import Engine
-from tests.command import as_from_a_terminal
+from tests.command import Sightline, as_from_a_terminal
 from tests.media import write_crossing_video
 from tests.packets import hashes_in
 from tests.pipeline.messages import wait_until
@@ -145,3 +145,23 @@ def test_a_daemon_that_is_killed_leaves_its_clip(tmp_path: Path) -> None:
 
 def size_of(out: Path, pattern: str) -> int:
     return sum(path.stat().st_size for path in out.glob(f"clips/*/*/{pattern}"))
+
+
+@pytest.mark.parametrize(
+    ("sink", "said"),
+    [
+        ("clips", "kinds: missing; it must be given"),
+        (
+            "clips: {kinds: ['*'], film: {gate: yrad}}",
+            "film: there is no stream 'yrad'; did you mean 'yard'?",
+        ),
+    ],
+)
+def test_what_cannot_be_is_told_with_its_place(
+    sightline: Sightline, tmp_path: Path, sink: str, said: str
+) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(f"streams: {{gate: {{source: a.mp4}}, yard: {{source: b.mp4}}}}\nsinks:\n  - {sink}\n")
+    done = sightline("check", path)
+    assert done.code == 2
+    assert f"3: sinks[0].clips.{said}" in done.err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,26 @@ def test_a_connection_that_ends_in_the_midst_ends_the_clip(material: Material, t
     box.feed(others[60:])
     assert box.heard.saved[1]["from_s"] == 10.0
     assert 0 < box.heard.saved[1]["missing_s"] < 1
+
+
+def test_what_a_next_connection_tells_of_the_one_before_is_in_a_clip(
+    material: Material, tmp_path: Path
+) -> None:
+    form, packets = material
+    again, others = later_run(form, packets, 20.0)
+    box = Box(tmp_path)
+    box.sink.open_packets(form)
+    box.feed(packets)
+    box.sink.close_packets("gate")
+    box.sink.open_packets(again)
+    box.feed(others[:1])
+    crossed = replace(others[0], moment=packets[at(packets, packets[-1].moment.pts_s - 1.0)].moment)
+    box.event(crossed)
+    box.feed(others[1:60])
+    assert box.heard.failed == []
+    (saved,) = box.heard.saved
+    assert saved["missing_s"] == 0.0
+    assert saved["to_s"] < 20.0
 
 
 def test_a_source_that_is_lost_ends_the_clip(material: Material, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import av
 import pytest
 
 from pipeline.packet import Packet, PacketFormat
+from streams.sinks.copying.target import FileTarget
 from tests.command import Sightline
 from tests.media import write_crossing_video
 from tests.packets import packets_of
@@ -98,13 +100,29 @@ def test_local_times_and_seconds(run: Path, sightline: Sightline, tmp_path: Path
     assert len(times_in(out)) in (60, 61)
 
 
+def test_an_interruption_leaves_no_file(
+    run: Path, sightline: Sightline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = FileTarget.write
+
+    def interrupted(self: FileTarget, data: bytes) -> int:
+        signal.raise_signal(signal.SIGINT)  # within FFmpeg, which loses what is raised there
+        return write(self, data)
+
+    monkeypatch.setattr(FileTarget, "write", interrupted)
+    words = ["--from", "2027-01-15T08:00:02", "--to", "+3", "-o", tmp_path / "out.mp4"]
+    done = sightline("cut", run, "-s", "gate", *words)
+    assert done.code == 130
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_what_was_not_recorded_is_told(run: Path, sightline: Sightline, tmp_path: Path) -> None:
     words = ["cut", run, "-s", "gate", "--from", "2027-01-15T08:00:10", "--to", "2027-01-15T08:00:50"]
     done = sightline(*words, "-o", tmp_path / "out.mp4")
     assert (done.code, done.err) == (0, "")
     told = [line for line in done.out.splitlines() if line.startswith("not recorded")]
     assert "08:00:12+00:00 to 2027-01-15 08:00:30+00:00, 18.0 s; the picture stands still" in told[0]
-    assert "08:00:42+00:00 to 2027-01-15 08:00:50+00:00, 8.0 s" in told[1]
+    assert "08:00:42+00:00 to 2027-01-15 08:00:50+00:00, 8.0 s; in no file" in told[1]
     times = times_in(tmp_path / "out.mp4")
     (pause,) = [place for place in range(1, len(times)) if times[place] - times[place - 1] > 1]
     assert times[pause] == pytest.approx(20.0, abs=0.06)
@@ -113,6 +131,18 @@ def test_what_was_not_recorded_is_told(run: Path, sightline: Sightline, tmp_path
     assert "18.0 s; left out" in closed.out
     times = times_in(tmp_path / "closed.mp4")
     assert times == pytest.approx([number / RATE_HZ for number in range(len(times))], abs=1e-3)
+
+
+def test_a_recording_that_was_recorded_twice_is_shown_once(
+    material: Material, sightline: Sightline, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        with recording(tmp_path, segment_s=4) as sink:
+            record(sink, *material)
+    words = ["--from", "2027-01-15T08:00:02", "--to", "+8", "-o", tmp_path / "out.mp4"]
+    done = sightline("cut", tmp_path, "-s", "gate", *words)
+    assert (done.code, done.err) == (0, "")
+    assert len(times_in(tmp_path / "out.mp4")) in (160, 161)
 
 
 def test_another_format_is_another_file(material: Material, sightline: Sightline, tmp_path: Path) -> None:

@@ -96,14 +96,14 @@ def test_check(sightline: Sightline, run: Path) -> None:
 def test_protect_and_unprotect(sightline: Sightline, run: Path) -> None:
     words = ("--stream", "gate", "--to", "2027-01-15T08:00:08")
     said = sightline("recordings", "protect", run, *words)
-    assert said.out == "2 of 2 files are now protected; the others were so already\n"
+    assert said.out == "2 of 2 files are now protected\n"
     marks = sorted((run / "recordings").rglob(f"*{KEEP}"))
     assert [mark.name for mark in marks] == [
         f"gate_20270115T0800{second}.000Z.mp4.keep" for second in ("00", "04")
     ]
     assert "2 protected" in sightline("recordings", "list", run).out
     said = sightline("recordings", "unprotect", run, marks[0].name.removesuffix(KEEP))
-    assert said.out == "1 of 1 files are now not protected any more; the others were so already\n"
+    assert said.out == "1 of 1 files are now not protected any more\n"
     whole = run / "recordings" / "gate" / "2027-01-15" / marks[1].name.removesuffix(KEEP)
     sightline("recordings", "unprotect", run, whole)
     assert not list((run / "recordings").rglob(f"*{KEEP}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -81,6 +82,44 @@ def test_a_small_disk_keeps_the_newest(disk: Path, material: Material) -> None:
     assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize >= 400_000
     stored = [one for segment in found for one in hashes_in(disk / "recordings" / segment.path)]
     assert stored == hashes(many)[-len(stored) :]
+
+
+def test_where_nothing_must_stay_free_the_oldest_go_too(disk: Path, material: Material) -> None:
+    form, packets = material
+    told = Told()
+    with recording(disk, told, segment_s=4, free_gb=0) as sink:
+        feed = Feed(sink, form)
+        feed.put(repeated(packets, 8_000_000 // sum(len(packet.data) for packet in packets)))
+        feed.close()
+    assert not feed.failures
+    assert not told.events
+    assert sum(segment.size for segment in segments(disk / "recordings")) > 2e6
+
+
+def test_a_quota_that_bites_takes_the_oldest_and_leaves_no_empty_file(
+    tmp_path: Path, material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form, packets = material
+    write = FileTarget.write
+    told = Told()
+
+    def limited(self: FileTarget, data: bytes) -> int:
+        used = sum(path.stat().st_size for path in tmp_path.rglob("*.mp4"))
+        if used + len(data) > 1_000_000:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        return write(self, data)
+
+    monkeypatch.setattr(FileTarget, "write", limited)
+    with recording(tmp_path, told, segment_s=4) as sink:
+        feed = Feed(sink, form)
+        many = repeated(packets, 3_000_000 // sum(len(packet.data) for packet in packets))
+        feed.put(many)
+        feed.close()
+    assert feed.failures
+    found = segments(tmp_path / "recordings")
+    assert found[-1].end_s > many[-1].moment.pts_s - 8
+    assert found[0].start_s > many[0].moment.pts_s
+    assert all(path.stat().st_size for path in tmp_path.rglob("*.mp4"))
 
 
 def test_a_disk_that_others_fill_is_told_and_recording_goes_on(disk: Path, material: Material) -> None:

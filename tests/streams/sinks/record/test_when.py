@@ -40,3 +40,17 @@ def test_a_date_as_an_end_is_that_whole_day() -> None:
 def test_no_moments(text: str) -> None:
     with pytest.raises(ConfigError, match="is no moment; write"):
         moment_ns(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-10-25 02:30", r"is twice in Europe/Berlin; write .* 02:30\+02:00, or later .* 02:30\+01:00"),
+        ("2026-03-29T02:30", r"is never in Europe/Berlin: its clock leaps from \+01:00 to \+02:00"),
+    ],
+)
+def test_hours_that_are_twice_or_never(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        moment_ns(text, BERLIN)
+    assert moment_ns(f"{text}+01:00", BERLIN) == moment_ns(f"{text}+01:00")
+    assert moment_ns("2026-10-25 03:00", BERLIN) - moment_ns("2026-10-25 01:59", BERLIN) == 7260 * 10**9

@@ -38,6 +38,10 @@ def test_sealed_recordings_are_cut_with_the_key(sightline: Sightline, tmp_path: 
     done = sightline("cut", tmp_path, *words, "--key", secret)
     assert (done.code, done.err) == (0, "")
     assert len(times_in(tmp_path / "out.mp4")) in (80, 81)
+    checked = sightline("recordings", "check", tmp_path)
+    assert checked.out == (
+        "3 files, 3 of them as they should be; of 3, which are sealed, only the size was looked at\n"
+    )
 
 
 KILLED = """

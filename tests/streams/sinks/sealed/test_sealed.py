@@ -134,6 +134,8 @@ def test_keys_that_are_none(pair: tuple[Path, Path, str], tmp_path: Path) -> Non
     pair[1].chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
         read_secret(pair[1])
+    with pytest.raises(ConfigError, match="is the public key"):  # and not "can be read by others"
+        read_secret(pair[0])
     pair[1].chmod(0o600)
     with pytest.raises(ConfigError, match="is there already"):
         make_pair(pair[0].parent, "owner")
