@@ -117,7 +117,7 @@ def test_counts_are_judged_and_missed_ones_clicked_onto_the_strip(
     assert "4 of 4 counts marked" in page.locator("#progress").inner_text()
 
     page.reload()
-    assert page.locator(f"#card-{ids[0]}.wrong").count() == 1
+    page.locator(f"#card-{ids[0]}.wrong").wait_for()
     page.locator("svg .missed").click()
     until(page, served, lambda marks: not marks.missed)
 
