@@ -8,8 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import av
@@ -24,8 +23,8 @@ from streams.sinks.restream.options import PushOptions
 from streams.sinks.restream.sink import PushSink
 from streams.sinks.restream.srt_process import reason_of
 from streams.sinks.restream.target import target_of
-from tests.servers.daemons import binary, free_port
-from tests.servers.footprint import until
+from tests.servers.daemons import free_port
+from tests.servers.srt import receiver
 from tests.streams.sinks.restream.scene import Stage, picture, wait_for
 
 PASSPHRASE = "pa55pa55pa55"
@@ -43,22 +42,6 @@ def pyav_has_srt() -> bool:
 
 
 needs_no_child = pytest.mark.skipif(pyav_has_srt(), reason="PyAV speaks SRT itself here")
-
-
-@contextmanager
-def receiver(port: int, to: str, passphrase: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """Run one that takes a call, and sends what comes to a file or to a port of UDP."""
-    secret = f"&passphrase={passphrase}" if passphrase else ""
-    words = f"""-v error -y -probesize 32768 -analyzeduration 1 -f mpegts
-        -i srt://127.0.0.1:{port}?mode=listener{secret}
-        -map 0 -c copy -copyts -flush_packets 1 -f mpegts {to}"""
-    command = [binary("ffmpeg", "ffmpeg"), *words.split()]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            until(lambda: f"{port:04X} " in Path("/proc/net/udp").read_text(), 10, "it does not listen")
-            yield process
-        finally:
-            process.kill()
 
 
 def children(parent: int) -> list[int]:
