@@ -5,9 +5,10 @@
 An RTSP camera on loopback (`tests.servers.rtsp`) shows 1280 x 720 pictures at 30 per second with its clock
 in black and white blocks. `sightline run`, a process of its own, pushes it to nginx-rtmp, or as MPEG-TS over
 UDP or SRT; a player (PyAV) reads the clock there (of SRT, behind an ffmpeg that hands it on by UDP). The age
-holds everything: camera's encoder, network, sightline, server, and the player's decoder. `camera` is the same player at the camera itself: FFmpeg's parser holds a
-picture there until the next one begins, which it also does with MPEG-TS, but not with RTMP. CPU is that of
-the sightline process, in percent of a core, and of an ffmpeg that it started; `none` pushes nothing.
+holds everything: camera's encoder, network, sightline, server, and the player's decoder. `camera` is the same
+player at the camera itself: FFmpeg's parser holds a picture there until the next one begins, which it also
+does with MPEG-TS, but not with RTMP. CPU is that of the sightline process, in percent of a core, and of an
+ffmpeg that it started; `none` pushes nothing.
 """
 
 from __future__ import annotations

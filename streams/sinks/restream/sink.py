@@ -167,8 +167,10 @@ class PushSink(PacketSink):
             drawing = [pusher for *_, pusher in self._drawn.values()]
             self._copied.clear()
             self._drawn.clear()
-        for each in (*pushers, *drawing):
-            each.leave()
+        for pusher in pushers:  # all at once: each may need a second
+            pusher.leave()
+        for other in drawing:
+            other.leave()
         for pusher in pushers:
             pusher.stop(_STOP_S)
         for other in drawing:
