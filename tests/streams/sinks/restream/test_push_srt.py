@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import av
@@ -56,7 +56,10 @@ def senders(parent: int = os.getpid()) -> list[int]:
 
 
 def has_socket(pid: int) -> bool:
-    return any("socket:" in str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir())
+    """Whether it has begun to call."""
+    with suppress(OSError):  # one was closed meanwhile
+        return any("socket:" in str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def command_line(pid: int) -> bytes:
@@ -132,16 +135,16 @@ def test_packets_arrive_as_they_were_and_no_command_line_has_the_secrets(tmp_pat
     encoder = Encoder("gate", "run", 64, 48, Encoding(preset="ultrafast"))
     packets = []
     with receiver(port, str(got), PASSPHRASE) as other:
-        connection = Connection(target, encoder.form, srt=need_protocol(target))
-        for number in range(20):
-            moment = Moment(number / 25, 0, Clock.ARRIVAL)
-            packets.append(encoder.encode(picture(number, (64, 48), noise=True), moment))
-            connection.write(packets[-1])
-        (child,) = senders()
-        assert f"srt://127.0.0.1:{port}".encode() in command_line(child)
-        assert b"pa55" not in command_line(child)
-        assert b"pa55" not in Path(f"/proc/{child}/environ").read_bytes()
-        connection.close()
+        with closing(Connection(target, encoder.form, srt=need_protocol(target))) as connection:
+            for number in range(20):
+                moment = Moment(number / 25, 0, Clock.ARRIVAL)
+                packets.append(encoder.encode(picture(number, (64, 48), noise=True), moment))
+                connection.write(packets[-1])
+            wait_for(lambda: [has_socket(pid) for pid in senders()] == [True])  # it is ffmpeg by now
+            (child,) = senders()
+            assert f"srt://127.0.0.1:{port}".encode() in command_line(child)
+            assert b"pa55" not in command_line(child)
+            assert b"pa55" not in Path(f"/proc/{child}/environ").read_bytes()
         assert senders() == []
         other.wait(10)
     with av.open(got) as container:
