@@ -4,10 +4,11 @@
 
 An RTSP camera on loopback (`tests.servers.rtsp`) shows 1280 x 720 pictures at 30 per second with its clock
 in black and white blocks. `sightline run`, a process of its own, pushes it to nginx-rtmp, or as MPEG-TS over
-UDP; a player (PyAV) reads the clock there. The age holds everything: camera's encoder, network, sightline,
-server, and the player's decoder. `camera` is the same player at the camera itself: FFmpeg's parser holds a
-picture there until the next one begins, which it also does with MPEG-TS, but not with RTMP. CPU is that of
-the sightline process, in percent of a core; `none` pushes nothing.
+UDP or SRT; a player (PyAV) reads the clock there (of SRT, behind an ffmpeg that hands it on by UDP). The age
+holds everything: camera's encoder, network, sightline, server, and the player's decoder. `camera` is the same
+player at the camera itself: FFmpeg's parser holds a picture there until the next one begins, which it also
+does with MPEG-TS, but not with RTMP. CPU is that of the sightline process, in percent of a core, and of an
+ffmpeg that it started; `none` pushes nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 
 from tests.servers.daemons import free_port, rtmp
 from tests.servers.rtsp import RtspServer, barcode
+from tests.servers.srt import receiver
 from tests.streams.sinks.restream.scene import Player
 
 WARM_UP_S = 4.0
@@ -40,9 +42,9 @@ def main() -> None:
     seconds = words.parse_args().seconds
     with tempfile.TemporaryDirectory() as name, RtspServer({"/cam": barcode(1280, 720, 30)}) as camera:
         folder = Path(name)
-        with rtmp(folder) as server:
+        udp, srt = free_port(), free_port()
+        with rtmp(folder) as server, receiver(srt, f"udp://127.0.0.1:{udp}?pkt_size=1316"):
             server.start()
-            udp = free_port()
             live = f"rtmp://127.0.0.1:{server.port}/live"
             rows: list[tuple[str, dict[str, Any] | None, str | None]] = [
                 ("camera", None, camera.url("/cam")),
@@ -51,6 +53,11 @@ def main() -> None:
                 (
                     "original, UDP",
                     {"url": f"udp://127.0.0.1:{udp}"},
+                    f"udp://127.0.0.1:{udp}?timeout=3000000",
+                ),
+                (
+                    "original, SRT",
+                    {"url": f"srt://127.0.0.1:{srt}?latency=120000"},
                     f"udp://127.0.0.1:{udp}?timeout=3000000",
                 ),
                 (
@@ -117,8 +124,13 @@ def _sightline(folder: Path, source: str, sink: dict[str, Any] | None) -> subpro
 def _cpu_s(process: subprocess.Popen[bytes] | None) -> float:
     if process is None:
         return 0.0
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    every = [str(process.pid), *(child for task in tasks for child in task.read_text().split())]
+    ticks = 0
+    for pid in every:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _resident_mib(process: subprocess.Popen[bytes]) -> float:

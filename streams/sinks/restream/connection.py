@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
 from streams.sinks.encoder import TIME_BASE
 from streams.sinks.restream.relay import Relay, reason_of
-from streams.sinks.restream.target import Target
+from streams.sinks.restream.srt_options import srt_options
+from streams.sinks.restream.srt_process import SrtProcess, srt_command
+from streams.sinks.restream.target import Muxer, Target
 
 _WAITING_PACKETS = 1000
 """In FFmpeg's own queue; it fills only while the server is slow to take the stream."""
@@ -54,6 +57,7 @@ class Connection:
         transport: of RTSP, "tcp" or "udp".
         timeout_s: for connecting, and for how long the server may take nothing.
         context: of TLS.
+        srt: how a program that speaks SRT is started (`need_protocol`), None where PyAV does.
 
     Raises:
         SinkError: if there is no connection, with the reason.
@@ -67,10 +71,11 @@ class Connection:
         transport: str = "tcp",
         timeout_s: float = 5.0,
         context: ssl.SSLContext | None = None,
+        srt: Sequence[str] | None = None,
     ) -> None:
         self._target = target
         self._timeout_s = timeout_s
-        self._relay: Relay | None = None
+        self._relay: Relay | SrtProcess | None = None
         self._first_bytes = 0
         self._first_s = 0.0
         self._begun_s = time.monotonic()
@@ -78,6 +83,9 @@ class Connection:
             if target.is_tcp and transport == "tcp":
                 secure = context if target.is_secure else None
                 self._relay = Relay(target.host, target.port, timeout_s=timeout_s, context=secure)
+            elif srt is not None:
+                given = srt_options(target.url.reveal())
+                self._relay = SrtProcess(srt, target.shown, given, timeout_s=timeout_s)
             elif target.is_tcp:
                 # FFmpeg goes there itself, as the pictures go beside it: not where nobody answers.
                 socket.create_connection((target.host, target.port), timeout=timeout_s).close()
@@ -85,8 +93,11 @@ class Connection:
             raise SinkError(f"{target.shown}: {error}") from error
         except OSError as error:
             raise SinkError(f"{target.shown}: {reason_of(error, timeout_s)}") from error
-        port = self._relay.port if self._relay else None
-        muxer = target.muxer(port, transport=transport, timeout_s=timeout_s)
+        if isinstance(self._relay, SrtProcess):
+            muxer = Muxer(f"pipe:{self._relay.pipe}", "mpegts", {"flush_packets": "1"})
+        else:
+            port = self._relay.port if self._relay else None
+            muxer = target.muxer(port, transport=transport, timeout_s=timeout_s)
         inner = ":".join(f"{key}={_quoted(value)}" for key, value in muxer.options.items())
         try:
             self._copier = Copier(
@@ -102,10 +113,11 @@ class Connection:
                 retelling=True,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            self.cut()
-            raise self._told(error) from error
+            told = self._told(error)
+            self._give_up()
+            raise told from error
         except BaseException:
-            self.cut()
+            self._give_up()
             raise
 
     @property
@@ -127,6 +139,8 @@ class Connection:
             raise SinkError(f"{self._target.shown}: it took nothing for {self._timeout_s:g} s")
         if relay is not None and not self.is_established and self._is_late():
             raise SinkError(f"{self._target.shown}: no answer within {2 * self._timeout_s:g} s")
+        if isinstance(relay, SrtProcess) and relay.has_ended:
+            raise self._told(SinkError("ffmpeg ended"))
         try:
             self._copier.write(packet)
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -136,16 +150,25 @@ class Connection:
 
     def close(self) -> None:
         """Let out what is on its way, and leave."""
-        if self._relay is not None:
-            self._relay.settle(_QUIET_S, self._timeout_s)
-        self.cut()
+        relay = self._relay
+        if relay is not None:
+            relay.settle(_QUIET_S, self._timeout_s)
+        if not isinstance(relay, SrtProcess):
+            self.cut()
         with suppress(av.FFmpegError, OSError, ValueError):
             self._copier.close()
+        if isinstance(relay, SrtProcess):  # it goes when its input ends
+            relay.end(self._timeout_s)
 
     def cut(self) -> None:
         """Break off: whatever waits for the server fails; from any thread, more than once."""
         if self._relay is not None:
             self._relay.close()
+
+    def _give_up(self) -> None:
+        self.cut()
+        if isinstance(self._relay, SrtProcess):
+            self._relay.end(self._timeout_s)
 
     def _is_late(self) -> bool:
         return time.monotonic() - self._begun_s > 2 * self._timeout_s
@@ -164,9 +187,10 @@ class Connection:
                 return Refused(f"{shown}: it knows no such path (404); correct url", Reason.NOT_FOUND)
             case av.HTTPClientError() | av.HTTPServerError():
                 return Refused(f"{shown}: it refuses the stream ({error.strerror})", Reason.REJECTED)
-            case av.ProtocolNotFoundError():
-                return SinkError(_no_protocol(self._target))
         why = self._relay.failure if self._relay is not None else ""
+        if why and isinstance(self._relay, SrtProcess):
+            told = f"{shown}: {why}"
+            return Refused(told, Reason.UNAUTHORIZED) if self._relay.is_refused else SinkError(told)
         waited_s = time.monotonic() - self._begun_s
         if not why and not self.is_established and waited_s >= self._timeout_s:
             why = f"no answer within {self._timeout_s:g} s"
@@ -177,20 +201,27 @@ class Connection:
         return SinkError(f"{shown}: {why}")
 
 
-def need_protocol(target: Target) -> None:
-    """Make sure that FFmpeg, as it is here, can speak to a target at all.
+def need_protocol(target: Target) -> tuple[str, ...] | None:
+    """Make sure that a target's protocol can be spoken here at all.
+
+    Returns:
+        How a program that speaks SRT is started, where the FFmpeg in PyAV does not; None else.
 
     Raises:
-        SinkError: if not, with what to do.
+        SinkError: if it cannot, with what to do.
     """
     if target.protocol != "srt":
-        return
+        return None
     try:
         av.open("srt://127.0.0.1:1", "r", timeout=0.001).close()  # it looks for the protocol first
-    except av.ProtocolNotFoundError as error:
-        raise SinkError(_no_protocol(target)) from error
+    except av.ProtocolNotFoundError:
+        try:
+            return srt_command()
+        except SinkError as error:
+            raise SinkError(f"{target.shown}: {error}") from error
     except av.FFmpegError:
-        return
+        pass
+    return None
 
 
 def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
@@ -212,10 +243,3 @@ def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
 def _quoted(value: str) -> str:
     """Return a value for one of FFmpeg's lists of options."""
     return "".join(f"\\{sign}" if sign in "\\':" else sign for sign in value)
-
-
-def _no_protocol(target: Target) -> str:
-    return (
-        f"{target.shown}: the FFmpeg in this PyAV has no {target.protocol.upper()}; push by RTSP or RTMP to "
-        "a media server that offers it, or install PyAV against an FFmpeg that was built with it"
-    )

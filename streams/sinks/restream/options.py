@@ -20,9 +20,9 @@ class PushOptions(SinkOptions):
     """Options of the push sink. The URL may be `env:NAME` or `file:PATH`.
 
     Attributes:
-        url: where to: `rtsp://`, `rtsps://`, `rtmp://`, `rtmps://`, `udp://` (MPEG-TS), and `srt://` where
-            PyAV's FFmpeg has it. `{stream}` in it stands for the stream's name. It may hold a user, a
-            password and a key: only its host is ever shown.
+        url: where to: `rtsp://`, `rtsps://`, `rtmp://`, `rtmps://`, and by MPEG-TS `udp://` and `srt://`,
+            which needs the program ffmpeg. `{stream}` in it stands for the stream's name. It may hold a user,
+            a password and a key: only its host is ever shown.
         video: "original" sends the camera's own packets, without decoding or encoding; "annotated" the
             pictures as drawn, encoded as H.264.
         size: annotated: (width, height) px that a picture may have at most; it keeps its proportions.

@@ -137,10 +137,14 @@ class Pusher(Generic[Item]):
         self._thread.join(timeout_s)
         self.stop(timeout_s)
 
-    def stop(self, timeout_s: float) -> None:
-        """End now; safe more than once."""
+    def leave(self) -> None:
+        """Begin to end; without waiting for it."""
         self._stopping.set()
         self.inbox.finish(empty=True)
+
+    def stop(self, timeout_s: float) -> None:
+        """End now; safe more than once."""
+        self.leave()
         if self._thread.ident is not None:
             self._thread.join(min(1.0, timeout_s))
             line = self._line

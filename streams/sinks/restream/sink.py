@@ -48,7 +48,7 @@ class PushSink(PacketSink):
     def __init__(self, options: PushOptions, context: SinkContext) -> None:
         super().__init__(options, context)
         target = self._target("name")
-        need_protocol(target)
+        self._srt = need_protocol(target)
         self._context: ssl.SSLContext | None = None
         if target.is_secure:
             self._context = tls_context(options.ca_file, verify=options.verify_tls)
@@ -167,6 +167,10 @@ class PushSink(PacketSink):
             drawing = [pusher for *_, pusher in self._drawn.values()]
             self._copied.clear()
             self._drawn.clear()
+        for pusher in pushers:  # all at once: each may need a second
+            pusher.leave()
+        for other in drawing:
+            other.leave()
         for pusher in pushers:
             pusher.stop(_STOP_S)
         for other in drawing:
@@ -206,6 +210,7 @@ class PushSink(PacketSink):
             transport=options.transport,
             timeout_s=options.timeout_s,
             context=self._context,
+            srt=self._srt,
         )
 
     def _tell(self, stream: str, data: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 from pipeline.secret import SecretUrl
+from streams.sinks.restream.srt_options import srt_options
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "udp": 0, "srt": 0}
 _TLS = {"rtsps": "rtsp", "rtmps": "rtmp"}
@@ -133,6 +134,8 @@ def target_of(pattern: str, stream: str) -> Target:
     protocol = _TLS.get(parts.scheme, parts.scheme)
     if protocol == "rtmp" and "/" not in parts.path.strip("/"):
         raise ValueError(f"url must look like {parts.scheme}://host/application/key")
+    if protocol == "srt":
+        srt_options(url)
     return Target(protocol, parts.hostname, port, parts.scheme in _TLS, SecretUrl(url))
 
 
