@@ -81,11 +81,20 @@ def until(page: Any, server: AuditServer, holds: Callable[[Marks], bool]) -> Mar
     raise AssertionError(server.file.marks)
 
 
+def shown(page: Any, url: str | None = None) -> None:
+    """Load a page, or the same again, and wait until it shows the counts: it asks for the marks first."""
+    if url is None:
+        page.reload()
+    else:
+        page.goto(url)
+    page.locator("svg .count").first.wait_for()
+
+
 @pytest.mark.slow
 def test_counts_are_judged_and_missed_ones_clicked_onto_the_strip(
     page: Any, run: Path, served: AuditServer
 ) -> None:
-    page.goto(served.url)
+    shown(page, served.url)
     ids = page.eval_on_selector_all("svg .count", "all => all.map(one => one.dataset.id)")
     assert ids == [count.id for count in windows_in(run)[0].counts]
     # Where the circles are: at the crossing's time and its place on the line.
@@ -111,12 +120,12 @@ def test_counts_are_judged_and_missed_ones_clicked_onto_the_strip(
     assert missed.time_ms - window.begin_ns / 1e6 == pytest.approx(5000, abs=120)
     assert (missed.along, missed.direction, missed.label) == (pytest.approx(0.5, abs=0.01), "up", "car")
 
-    shown = page.evaluate("judge(data.windows, marks, data.several)")
+    judged = page.evaluate("judge(data.windows, marks, data.several)")
     wanted = judge(windows_in(run), marks, lambda time_ns: hour_name(time_ns, UTC)).to_dict()
-    assert flat(shown) == pytest.approx(flat(wanted), abs=1e-5)
+    assert flat(judged) == pytest.approx(flat(wanted), abs=1e-5)
     assert "4 of 4 counts marked" in page.locator("#progress").inner_text()
 
-    page.reload()
+    shown(page)
     page.locator(f"#card-{ids[0]}.wrong").wait_for()
     page.locator("svg .missed").click()
     until(page, served, lambda marks: not marks.missed)
@@ -124,8 +133,7 @@ def test_counts_are_judged_and_missed_ones_clicked_onto_the_strip(
 
 @pytest.mark.slow
 def test_keys(page: Any, served: AuditServer) -> None:
-    page.goto(served.url)
-    page.locator("svg .count").first.wait_for()
+    shown(page, served.url)
     page.bring_to_front()
     for key in ("ArrowRight", "r", "ArrowRight", "w", "ArrowRight", "r", "u", "l"):
         page.keyboard.press(key)
@@ -137,9 +145,9 @@ def test_keys(page: Any, served: AuditServer) -> None:
 def test_a_second_page_learns_that_the_marks_have_changed(
     browser: Any, page: Any, served: AuditServer
 ) -> None:
-    page.goto(served.url)
+    shown(page, served.url)
     other = browser.new_page()
-    other.goto(served.url)
+    shown(other, served.url)
     other.locator(".is-right").first.click()
     until(other, served, lambda marks: len(marks.counts) == 1)
     page.evaluate("mark(data.windows[0].counts[1].id, 'wrong')")
@@ -152,7 +160,7 @@ def test_a_second_page_learns_that_the_marks_have_changed(
 def test_as_a_plain_file_marks_are_downloaded_and_loaded(page: Any, run: Path) -> None:
     path = run / "page.html"
     path.write_text(html(run), encoding="utf-8")
-    page.goto(path.as_uri())
+    shown(page, path.as_uri())
     page.locator("button.reviewed").click()
     assert "plain file" in page.locator("#saved").inner_text()
     with page.expect_download() as download:
@@ -161,7 +169,7 @@ def test_as_a_plain_file_marks_are_downloaded_and_loaded(page: Any, run: Path) -
     download.value.save_as(target)
     assert len(MarksFile(target).marks.counts) == 4
     page.evaluate("localStorage.clear()")
-    page.reload()
+    shown(page)
     assert page.locator(".card.right").count() == 0
     page.locator("#load").set_input_files(target)
     page.locator(".card.right").first.wait_for()
@@ -176,7 +184,7 @@ def test_the_page_s_intervals_are_python_s(page: Any, run: Path) -> None:
 
     path = run / "page.html"
     path.write_text(html(run), encoding="utf-8")
-    page.goto(path.as_uri())
+    shown(page, path.as_uri())
     for one, other in ((0, 0), (1, 0), (3, 7), (40, 12), (700, 650)):
         assert page.evaluate(f"difference({one}, {other})") == pytest.approx(difference(one, other), rel=1e-6)
         assert page.evaluate(f"wilson({one}, {one + other + 1})") == pytest.approx(
