@@ -84,7 +84,7 @@ def test_a_stalling_body_ends_with_the_server_and_leaves_no_thread() -> None:
         server.close()
         server.start()
         assert server.port == port
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # others may end meanwhile
 
 
 def test_motion_jpeg_is_read_by_ffmpeg() -> None:

@@ -164,4 +164,4 @@ def test_it_leaves_neither_thread_nor_socket() -> None:
         until(lambda: running.open_connections == 1)
     assert client.recv(10) == b""
     client.close()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # others may end meanwhile

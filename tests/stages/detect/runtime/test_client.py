@@ -78,7 +78,7 @@ def test_streams_with_the_same_options_share_one_network(path: Path, monkeypatch
     np.testing.assert_array_equal(b.run([x])[0], results[1])
     for client in (b, c, alone):
         client.close()
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # others may end meanwhile
 
 
 def test_what_a_stage_may_know(path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_run_of_several_streams_shares_a_network_and_leaves_nothing(tmp_path: 
         entry = stream.ledger.entry()
         assert (entry.finished, entry.dropped) == (9, {"one-over": {"bad network output": 1}})
         assert sink.kinds(stream.config.name) == ["stream.gap"]
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # others may end meanwhile
 
 
 def test_a_run_that_never_begins_frees_the_network(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_run_that_never_begins_frees_the_network(tmp_path: Path) -> None:
     threads = threading.active_count()
     with Engine(Config((stream,), (), None, tmp_path / "out", "feed", tmp_path / "c.yaml")):
         assert threading.active_count() > threads
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # others may end meanwhile
 
 
 class Hanging:

@@ -459,7 +459,7 @@ def test_closing_ends_the_threads_and_frees_the_network(bench: Bench) -> None:
     inference.close()
     inference.close()
     assert model.closed.is_set()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # others may end meanwhile
     with pytest.raises(ModelError, match=r"'net\.onnx' is closed"):
         inference.run_many([picture(1)], "a")
 
