@@ -50,3 +50,16 @@ def _is_there(secret: SecretStr) -> SecretStr:
 
 Credential = Annotated[SecretStr, AfterValidator(_is_there)]
 """A secret, or `env:NAME` or `file:PATH`, which must be there when the configuration is checked."""
+
+
+def check_certificates(*, tls: bool, **files: Path | None) -> None:
+    """Check a sink's PEM files, by the names of the options that they are given in.
+
+    Raises:
+        ValueError: if one is not there, or given although nothing is encrypted.
+    """
+    for name, path in files.items():
+        if path and not tls:
+            raise ValueError(f"{name} needs `tls: true`")
+        if path and not path.is_file():
+            raise ValueError(f"{name}: there is no file {path}")

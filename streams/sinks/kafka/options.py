@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.plugin import EventSinkOptions
-from streams.sinks.credentials import Credential, reveal
+from streams.sinks.credentials import Credential, check_certificates, reveal
 
 _PORT = 9092
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -66,16 +66,12 @@ class KafkaOptions(EventSinkOptions):
     def _complete(self) -> Self:
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password belong together")
-        files = {
-            "ca_file": self.ca_file,
-            "certificate": self.certificate,
-            "certificate_key": self.certificate_key,
-        }
-        for name, path in files.items():
-            if path and not self.tls:
-                raise ValueError(f"{name} needs `tls: true`")
-            if path and not path.is_file():
-                raise ValueError(f"{name}: there is no file {path}")
+        check_certificates(
+            tls=self.tls,
+            ca_file=self.ca_file,
+            certificate=self.certificate,
+            certificate_key=self.certificate_key,
+        )
         return self
 
     def settings(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
 from streams.sinks.body import json_of_all
-from streams.sinks.credentials import Credential, reveal
+from streams.sinks.credentials import Credential, check_certificates, reveal
 from streams.sinks.needed import need
 
 _REMEMBER_S = 90 * 86400
@@ -86,16 +86,12 @@ class RedisOptions(EventSinkOptions):
     def _complete(self) -> Self:
         if self.username and not self.password:
             raise ValueError("a username needs a password")
-        files = {
-            "ca_file": self.ca_file,
-            "certificate": self.certificate,
-            "certificate_key": self.certificate_key,
-        }
-        for name, path in files.items():
-            if path and not self.tls:
-                raise ValueError(f"{name} needs `tls: true`")
-            if path and not path.is_file():
-                raise ValueError(f"{name}: there is no file {path}")
+        check_certificates(
+            tls=self.tls,
+            ca_file=self.ca_file,
+            certificate=self.certificate,
+            certificate_key=self.certificate_key,
+        )
         return self
 
 
