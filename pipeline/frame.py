@@ -91,7 +91,8 @@ class Frame:
         detections: set by a detector.
         carried_s: age of the detections, seconds of media time: 0 when the detector looked at this picture,
             else how long ago it did; the boxes stayed because nothing moved, or were carried by optical flow.
-        still: a detector has compared the picture with the one that it looked at last, and nothing has moved.
+        still: nothing has moved since the picture that a detector looked at last; this one or one up to 50 ms
+            before it, was compared.
         tracks: set by a tracker.
         counts: totals so far, set by a counter.
         lines: where the counter's lines lie, by name, so that a drawing stage can show them.
