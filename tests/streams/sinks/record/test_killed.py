@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -105,22 +106,22 @@ def test_a_daemon_that_is_killed_while_it_records_a_camera(tmp_path: Path) -> No
 
 
 def run_until(config: Path, out: Path, number: signal.Signals) -> None:
-    """Run sightline until it has finished two segments more, then send it a signal."""
+    """Run sightline until it has finished two segments more and writes the next, then send it a signal."""
 
-    def finished() -> int:
+    def seen() -> Counter[State]:
         try:
             index = Index.reading(out / "recordings" / FILE)
         except Exception:
-            return 0
-        with_state = sum(segment.state is State.WHOLE for segment in index.find())
+            return Counter()
+        states = Counter(segment.state for segment in index.find())
         index.close()
-        return with_state
+        return states
 
-    before = finished()
+    wanted = seen()[State.WHOLE] + 2
     words = ["-c", "from pipeline.cli.entry import main; main()", "run", config, "--out", out, "-q"]
     with subprocess.Popen([sys.executable, *words], preexec_fn=as_from_a_terminal, cwd=ROOT) as process:
         try:
-            until(lambda: finished() >= before + 2, 40, finished)
+            until(lambda: (now := seen())[State.WHOLE] >= wanted and now[State.OPEN] == 1, 40, seen)
         finally:
             process.send_signal(number)
             process.wait(20)
