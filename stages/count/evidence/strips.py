@@ -36,11 +36,16 @@ class StripFile(NamedTuple):
 
 @dataclass(slots=True)
 class _Open:
-    """The strips that are being made."""
+    """The strips that are being made.
+
+    Attributes:
+        filled: slits that are laid down; the rest show what the last of them shows.
+    """
 
     run: str
     matrix: F32Array | None
     first: Moment
+    filled: int = 1
     times_ms: list[int] = field(default_factory=list)
     suspended: list[list[Any]] = field(default_factory=list)
     last: Moment | None = None
@@ -63,7 +68,7 @@ class Strips:
         self._reader = reader
         self._step_s = 1 / hz
         self._quality = quality
-        self._slits: U8Array = np.zeros((len(reader), MAX_SLITS * reader.across, 3), np.uint8)
+        self._slits: U8Array = np.zeros((len(reader), MAX_SLITS, reader.across, 3), np.uint8)
         self._open: _Open | None = None
         self._still = False  # whether all pictures since the last slit show what that shows
         self._crossings: dict[str, list[dict[str, Any]]] = {name: [] for name in places}
@@ -111,25 +116,31 @@ class Strips:
         )
 
     def _take(self, frame: Frame, picture: Callable[[], Picture]) -> list[StripFile]:
-        across, strip = self._reader.across, self._open
-        done: list[StripFile] = []
-        at = 0 if strip is None else len(strip.times_ms) * across
-        if strip is not None and self._still:
-            self._slits[:, at : at + across] = self._slits[:, at - across : at]
-        else:
-            matrix = self._reader.read(picture(), self._slits[:, at : at + across])
+        strip, done = self._open, list[StripFile]()
+        if strip is None or not self._still:
+            at = 0 if strip is None else self._filled_up(strip)
+            matrix = self._reader.read(picture(), self._slits[:, at])
             # The detector compares with the picture it looked at: this one, or one that this one is like.
             self._still = frame.still or frame.carried_s == 0
             if strip is not None and not _same(strip.matrix, matrix):  # other colours begin another strip
                 done = self.close(frame.stream)
-                self._slits[:, :across] = self._slits[:, at : at + across]
+                self._slits[:, 0] = self._slits[:, at]
                 strip = None
             if strip is None:
                 strip = self._open = _Open(frame.run, matrix, frame.moment)
+            else:
+                strip.filled = at + 1
         strip.times_ms.append(round((frame.moment.pts_s - strip.first.pts_s) * 1000))
         strip.last = frame.moment
         self._note_suspension(strip, frame)
         return done
+
+    def _filled_up(self, strip: _Open) -> int:
+        """Lay down the slits of a scene that stood still, all at once; return how many there are."""
+        slits = len(strip.times_ms)
+        self._slits[:, strip.filled : slits] = self._slits[:, strip.filled - 1, None]
+        strip.filled = slits
+        return slits
 
     def _note_suspension(self, strip: _Open, frame: Frame) -> None:
         now_ms = strip.times_ms[-1]
@@ -144,10 +155,10 @@ class Strips:
 
     def _files(self, stream: str, strip: _Open, last: Moment) -> Iterator[StripFile]:
         hour = hour_of(strip.first.time_ns)
-        columns = len(strip.times_ms) * self._reader.across
+        slits = self._slits[:, : self._filled_up(strip)].reshape(len(self._reader), -1, 3)
         for name, rows in self._reader.rows.items():
             stem = f"strip-{file_name(name)}-{strip.first.time_ns // 1_000_000:015d}"
-            bgr = to_bgr(self._slits[rows, :columns], strip.matrix)
+            bgr = to_bgr(slits[rows], strip.matrix)
             _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
             place = self._places[name]
             crossings, self._crossings[name] = self._crossings[name], []

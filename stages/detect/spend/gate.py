@@ -97,8 +97,8 @@ class MotionGate:
 
 
 def _outside(luma: U8Array, low: U8Array, high: U8Array) -> U8Array | None:
-    changed = cv2.bitwise_not(cv2.inRange(luma, low, high))
-    if cv2.countNonZero(changed) < _FEWEST_PX:
+    same = cv2.inRange(luma, low, high)
+    if luma.size - cv2.countNonZero(same) < _FEWEST_PX:
         return None
-    changed = cv2.medianBlur(changed, 3)
+    changed = cv2.medianBlur(cv2.bitwise_not(same), 3)
     return np.asarray(changed, np.uint8) if cv2.countNonZero(changed) >= _FEWEST_PX else None
