@@ -18,6 +18,7 @@ def write_crossing_video(path: Path, frames: int = 80, codec: str = "libx264") -
         stream = container.add_stream(codec, rate=RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.gop_size = RATE_HZ
+        stream.thread_count = 2  # x264 lays B frames by it: the same whatever cores there are
         for index in range(frames):
             picture = street.copy()
             top = round(-60 + (HEIGHT + 80) * (index - 15) / (frames - 25)) if index >= 15 else -100

@@ -78,10 +78,10 @@ def test_a_recording_arrives_whole_and_at_its_own_pace(tmp_path: Path) -> None:
             {"url": f"rtmp://127.0.0.1:{server.port}/live/drawn-{{stream}}", "video": "annotated", "crf": 10},
         ) as process:
             assert process.wait(40) == 0, (tmp_path / "said.txt").read_text()
-        assert 3.9 < time.monotonic() - begun_s < 20
+        assert 3.9 < time.monotonic() - begun_s < 40
         copied, drawn = (tmp_path / "server" / f"{name}-gate.flv" for name in ("copy", "drawn"))
         wanted = pictures(clip)
-        until(lambda: len(pictures(copied)) == len(wanted), 5, lambda: len(pictures(copied)))
+        until(lambda: len(pictures(copied)) == len(wanted), 20, lambda: len(pictures(copied)))
         assert all(map(np.array_equal, pictures(copied), wanted))  # not encoded anew
         assert np.allclose(np.diff(times(copied)), np.diff(times(clip)), atol=0.0011)  # FLV has milliseconds
         assert len(pictures(drawn)) == len(wanted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,24 +16,14 @@ import pytest
 from pipeline.client import ReliableListener
 from pipeline.listen import Listener
 from pipeline.wire import EventMessage
+from tests.servers.daemons import free_port
 
 KILLS = 8
 
 
-def free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()
-
-
 @pytest.mark.slow
 def test_what_anybody_saw_is_delivered_although_the_daemon_is_killed(tmp_path: Path) -> None:
-    events, reliable = (f"tcp://127.0.0.1:{port}" for port in free_ports(2))
+    events, reliable = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     sets = (f"bus.events={events}", f"bus.reliable={reliable}", "sinks=[]")
     words = ["run", "demo", "--out", str(tmp_path)]
     words += [word for one in sets for word in ("--set", one)]
@@ -76,6 +65,8 @@ def test_what_anybody_saw_is_delivered_although_the_daemon_is_killed(tmp_path: P
             if number % 3 or last:
                 consumer.start()
             if last:
+                stop.set()  # what would be seen from here on might reach nobody else before the kill
+                watcher.join()
                 deadline_s = time.monotonic() + 60
                 while not seen <= set(had) and time.monotonic() < deadline_s:
                     time.sleep(0.05)
@@ -89,7 +80,5 @@ def test_what_anybody_saw_is_delivered_although_the_daemon_is_killed(tmp_path: P
             done.set()
             if consumer.ident is not None:
                 consumer.join()
-    stop.set()
-    watcher.join()
     assert len(seen) > KILLS, "there was something to lose"
     assert seen <= set(had), f"{len(seen - set(had))} of {len(seen)} events are missing"

@@ -14,7 +14,7 @@ from pipeline.frame import Frame, Gap
 from pipeline.keeper import SourceStatus
 from pipeline.plugin import Source
 from pipeline.reader import Reader
-from tests.pipeline.cameras import Camera, FakeClock, Kept
+from tests.pipeline.cameras import PATIENCE_S, Camera, FakeClock, Kept
 
 REFUSED = SourceError("nothing listens there", Reason.CONNECTION_REFUSED)
 WRONG_PASSWORD = SourceError("the password is wrong", Reason.UNAUTHORIZED)
@@ -122,7 +122,7 @@ def test_a_connection_that_hangs_is_left_behind(script: list[object], reason: Re
     looked = threading.Event()
 
     def look() -> None:
-        looked.wait(5)  # the patience begins when the keeper has seen how far the connection is
+        looked.wait(PATIENCE_S)  # the patience begins when the keeper has seen how far the connection is
         clock.pause(100.0)
 
     hung = Camera([*script[:-1], look, script[-1], 0.2, 0.3])
@@ -143,7 +143,7 @@ def test_a_connection_that_hangs_is_left_behind(script: list[object], reason: Re
     hung.released.set()
     for thread in threading.enumerate():
         if thread.name == "gate-reader":
-            thread.join(5)
+            thread.join(PATIENCE_S)
     assert len(kept.items) == count, "what an abandoned connection still yields goes nowhere"
 
 
@@ -172,7 +172,7 @@ def test_what_is_wrong_while_it_waits_is_told_and_is_the_reason_in_the_end() -> 
 
     def look() -> None:
         camera.progress.trouble = (Reason.NO_KEY_FRAME, "no key frame yet")
-        looked.wait(1)
+        looked.wait(PATIENCE_S)
         clock.pause(100.0)
 
     camera = Camera(["connect", look, "silent"])
@@ -335,14 +335,14 @@ def test_stop_returns_in_every_state(script: list[object]) -> None:
     kept = Kept(camera)
     thread = threading.Thread(target=kept.keeper.run)
     thread.start()
-    assert reached.wait(5)
+    assert reached.wait(PATIENCE_S)
     begun_s = time.monotonic()
     kept.keeper.stop()
     stopped_s = time.monotonic()
-    thread.join(10)
+    thread.join(PATIENCE_S / 2)  # before it would end by itself
     camera.released.set()
     assert not thread.is_alive()
-    assert stopped_s - begun_s < 1.0
+    assert stopped_s - begun_s < PATIENCE_S / 4
 
 
 def test_stop_ends_a_pause() -> None:
@@ -356,7 +356,7 @@ def test_stop_ends_a_pause() -> None:
     while kept.keeper.status.state is not SourceState.BACKING_OFF:
         assert thread.is_alive()
     kept.keeper.stop()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 

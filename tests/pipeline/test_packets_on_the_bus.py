@@ -90,7 +90,7 @@ def test_who_does_not_read_loses_the_newer_ones_and_can_tell(recording: Path) ->
         for _ in range(2000):
             bus.publish_packet(form, large)
         found = []
-        while (received := listener.receive(timeout_s=0.2)) is not None:
+        while (received := listener.receive(timeout_s=0.5)) is not None:
             found.append(received)
         bus.publish_packet(form, packets[1])
         last = listener.receive(timeout_s=10)

@@ -132,10 +132,9 @@ def test_a_slow_reader_gets_the_newest_and_counts_what_it_missed(address: str) -
             if number % 10 == 9 and (found := listener.receive(0.02)) is not None:
                 got.append(found.message.n)
                 assert (found.bgr() == found.message.n).all()
-        while (found := listener.receive(0.1)) is not None:
-            got.append(found.message.n)
         bus.publish(make_frame(60))
-        got.append(next_of(listener).message.n)
+        while 60 not in got:
+            got.append(next_of(listener).message.n)
         assert got == sorted(set(got))
         assert got[-1] == 60
         assert listener.lost + len(got) == 61

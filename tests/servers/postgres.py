@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ from typing import Any, Self
 
 import psycopg
 import pytest
+
+from tests.servers.daemons import free_port
 
 USER, PASSWORD = "sight", "gar:den/w@ll"
 QUOTED = "gar%3Aden%2Fw%40ll"
@@ -76,9 +77,7 @@ class PostgresServer:
             "initdb", "-D", "data", "-U", USER, "-A", "scram-sha-256", "--pwfile=secret", "-E", "UTF8",
             "--locale=C", "--no-sync",
         )  # fmt: skip
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._child: subprocess.Popen[bytes] | None = None
 
     def dsn(self, database: str = "postgres", user: str = USER, password: str = QUOTED) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import threading
 import urllib.error
 import urllib.request
@@ -76,10 +77,16 @@ def test_answers(route: Route, headers: dict[str, str], outcome: tuple[int, byte
 def test_a_stalling_body_ends_with_the_server_and_leaves_no_thread() -> None:
     before = threading.active_count()
     with HttpServer({"/": body(bytes(100_000), stall_after=20_000)}) as server:
-        reply = urllib.request.urlopen(server.url("/"), timeout=0.2)
+        asking = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        asking.request("GET", "/")
+        link = asking.sock
+        reply = asking.getresponse()
+        assert len(reply.read(20_000)) == 20_000
+        link.settimeout(0.2)
         with pytest.raises(TimeoutError):
             reply.read()
         reply.close()
+        asking.close()
         port = server.port
         server.close()
         server.start()

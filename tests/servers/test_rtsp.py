@@ -17,8 +17,8 @@ from tests.servers.rtsp import RtspServer, audio, barcode, clip, looped, pattern
 QUICK = {"rtsp_transport": "tcp", "probesize": "32768", "analyzeduration": "0"}
 
 
-def opened(url: str, timeout_s: float = 5.0) -> InputContainer:
-    return av.open(url, options=QUICK, timeout=(timeout_s, timeout_s))
+def opened(url: str, silence_s: float = 20.0) -> InputContainer:
+    return av.open(url, options=QUICK, timeout=(20.0, silence_s))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_digest_authentication(user: str | None, error: type[Exception] | None) 
 @pytest.mark.slow
 def test_it_stalls_goes_on_dies_and_comes_back_on_its_port() -> None:
     with RtspServer({"/cam": pattern(key_every=5)}) as camera:
-        with opened(camera.url("/cam"), timeout_s=0.3) as container:
+        with opened(camera.url("/cam"), silence_s=1.0) as container:
             packets = container.demux(video=0)
             next(packets)
             camera.stall()

@@ -205,14 +205,16 @@ def test_a_server_that_is_silent_or_never_done_is_given_up() -> None:
                 handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 time.sleep(0.02)
 
+    given_up = threading.Event()
     with Site() as site:
-        for before in (lambda handler: time.sleep(0.3), drip):
+        for before in (lambda handler: given_up.wait(20), drip):
             site.before = before
             sink = made(site.url, timeout_s=0.1)
             start_s = time.monotonic()
             with pytest.raises(SinkError, match=r"answer within 0.1 s"):
                 sink.deliver([make_event()])
             assert time.monotonic() - start_s < 5
+            given_up.set()
             sink.close()
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.pipeline.messages import noise
 from tests.servers.footprint import Footprint, resident_mib, until
 from tests.streams.sinks.live.site import PATIENCE_S, Site, filmed, serving
+from tests.streams.sinks.record.feeding import repeated
 
 MIB = 24
 """What memory may grow by while viewers are stuck: six hundred pictures of 60 KiB are sent to ten of them."""
@@ -98,13 +99,13 @@ def test_viewers_who_come_and_go_leave_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.sinks.live.server._SWEEP_S", 0.02)
-    form, packets = filmed(1500)
+    form, packets = filmed(200)
     with serving(tmp_path, idle_s=1) as site:
         site.open(form=form)
         stopping = threading.Event()
 
         def film() -> None:
-            for packet in packets:
+            for packet in repeated(packets, 30):
                 site.sink.on_packet(packet)
                 site.frame()
                 if stopping.wait(0.01):

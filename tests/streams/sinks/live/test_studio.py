@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import av
@@ -124,12 +125,14 @@ def test_a_viewer_may_come_at_the_moment_when_the_last_one_has_left(monkeypatch:
         assert entered.wait(PATIENCE_S)
         studio.annotated.add(second, from_key=False)
         studio.wake()
-        for number in range(1, 400):
+        numbers = count(1)
+
+        def goes_on() -> bool:
+            number = next(numbers)
             studio.offer(picture(), moment(number))
-            time.sleep(0.005)
-            if len(second.packets) > 40:  # well after the old thread has ended
-                break
-        assert len(second.packets) > 40
+            return len(second.packets) > 40 and number > 50  # well after the old thread has ended
+
+        until(goes_on)
 
 
 def test_pictures_that_come_too_fast_are_passed_over_and_counted() -> None:
@@ -196,11 +199,12 @@ def test_a_stub_takes_the_place_of_pictures_and_of_packets(monkeypatch: pytest.M
         studio.offer(picture(), moment(0))
         until(lambda: shown)
         assert [still.is_stub for still in shown] == [False]
-        for _ in range(400):
+
+        def stands_in() -> bool:
             now[0] += 0.5
-            threading.Event().wait(0.005)
-            if len(copied.forms) > 1 and len(encoded.packets) > 3 and shown[-1].is_stub:
-                break
+            return len(copied.forms) > 1 and len(encoded.packets) > 3 and shown[-1].is_stub
+
+        until(stands_in)
         assert shown[-1].time_ns == 10**18  # of the last picture
         assert copied.forms[1].run == "live"
         assert (copied.forms[1].width, copied.forms[1].height) == (320, 240)
@@ -229,9 +233,11 @@ def test_an_encoder_that_fails_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> 
         studio.annotated.add(heard, from_key=True)
         studio.wake()
         studio.offer(np.zeros((0, 0, 3), np.uint8), moment(0))
-        number = 0
-        while not heard.packets and number < 200:
-            number += 1
-            studio.offer(picture(), moment(number))
-            threading.Event().wait(0.02)
+        numbers = count(1)
+
+        def goes_on() -> bool:
+            studio.offer(picture(), moment(next(numbers)))
+            return bool(heard.packets)
+
+        until(goes_on)
         assert heard.packets[0].is_key

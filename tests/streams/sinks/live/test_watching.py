@@ -22,6 +22,7 @@ from tests.pipeline.messages import SpyOverlay, noise
 from tests.servers.footprint import until
 from tests.streams.sinks.live.material import coded
 from tests.streams.sinks.live.site import PATIENCE_S, Site, addresses, filmed, serving
+from tests.streams.sinks.record.feeding import repeated
 
 
 @pytest.fixture
@@ -264,12 +265,12 @@ def test_without_a_signal_a_snapshot_says_so(tmp_path: Path) -> None:
 def test_webrtc(tmp_path: Path, pictures: str) -> None:
     aiortc = require_webrtc()
     with serving(tmp_path) as site:
-        form, packets = filmed(600)
+        form, packets = filmed(200)
         site.open(form=form)
         stopping = threading.Event()
 
         def film() -> None:
-            for packet in packets:
+            for packet in repeated(packets, 30):
                 site.sink.on_packet(packet)
                 site.frame(np.full((240, 320, 3), 200, np.uint8))
                 if stopping.wait(0.01):

@@ -186,13 +186,19 @@ class Stage:
         self.camera = Camera(self.sink)
         self._players: list[Player] = []
 
-    def player(self, source: str | socket.socket, container: str | None = None) -> Player:
-        player = Player(source, container)
+    def player(
+        self, source: str | socket.socket, container: str | None = None, patience_s: float = 1.0
+    ) -> Player:
+        player = Player(source, container, patience_s)
         self._players.append(player)
         return player
 
     def pusher(self) -> Any:
         return self.sink._copied["gate"][1]
+
+    def assert_held_up_nobody(self) -> None:
+        """See that the camera never waited for the server, which would have been for its whole time-out."""
+        assert self.camera.slowest_s < 0.9 * self.sink.options.timeout_s
 
     def states(self) -> list[str]:
         return [str(data["state"]) for data in list(self.told)]

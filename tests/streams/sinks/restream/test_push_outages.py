@@ -45,7 +45,7 @@ def test_rtmp_a_server_that_is_killed_or_hangs_is_found_again(tmp_path: Path) ->
             wait_for(lambda: stage.states()[-1] == "working")
             count = len(player.seen)
             wait_for(lambda: len(player.seen) > count + 10, player)
-            assert stage.camera.slowest_s < 0.5  # nobody ever waited for the server
+            stage.assert_held_up_nobody()
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_rtsp_likewise(tmp_path: Path) -> None:
         count = len(player.seen)
         stage.camera.start()
         wait_for(lambda: player.has(lambda seen: seen.stamp is not None, count), player)
-        assert stage.camera.slowest_s < 0.5
+        stage.assert_held_up_nobody()
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_rtsp_a_wrong_password_is_told_and_not_tried_at_once(tmp_path: Path) -> 
                     f"rtsp://127.0.0.1:{server.port}: it refuses the user or password (401); correct url"
                 )
                 assert stage.pusher()._retry_s - time.monotonic() > 20
-            with Stage(tmp_path, server.url("/rec", "publisher:right")) as stage:
+            with Stage(tmp_path, server.url("/rec", "publisher:right"), timeout_s=5) as stage:
                 player = stage.player(door, "mpegts")
                 stage.camera.start()
                 wait_for(lambda: len(player.seen) > 5, player)
@@ -110,7 +110,7 @@ def test_rtsp_with_pictures_over_udp(tmp_path: Path) -> None:
             wait_for(lambda: stage.states()[-1:] == ["failed"])
             server.restart()
             wait_for(lambda: stage.states()[-1:] == ["working"])
-            assert stage.camera.slowest_s < 0.5
+            stage.assert_held_up_nobody()
 
 
 @pytest.mark.slow
@@ -125,7 +125,8 @@ def test_rtsp_h265_has_a_stand_in_too(tmp_path: Path) -> None:
             wait_for(lambda: "gate" in stage.sink._copied and stage.pusher()._sent > 20)
             stage.camera.stop()
             wait_for(lambda: stage.pusher()._stand_in is not None)
-            wait_for(lambda: stage.pusher()._clock() - stage.pusher()._heard_s > 1.5)
+            stood_in = stage.pusher()._sent
+            wait_for(lambda: stage.pusher()._sent > stood_in + 3)
             stage.camera.start()
             wait_for(lambda: stage.pusher()._stand_in is None)
             sent = stage.pusher()._sent
@@ -161,11 +162,11 @@ def test_a_server_that_never_answers_holds_up_no_other_thread(tmp_path: Path, sc
     with socket.create_server(("127.0.0.1", 0)) as door:  # the kernel accepts, nobody reads
         url = f"{scheme}://127.0.0.1:{door.getsockname()[1]}/live/gate"
         ticking.start()
-        with Stage(tmp_path, url, timeout_s=0.6) as stage:
+        with Stage(tmp_path, url, timeout_s=2.0) as stage:
             stage.camera.start()
             wait_for(lambda: len(stage.told) > 0)
-            assert re.search(r"no answer within (0\.6|1\.2) s", str(stage.told[0]["detail"]))
-            time.sleep(1.0)  # the next try is under way when all ends
+            assert re.search(r"no answer within (2|4) s", str(stage.told[0]["detail"]))
+            time.sleep(1.5)  # the next try is under way when all ends
         stop.set()
         ticking.join()
-    assert longest[0] < 0.5
+    assert longest[0] < 1.8

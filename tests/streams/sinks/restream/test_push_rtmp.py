@@ -16,9 +16,9 @@ def test_the_camera_s_packets_arrive_and_a_stand_in_bridges_its_absence(tmp_path
     with rtmp(tmp_path) as server:
         server.start()
         url = f"rtmp://127.0.0.1:{server.port}/live/gate"
-        with Stage(tmp_path, url) as stage:
+        with Stage(tmp_path, url, timeout_s=5) as stage:
             stage.camera.start()
-            player = stage.player(url)
+            player = stage.player(url, patience_s=5)
             wait_for(lambda: player.has(lambda seen: seen.stamp is not None), player)
             wait_for(lambda: len(player.seen) > 20, player)
             stage.camera.stop()
@@ -31,7 +31,7 @@ def test_the_camera_s_packets_arrive_and_a_stand_in_bridges_its_absence(tmp_path
             assert player.connections == 1  # it never had to connect again
             times = np.diff([seen.pts_s for seen in player.seen])
             assert times.min() >= 0
-            assert times.max() < 1.5
+            assert times.max() < 3
             whole = [number for number in numbers if number is not None]
             assert whole == sorted(whole)
             assert np.count_nonzero(np.diff(whole) > 1) <= 2  # only around the break

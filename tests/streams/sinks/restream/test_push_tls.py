@@ -64,7 +64,7 @@ def test_rtmps_is_checked_and_carries_the_stream(tmp_path: Path, certificate: Pa
                 stage.camera.start()
                 wait_for(lambda: stage.states() == ["failed"])
                 assert "its certificate is not trusted" in str(stage.told[0]["detail"])
-            with Stage(tmp_path, url, ca_file=str(certificate)) as stage:
+            with Stage(tmp_path, url, ca_file=str(certificate), timeout_s=5) as stage:
                 player = stage.player(f"rtmp://127.0.0.1:{server.port}/live/gate")
                 stage.camera.start()
                 wait_for(lambda: len(player.seen) > 10, player)

@@ -80,7 +80,7 @@ def test_annotated_pictures_go_out_as_mpeg_ts_smaller_and_in_one_size(tmp_path: 
         assert player.connections == 1
         distances = np.diff([seen.pts_s for seen in player.seen[:5]])
         assert np.median(distances) == pytest.approx(0.08, abs=0.03)
-        assert stage.camera.slowest_s < 0.5
+        stage.assert_held_up_nobody()
 
 
 def test_what_nobody_takes_is_not_drawn(tmp_path: Path) -> None:

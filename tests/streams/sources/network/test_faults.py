@@ -23,7 +23,7 @@ from tests.servers.footprint import Footprint, until
 from tests.servers.rtsp import audio, pattern
 from tests.streams.sources.network.rig import CAMERA, KEEPER, RATE_HZ, SOURCE, Bare, Rig, Running, record
 
-SLACK_S = 2.0
+SLACK_S = 5.0
 """What a busy box may add to any bound."""
 AT_ONCE_S = 0.5
 SILENCE_S = SOURCE.timeout_s
@@ -174,7 +174,7 @@ def test_a_source_is_closed_in_every_state(rig: Rig, fault: Fault) -> None:
         fault.harm(rig)
     start_s = time.monotonic()
     bare.source.close()
-    assert time.monotonic() - start_s < 0.1, "close returns at once"
+    assert time.monotonic() - start_s < SILENCE_S / 2, "close returns at once"
     bare.has_ended(2 * SILENCE_S + SLACK_S)
     rig.heal()
     rig.proxy.cut()
@@ -208,7 +208,7 @@ def test_a_stream_says_what_is_wrong_and_plays_again(rig: Rig, fault: Fault) -> 
     rig.heal()
     fault.mend(rig)
     again_s = running.plays(2 * KEEPER.connect_s + KEEPER.picture_s + KEEPER.refused_retry_s + SLACK_S)
-    until(lambda: at_full_rate(running), 10, lambda: f"full rate; {running.sink.frames[-30:]}")
+    until(lambda: at_full_rate(running), 30, lambda: f"full rate; {running.sink.frames[-30:]}")
     full_s = time.monotonic() - healed_s
     assert not fault.survives or running.status.connections == 1
     if fault.harm is another_size:

@@ -137,20 +137,22 @@ def test_what_was_sent_at_once_is_as_old_as_it_is(server: HttpServer) -> None:
 
     def answer(request: Request) -> None:
         request.begin(200, {"Content-Type": "video/mp2t"})
+        begun_s = time.monotonic()
         request.wfile.write(data[:burst])
         for at in range(burst, len(data), 188):
-            request.wfile.write(data[at : at + 188])
-            if request.wait(188 / len(data) * 60 / 25):
+            due_s = begun_s + (at - burst) / len(data) * 60 / 25
+            if request.wait(max(0.0, due_s - time.monotonic())):
                 return
+            request.wfile.write(data[at : at + 188])
 
     server.routes["/live.ts"] = answer
     start_s = time.monotonic()
     frames = play(server.url("/live.ts"), 50).frames
     ages_s = [start_s - frame.arrived_s for frame in frames if frame.arrived_s is not None]
     assert len(ages_s) == 50
-    assert 1.0 < ages_s[0] < 1.7  # it came before we asked, says its time stamp
+    assert 0.6 < ages_s[0] < 1.7  # it came before we asked, says its time stamp
     offsets_s = [frame.arrived_s - frame.moment.pts_s for frame in frames if frame.arrived_s is not None]
-    assert max(offsets_s) - min(offsets_s) < 0.25
+    assert max(offsets_s) - min(offsets_s) < 0.6  # by their arrival alone 1.6
     times_ns = [frame.moment.time_ns for frame in frames]
     assert times_ns == sorted(times_ns)
 
@@ -196,15 +198,15 @@ def test_a_clock_that_stands_still_is_told(server: HttpServer) -> None:
 
 @pytest.mark.slow
 def test_multipart_jpeg_has_the_times_of_its_arrival(server: HttpServer) -> None:
-    server.routes["/video"] = mjpeg(jpegs(10), 20)
+    server.routes["/video"] = mjpeg(jpegs(10), 10)
     start_s = time.monotonic()
     played = play(server.url("/video"), 20)
     took_s = time.monotonic() - start_s
     assert played.info.live
     assert (played.info.codec, played.info.rate_hz) == ("mjpeg", None)
     span_s = played.times_s[-1] - played.times_s[0]
-    assert 0.8 < span_s <= took_s
-    assert played.opened_s < 1
+    assert 1.2 < span_s <= took_s  # 1.9 if all is read as it comes; at FFmpeg's own 25 a second 0.76
+    assert played.opened_s < 2
 
 
 def test_a_finished_playlist_is_a_recording(server: HttpServer, parts: list[bytes]) -> None:

@@ -21,6 +21,7 @@ import pytest
 from pipeline.condition import Reason
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
+from tests.servers.daemons import free_port
 from tests.servers.footage import encoded
 from tests.servers.http import HttpServer, body
 from tests.streams.sources.network.playing import Played, play
@@ -29,22 +30,21 @@ PICTURES = 75
 DATAGRAM_BYTES = 7 * 188
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
 @contextmanager
 def sent(data: bytes, port: int, seconds: float, loss: float = 0.0) -> Iterator[None]:
-    """Send a transport stream in datagrams, evenly over some time; leave out a share of them."""
+    """Send a transport stream in datagrams, evenly over some time, once somebody listens.
+
+    A share of them is left out.
+    """
     stop = threading.Event()
 
     def send() -> None:
+        while not listens(port):
+            if stop.wait(0.01):
+                return
         rng = random.Random(5)
         datagrams = [data[at : at + DATAGRAM_BYTES] for at in range(0, len(data), DATAGRAM_BYTES)]
-        start_s = time.monotonic() + 0.2  # for the reader to listen
+        start_s = time.monotonic()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for number, datagram in enumerate(datagrams):
                 due_s = start_s + number / len(datagrams) * seconds
@@ -60,6 +60,11 @@ def sent(data: bytes, port: int, seconds: float, loss: float = 0.0) -> Iterator[
     finally:
         stop.set()
         thread.join()
+
+
+def listens(port: int) -> bool:
+    """Whether a socket is bound to this port of UDP."""
+    return f":{port:04X} " in Path("/proc/net/udp").read_text()
 
 
 def checksums(frames: list[Frame]) -> list[int]:
@@ -84,7 +89,7 @@ def places(played: Played) -> list[int]:
 
 @pytest.mark.slow
 def test_datagrams(footage: bytes, truth: list[int]) -> None:
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     with sent(footage, port, 1.5):
         played = play(f"udp://127.0.0.1:{port}", timeout_s=1.0)
     assert played.info.live
@@ -99,7 +104,7 @@ def test_datagrams(footage: bytes, truth: list[int]) -> None:
 def test_no_picture_is_built_on_one_that_was_lost(footage: bytes) -> None:
     with HttpServer({"/x.ts": body(footage)}) as server:
         whole = [frame.picture.luma() for frame in play(server.url("/x.ts")).frames]
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     with sent(footage, port, 1.5, loss=0.03):
         played = play(f"udp://127.0.0.1:{port}", timeout_s=1.0)
     assert 15 <= len(played.frames) < PICTURES
@@ -176,7 +181,7 @@ def test_rtmp(tmp_path: Path) -> None:
         pytest.skip("needs the command ffmpeg as an RTMP server")
     clip = tmp_path / "clip.flv"
     clip.write_bytes(encoded(PICTURES, "flv", width=320, height=240))
-    url = f"rtmp://127.0.0.1:{free_port(socket.SOCK_STREAM)}/live/cam"
+    url = f"rtmp://127.0.0.1:{free_port()}/live/cam"
     server = subprocess.Popen(
         [
             command,

@@ -89,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
             if site.sig != sig or site.over.wait(site.pace_s):
                 return
             self.wfile.write(data[start : start + 1316])
+        while site.sig == sig and not site.over.wait(site.pace_s):
+            pass  # it has no end of its own
 
     def _endless(self) -> None:
         self.send_response(200)
@@ -143,7 +145,7 @@ def serving(site: Site) -> Iterator[Site]:
         server.server_close()
 
 
-def wait_until(true: object, seconds: float = 10.0) -> bool:
+def wait_until(true: object, seconds: float = 30.0) -> bool:
     """Poll `true()` until it holds or the time is up."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
