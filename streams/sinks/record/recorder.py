@@ -250,6 +250,8 @@ class Recorder:
             self._archive.abandon(path)
             with suppress(*UNREADABLE):
                 target.close()
+            with suppress(OSError):  # it is tried again for ever, and each time would leave one
+                target.path.unlink()
             raise
         self._archive.note(segment)
         return _Current(segment, target, copier, synced_s=moment.pts_s, noted_s=moment.pts_s)
@@ -272,12 +274,14 @@ class Recorder:
             self._step_s = min(abs(begin_s - current.last_s), 1.0)
         current.last_s = begin_s
         segment = current.segment
+        end_s = max(segment.end_s, begin_s + self._step_s)
         current.segment = replace(
             segment,
             packets=segment.packets + 1,
             keys=segment.keys + packet.is_key,
-            end_s=max(segment.end_s, begin_s + self._step_s),
-            end_ns=max(segment.end_ns, packet.moment.time_ns + round(self._step_s * 1e9)),
+            end_s=end_s,
+            # By media time: the clock of this box may be set in the midst, by hours.
+            end_ns=segment.start_ns + round((end_s - segment.start_s) * 1e9),
         )
 
     def _store(self, current: _Current) -> None:

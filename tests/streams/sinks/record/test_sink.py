@@ -158,6 +158,16 @@ def test_a_codec_that_mp4_does_not_hold(tmp_path: Path, material: Material) -> N
         sink.open_packets(replace(form, codec="vp8"))
 
 
+def test_a_codec_that_cannot_be_copied_leaves_no_files(tmp_path: Path, material: Material) -> None:
+    form, packets = material
+    with recording(tmp_path, container="mkv") as sink:
+        feed = Feed(sink, replace(form, codec="ffv1"))
+        feed.put(packets[:60])  # two key frames, each of which it is tried with
+    assert len(feed.failures) == 3
+    assert all("video of the codec ffv1 cannot be copied" in failure for failure in feed.failures)
+    assert not list(tmp_path.glob("recordings/*/*/*"))
+
+
 def test_other_codecs_in_both_containers(tmp_path: Path) -> None:
     clip = write_crossing_video(tmp_path / "clip.mp4", frames=20, codec="mpeg4")
     form, packets = packets_of(clip, start_ns=START_NS)
