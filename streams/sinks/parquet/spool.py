@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,17 +33,25 @@ class Spool:
         folder: where it lies; made when it is opened.
         fsync: True to wait for the disk at each `append`.
         now: in UTC.
+        clock_s: monotonic.
 
     Attributes:
         rows: lines in it.
     """
 
     def __init__(
-        self, folder: Path, *, fsync: bool, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        folder: Path,
+        *,
+        fsync: bool,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
         self._fsync = fsync
         self._now = now
+        self._clock_s = clock_s
+        self._begun_s = 0.0
         self._lock = _CLOSED
         self._handle = _CLOSED
         self._path: Path | None = None
@@ -65,10 +74,11 @@ class Spool:
 
     @property
     def age(self) -> timedelta:
-        """How long the file has been there."""
+        """How long the file has been there; of this run at least, where its stamp is of the future."""
         if not self.stamp:
             return timedelta()
-        return self._now() - datetime.strptime(self.stamp, _STAMP).replace(tzinfo=UTC)
+        here = timedelta(seconds=self._clock_s() - self._begun_s)
+        return max(here, self._now() - datetime.strptime(self.stamp, _STAMP).replace(tzinfo=UTC))
 
     def open(self, latest: str = "") -> None:
         """Take up what a run before has left, after its torn last line was mended.
@@ -150,6 +160,7 @@ class Spool:
     def _begin(self, path: Path) -> None:
         self._handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._path = path
+        self._begun_s = self._clock_s()
         self._latest = max(self._latest, self.stamp)
         self.rows = 0
 
