@@ -13,6 +13,7 @@ from pipeline.errors import SinkError
 from pipeline.moment import iso_utc
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
+from streams.sinks.copying.parameters import with_parameters
 from streams.sinks.copying.target import FileTarget, Target
 from streams.sinks.record.archive import Archive
 from streams.sinks.record.options import RecordOptions
@@ -241,7 +242,7 @@ class Recorder:
         try:
             copier = Copier(
                 target,
-                form,
+                with_parameters(form, packet) if self._options.container == "mkv" else form,
                 container=_MUXERS[self._options.container],
                 options=self._muxer_options(),
                 metadata=_metadata(segment),

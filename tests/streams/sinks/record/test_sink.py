@@ -85,9 +85,10 @@ def test_the_index_tells_all(tmp_path: Path, material: Material) -> None:
         assert len([frame.time for frame in container.decode(video=0)]) == 80
 
 
-def test_packets_of_a_camera(tmp_path: Path, clip: Path, material: Material) -> None:
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_packets_of_a_camera(tmp_path: Path, clip: Path, material: Material, container: str) -> None:
     form, packets = as_from_a_camera(clip, *material)
-    with recording(tmp_path) as sink:
+    with recording(tmp_path, container=container) as sink:
         record(sink, replace(form, reorder=2), packets)
     (path,) = files(tmp_path)
     with av.open(path) as copy, av.open(clip) as source:
