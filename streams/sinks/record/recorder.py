@@ -13,6 +13,7 @@ from pipeline.errors import SinkError
 from pipeline.moment import iso_utc
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
+from streams.sinks.copying.leaps import Leaps
 from streams.sinks.copying.parameters import with_parameters
 from streams.sinks.copying.target import FileTarget, Target
 from streams.sinks.record.archive import Archive
@@ -83,6 +84,7 @@ class Recorder:
         self._suffix = f".{options.container}{suffix}"
         self._is_plain = not suffix
         self._current: _Current | None = None
+        self._leaps = Leaps(form.time_base)
         self._next_sequence: int | None = None
         self._step_s = 0.0
         self._spent_s = 0.0
@@ -115,7 +117,7 @@ class Recorder:
                 current.segment, gaps=current.segment.gaps + 1, lost=current.segment.lost + lost
             )
         try:
-            current.copier.write(packet)
+            current.copier.write(self._leaps.without(packet))
             self._count(current, packet)
             if current.target.size == current.seen_size:
                 return False

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.record.alarm import Alarm
 from streams.sinks.record.chores import Chores
 from streams.sinks.record.keep import Keep
+from tests.packets import leapt
 from tests.streams.sinks.record.feeding import Told, record, recording, segments
 from tests.streams.sinks.record.test_archive import DAY_NS, NOW_NS, Disk
 
@@ -135,3 +137,17 @@ def test_a_file_is_as_long_as_its_pictures_when_the_clock_is_set_in_the_midst(
     before, after = segments(tmp_path / "recordings")
     assert (before.seconds, after.seconds) == pytest.approx((2.0, 2.0))
     assert after.start_ns - before.start_ns == 2 * 10**9 + later_ns
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+def test_a_camera_that_sets_its_clock_in_the_midst(
+    tmp_path: Path, material: tuple[PacketFormat, list[Packet]], seconds: float, container: str
+) -> None:
+    form, packets = material
+    with recording(tmp_path, container=container) as sink:
+        record(sink, form, leapt(form, packets, 30, seconds))
+    (segment,) = segments(tmp_path / "recordings")
+    with av.open(tmp_path / "recordings" / segment.path) as recorded:
+        shown = [float(frame.time or 0.0) for frame in recorded.decode(video=0)]
+    assert shown == pytest.approx([number * 0.05 for number in range(80)], abs=0.002)
