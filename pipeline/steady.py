@@ -31,6 +31,7 @@ class SteadyClock:
         self._utc_ns = utc_ns
         self._monotonic_s = monotonic_s
         self._since_s = monotonic_s()
+        self._is_new = True
         self._offset_ns = self._difference_ns()
 
     def look(self) -> int:
@@ -39,7 +40,7 @@ class SteadyClock:
         leap_ns = self._offset_ns - before_ns
         if abs(leap_ns) <= _LEAP_S * 1e9:
             return 0
-        self._since_s = self._monotonic_s()
+        self._since_s, self._is_new = self._monotonic_s(), False
         return leap_ns
 
     def is_steady(self) -> bool:
@@ -50,11 +51,16 @@ class SteadyClock:
     def vouch(self, stored_ns: int) -> None:
         """Believe it from the start if what was stored last, before this start, was stored lately.
 
+        For runs that are shorter than an hour. Only the first call counts: later ones would hear of what was
+        stored since.
+
         Args:
             stored_ns: when that was, UTC.
         """
-        if self.look() == 0 and 0 <= self._utc_ns() - stored_ns <= _LATELY_S * 1e9:
+        self.look()
+        if self._is_new and 0 <= self._utc_ns() - stored_ns <= _LATELY_S * 1e9:
             self._since_s = float("-inf")
+        self._is_new = False
 
     def _difference_ns(self) -> int:
         return self._utc_ns() - round(self._monotonic_s() * 1e9)

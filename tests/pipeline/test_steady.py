@@ -55,3 +55,5 @@ def test_what_was_stored_lately_vouches_for_it() -> None:
         assert clocks.steady.is_steady() is is_steady
         clocks.utc_s += 61
         assert not clocks.steady.is_steady()
+        clocks.steady.vouch(round(clocks.utc_s * S))  # stored since
+        assert not clocks.steady.is_steady()

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _CLOSED = -1
 _CHUNK = 1 << 16
 _NAME = re.compile(r"_incoming-(\d{8}T\d{12}Z)\.jsonl")
-_STAMP = "%Y%m%dT%H%M%S%fZ"
+STAMP = "%Y%m%dT%H%M%S%fZ"
 _LOCK = "_lock"
 
 
@@ -78,7 +78,7 @@ class Spool:
         if not self.stamp:
             return timedelta()
         here = timedelta(seconds=self._clock_s() - self._begun_s)
-        return max(here, self._now() - datetime.strptime(self.stamp, _STAMP).replace(tzinfo=UTC))
+        return max(here, self._now() - datetime.strptime(self.stamp, STAMP).replace(tzinfo=UTC))
 
     def open(self, latest: str = "") -> None:
         """Take up what a run before has left, after its torn last line was mended.
@@ -112,7 +112,7 @@ class Spool:
             return
         if self._handle == _CLOSED:
             # A clock that was set back gives no stamp again: the file of that name would be replaced.
-            stamp = max(self._now().strftime(_STAMP), _after(self._latest))
+            stamp = max(self._now().strftime(STAMP), _after(self._latest))
             self._begin(self._folder / f"_incoming-{stamp}.jsonl")
             if self._fsync:
                 sync_folder(self._folder)
@@ -186,7 +186,7 @@ class Spool:
 def _after(stamp: str) -> str:
     if not stamp:
         return ""
-    return (datetime.strptime(stamp, _STAMP) + timedelta(microseconds=1)).strftime(_STAMP)
+    return (datetime.strptime(stamp, STAMP) + timedelta(microseconds=1)).strftime(STAMP)
 
 
 def sync_folder(folder: Path) -> None:

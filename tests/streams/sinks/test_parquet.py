@@ -204,6 +204,14 @@ def test_the_oldest_files_go(tmp_path: Path) -> None:
     assert ids(tmp_path) == IDS[6:7]
 
 
+def test_a_clock_that_leaps_ahead_removes_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    for number in range(2):
+        deliver(tmp_path, EVENTS[number : number + 1], clock, keep_days=3)
+        clock.now += timedelta(days=365)
+    assert ids(tmp_path) == IDS[:2]
+
+
 def test_a_clock_that_was_set_back_does_not_keep_events_in_the_spool(tmp_path: Path) -> None:
     clock, up_s = Clock(), 50.0
     clock.now += timedelta(days=365)
