@@ -136,7 +136,7 @@ class Cutter:
         """
         try:
             with self._explained():
-                for path, segment in segments:
+                for path, segment in _as_it_happened(segments):
                     if not self._is_shown_already(segment):
                         self._add(path, segment)
                     if tell:
@@ -298,3 +298,13 @@ class Cutter:
         for made in self._cut.files:
             with suppress(OSError):
                 made.path.with_name(made.path.name + _PART).unlink(missing_ok=True)
+
+
+def _as_it_happened(segments: Sequence[tuple[Path, Segment]]) -> list[tuple[Path, Segment]]:
+    """Sort by media time within a run: where a clock was set back, UTC tells of two times as of one."""
+    begun_ns: dict[str, int] = {}
+    for _, segment in segments:
+        begun_ns[segment.run] = min(segment.start_ns, begun_ns.get(segment.run, segment.start_ns))
+    return sorted(
+        segments, key=lambda one: (begun_ns[one[1].run], one[1].run, one[1].start_s, one[1].start_ns)
+    )

@@ -145,6 +145,26 @@ def test_a_recording_that_was_recorded_twice_is_shown_once(
     assert len(times_in(tmp_path / "out.mp4")) in (160, 161)
 
 
+def test_a_clock_that_was_set_back_does_not_mix_up_pictures(
+    material: Material, sightline: Sightline, tmp_path: Path
+) -> None:
+    form, packets = material
+    back_ns = 4 * 10**9
+    half = next(place for place, packet in enumerate(packets) if packet.moment.pts_s == 6.0)
+    moved = [
+        replace(packet, moment=replace(packet.moment, time_ns=packet.moment.time_ns - back_ns))
+        for packet in packets[half:]
+    ]
+    with recording(tmp_path, segment_s=1) as sink:
+        record(sink, form, [*packets[:half], *moved])
+    out = tmp_path / "out.mp4"
+    words = ["-s", "gate", "--from", "2027-01-15T08:00:00Z", "--to", "2027-01-15T08:00:08Z", "-o", out]
+    done = sightline("cut", tmp_path, *words)
+    assert (done.code, done.err) == (0, "")
+    assert slices_in(out) == [slices_of(packet.data) for packet in packets]
+    assert "240 pictures" in done.out
+
+
 def test_another_format_is_another_file(material: Material, sightline: Sightline, tmp_path: Path) -> None:
     form, packets = material
     path = write_crossing_video(tmp_path / "other.mp4", 60, codec="mpeg4")
