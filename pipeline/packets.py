@@ -15,6 +15,8 @@ from pipeline.packet import Packet, PacketFormat, Tap
 
 _MOST_HELD = 256
 """Packets that may wait for the first frame: a second or more of any camera."""
+_LEAP_S = 2.0
+"""From packet to packet: a pause, or time stamps that have leapt; only a frame tells which."""
 _UNKNOWN = Moment(0.0, 0, Clock.ARRIVAL)
 
 
@@ -35,7 +37,7 @@ class Packets:
     """The packets of one stream, from connection to connection.
 
     A packet has the clocks of the frame that it becomes. Those are known once frames are: what comes before
-    the first frame of a connection waits for it.
+    the first frame of a connection waits for it, and so does what comes after a leap of the time stamps.
 
     Args:
         takers: who takes them.
@@ -95,6 +97,7 @@ class _Tap:
         self._packets = packets
         self._form: PacketFormat | None = None
         self._sequence = 0
+        self._last_pts: int | None = None
         self._known: tuple[int, Moment] | None = None
         self._held: deque[Packet] = deque(maxlen=_MOST_HELD)
 
@@ -102,6 +105,7 @@ class _Tap:
         """See `Tap.begin`."""
         self._form = form if self._packets.began(self, form) else None
         self._sequence = 0
+        self._last_pts = None
         self._known = None
         self._held.clear()
 
@@ -112,6 +116,9 @@ class _Tap:
             return
         packet = Packet(form.stream, form.run, self._sequence, data, pts, dts, duration, is_key, _UNKNOWN)
         self._sequence += 1
+        if self._last_pts is not None and abs(pts - self._last_pts) * form.time_base > _LEAP_S:
+            self._known = None
+        self._last_pts = pts
         if self._known is None:
             self._held.append(packet)
         else:
@@ -121,6 +128,11 @@ class _Tap:
         """Take note of a frame's clocks; return what has waited for them."""
         form = self._form
         if form is None or run != form.run:
+            return []
+        # Of what was before a leap, frames are still on their way.
+        if self._held and not any(
+            abs(ticks - packet.pts) * form.time_base <= _LEAP_S for packet in self._held
+        ):
             return []
         known = self._known = (ticks, moment)
         held = [_placed(packet, known, form.time_base) for packet in self._held]

@@ -88,3 +88,13 @@ def hashes_in(path: Path) -> list[str]:
 
 def _hash(data: bytes) -> str:
     return blake2b(data, digest_size=8).hexdigest()
+
+
+def leapt(form: PacketFormat, packets: Sequence[Packet], begin: int, seconds: float) -> list[Packet]:
+    """Return packets whose time stamps leap from one on, as a camera's that sets its clock; media goes on."""
+    ticks = round(seconds / form.time_base)
+    moved = [
+        replace(packet, pts=packet.pts + ticks, dts=None if packet.dts is None else packet.dts + ticks)
+        for packet in packets[begin:]
+    ]
+    return [*packets[:begin], *moved]

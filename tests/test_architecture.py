@@ -37,6 +37,7 @@ GROUND_FLOOR = {
         "registry",
         "secret",
         "shared",
+        "steady",
         "transaction",
         "twins",
     ]

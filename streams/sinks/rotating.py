@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import SinkError
 from pipeline.lock import try_lock
+from pipeline.steady import SteadyClock
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Bounds:
 
 
 class RotatingFile:
-    """Files `STEM-DAY.NUMBER.SUFFIX` beside each other; names ascend, the last is the current one.
+    """Files `STEM-DAY.NUMBER.SUFFIX` beside each other; numbers ascend, the last is the current one.
 
     A file never changes its name, and a new one begins when it is full or the day (UTC) ends. Not
     thread-safe, and one process at a time: the current file is locked.
@@ -48,6 +49,7 @@ class RotatingFile:
         fsync: True to wait for the disk at each `append`.
         header: first line of each file, with its end; a last file that begins otherwise is not gone on with.
         today: the day in UTC.
+        time_of_day: tells whether that day can be believed, before files go that are too old by it.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class RotatingFile:
         fsync: bool,
         header: bytes = b"",
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        time_of_day: SteadyClock | None = None,
     ) -> None:
         self._path = path
         self._bounds = bounds
         self._fsync = fsync
         self._header = header
         self._today = today
+        self._time_of_day = time_of_day or SteadyClock()
         self._name = re.compile(
             rf"{re.escape(path.stem)}-(\d{{4}}-\d\d-\d\d)\.(\d{{6,}}){re.escape(path.suffix)}"
         )
@@ -94,6 +98,7 @@ class RotatingFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         files = self.files()
         if files:
+            self._time_of_day.vouch(files[-1].stat().st_mtime_ns)
             self._begin(files[-1])
             self._mend()
             if os.pread(self._handle, len(self._header), 0) != self._header:
@@ -125,7 +130,8 @@ class RotatingFile:
     def files(self) -> list[Path]:
         """Return the files, oldest first."""
         found = (path for path in self._path.parent.iterdir() if self._name.fullmatch(path.name))
-        return sorted(found, key=self._order)
+        # Not by day: the clock may have been set back.
+        return sorted(found, key=lambda path: self._order(path)[::-1])
 
     def last_lines(self, most: int) -> list[bytes]:
         """Return up to so many of the latest whole lines, oldest first, over the ends of files."""
@@ -140,6 +146,7 @@ class RotatingFile:
         """Remove the files that are too old or too many."""
         files = self.files()
         oldest = self._today() - timedelta(days=self._bounds.keep_days)
+        is_steady = self._time_of_day.is_steady()
         used, going = 0, False
         for kept, path in enumerate(reversed(files)):
             used += path.stat().st_size
@@ -147,7 +154,7 @@ class RotatingFile:
                 going
                 or kept >= self._bounds.keep_files
                 or used > self._bounds.keep_bytes
-                or date.fromisoformat(self._order(path)[0]) < oldest
+                or (is_steady and date.fromisoformat(self._order(path)[0]) < oldest)
             )
             if going:
                 path.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.moment import iso_utc
 from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.steady import SteadyClock
 from pipeline.transaction import committing
 from streams.sinks.body import json_of_all
 from streams.sinks.textfile import FileName
@@ -89,6 +90,7 @@ class SqliteSink(EventSink):
         self._database: sqlite3.Connection | None = None
         self._since_trim = _TRIM_EVERY
         self._trimmed_s = 0.0
+        self._time_of_day = SteadyClock(time.time_ns)
 
     @classmethod
     def files(cls, options: SqliteOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
@@ -125,6 +127,9 @@ class SqliteSink(EventSink):
                 database.close()
                 raise
             self._database = database
+            latest = database.execute("SELECT max(stored_ns) FROM events").fetchone()[0]
+            if latest is not None:
+                self._time_of_day.vouch(latest)
         return self._database
 
     def _trim(self, database: sqlite3.Connection, new: int, now_ns: int) -> None:
@@ -133,8 +138,10 @@ class SqliteSink(EventSink):
         if self._since_trim >= _TRIM_EVERY or time.monotonic() - self._trimmed_s >= _TRIM_EVERY_S:
             self._since_trim, self._trimmed_s = 0, time.monotonic()
             oldest_ns = now_ns - int(self.options.keep_days * 86_400e9)
-            with committing(database):
-                removed += database.execute("DELETE FROM events WHERE stored_ns < ?", (oldest_ns,)).rowcount
+            if self._time_of_day.is_steady():
+                with committing(database):
+                    old = database.execute("DELETE FROM events WHERE stored_ns < ?", (oldest_ns,))
+                    removed += old.rowcount
         keep_bytes = self.options.keep_mb * 1e6
         excess = _used_bytes(database) - keep_bytes
         if excess > 0:

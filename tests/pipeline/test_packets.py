@@ -73,6 +73,36 @@ def test_a_jump_of_the_clock_is_followed() -> None:
     assert taker.packets[-1].moment.pts_s == pytest.approx(10.08)
 
 
+@pytest.mark.parametrize("leap", [3_600_000, -4_000])
+def test_what_comes_after_a_leap_waits_for_its_frame(leap: int) -> None:
+    taker = Keeping()
+    packets = Packets([taker])
+    tap = packets.tap()
+    tap.begin(form())
+    packets.placed(frame(5000, 10.0))
+    put(tap, 5000)
+    put(tap, 5040)
+    put(tap, 5080 + leap)
+    packets.placed(frame(5040, 10.04))  # the decoder is a picture late
+    put(tap, 5120 + leap)
+    assert len(taker.packets) == 2
+    packets.placed(frame(5080 + leap, 10.08))
+    put(tap, 5160 + leap)
+    assert [p.sequence for p in taker.packets] == [0, 1, 2, 3, 4]
+    assert [p.moment.pts_s for p in taker.packets] == pytest.approx([10.0, 10.04, 10.08, 10.12, 10.16])
+
+
+def test_pictures_that_are_seconds_apart_are_no_leap() -> None:
+    taker = Keeping()
+    packets = Packets([taker])
+    tap = packets.tap()
+    tap.begin(form())
+    for number in range(4):
+        put(tap, 5000 * number)
+        packets.placed(frame(5000 * number, 5.0 * number))
+    assert [p.moment.pts_s for p in taker.packets] == pytest.approx([0.0, 5.0, 10.0, 15.0])
+
+
 def test_a_later_connection_silences_an_abandoned_one() -> None:
     taker = Keeping()
     packets = Packets([taker])

@@ -18,6 +18,7 @@ from pipeline.moment import Moment, iso_utc
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.clips.windows import Request, Window
 from streams.sinks.copying.copier import Copier
+from streams.sinks.copying.leaps import Leaps
 from streams.sinks.copying.target import Target, sync_folder
 from streams.sinks.record.probe import COMMENT
 from streams.sinks.record.segment import path_of
@@ -112,6 +113,7 @@ class Clip:
         self._final = root / name
         self._part = self._final.with_name(self._final.name + part)
         self._form = form
+        self._leaps = Leaps(form.time_base)
         self._sealed = bool(public_keys)
         self._noted = 0
         self._note_due_s = float("-inf")
@@ -153,7 +155,7 @@ class Clip:
         """Add a packet."""
         if self._copier is None:
             raise ValueError(f"the clip {self.path} is closed")
-        self._copier.write(packet)
+        self._copier.write(self._leaps.without(packet))
         self.packets += 1
         if self.start is None or packet.moment.pts_s < self.start.pts_s:
             self.start = packet.moment

@@ -9,12 +9,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import av
 
 from pipeline.errors import SinkError
+from pipeline.steady import SteadyClock
 from streams.sinks.clips.clip import PART, note_path, read_note
 from streams.sinks.record.disk import Trouble, advice_for, free_bytes
 from streams.sinks.record.segment import KEEP
@@ -39,6 +41,7 @@ class Shelf:
         free_bytes: of the disk.
         free: bytes that are free in a folder.
         now_s: seconds since 1970.
+        clock_s: monotonic.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Shelf:
         free_bytes: int,
         free: Callable[[Path], int] = free_bytes,
         now_s: Callable[[], float] = time.time,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.root = root
         self._keep_s = keep_days * _DAY_S
@@ -57,6 +61,8 @@ class Shelf:
         self._free_bytes = free_bytes
         self._free = free
         self._now_s = now_s
+        self._clock_s = clock_s
+        self._time_of_day = SteadyClock(lambda: round(now_s() * 1e9), clock_s)
         self._lock = threading.RLock()
         self._is_open = False
         self._aged_s = float("-inf")
@@ -100,11 +106,12 @@ class Shelf:
         with self._lock:
             self._count(self.root / path, +1)
 
-    def make_room(self, coming_bytes: int = 0) -> None:
+    def make_room(self, coming_bytes: int = 0, spared: str = "") -> None:
         """Remove what is too old, and the oldest until the bounds are kept.
 
         Args:
             coming_bytes: of clips that are being written.
+            spared: path of a clip that stays.
 
         Raises:
             SinkError: if there is no room, and nothing that may go.
@@ -113,7 +120,7 @@ class Shelf:
         with self._lock:
             self._remove_aged()
             while (trouble := self._excess(coming_bytes)) is not None:
-                if not self._remove_oldest():
+                if not self._remove_oldest(spared):
                     raise SinkError(trouble)
 
     def _excess(self, coming_bytes: int) -> str | None:
@@ -133,20 +140,22 @@ class Shelf:
 
     def _remove_aged(self) -> None:
         """Remove what was stored too long ago; each file is looked at once an hour."""
-        now_s = self._now_s()
-        if now_s - self._aged_s < _AGED_EVERY_S:
+        is_steady, clock_s = self._time_of_day.is_steady(), self._clock_s()
+        if not is_steady or clock_s - self._aged_s < _AGED_EVERY_S:
             return
-        self._aged_s = now_s
+        self._aged_s, now_s = clock_s, self._now_s()
         for day in sorted(self._days):
             for path in self._of_day(day):
                 with suppress(OSError):
                     if path.stat().st_mtime < now_s - self._keep_s:
                         self._remove(path)
 
-    def _remove_oldest(self) -> bool:
-        for day in sorted(self._days):
+    def _remove_oldest(self, spared: str) -> bool:
+        # What is of the future is so by a clock that was wrong then, before all that came since.
+        tomorrow = datetime.fromtimestamp(self._now_s() + _DAY_S, UTC).date().isoformat()
+        for day in sorted(self._days, key=lambda day: (day <= tomorrow, day)):
             for path in sorted(self._of_day(day), key=_time_in):
-                if self._remove(path):
+                if path != self.root / spared and self._remove(path):
                     return True
         return False
 

@@ -224,7 +224,7 @@ class ClipsSink(PacketSink):
             self._writing.pop(saved.path, None)
         self._shelf.added(saved.path)
         with suppress(*FAILURES):  # the next clip is told
-            self._shelf.make_room()
+            self._shelf.make_room(spared=saved.path)
         place = {
             "stream": stream,
             "from_s": round(saved.start.pts_s, 6),

@@ -73,6 +73,7 @@ def cut(
 
     Example: sightline cut out -s gate --from 2026-03-01T08:00 --to +90 --time-zone Europe/Berlin -o theft.mp4
     """
+    from pipeline.errors import SourceError
     from streams.sinks.cut.cutter import Cutter
     from streams.sinks.record.reading import open_recordings
     from streams.sinks.record.when import zone_of
@@ -100,6 +101,8 @@ def cut(
                 show(time_ns)
 
             made = cutter.run(files, tell)
+        if not made.files and made.unreadable:
+            raise SourceError(made.unreadable[0])
         if not made.files:
             raise _nothing(recordings.of(stream), stream, from_ns, to_ns, zone)
     finally:
@@ -224,5 +227,7 @@ def _report(made: Cut, zone: tzinfo) -> None:
             f"not recorded: {local(gap.from_ns, zone)} to {local(gap.to_ns, zone)}, "
             f"{gap.seconds:.1f} s; {how}"
         )
+    for line in made.unreadable:
+        typer.echo(line)
     if made.lost:
         typer.echo(f"the recordings lack {made.lost} pictures within")

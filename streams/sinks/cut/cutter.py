@@ -16,6 +16,7 @@ from streams.sinks.copying.reason import reason_of
 from streams.sinks.copying.target import FileTarget
 from streams.sinks.cut.film import TICKS_PER_S, kind_of, recorded_packets
 from streams.sinks.record.segment import Segment
+from streams.sinks.sealed.files import Unreadable
 from streams.sinks.textfile import writing
 
 _CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
@@ -76,12 +77,14 @@ class Cut:
         missing: times without pictures within the range.
         closed: whether pauses were left out.
         lost: packets that the recordings themselves lack within.
+        unreadable: a line for each recording that is gone or damaged; its time is missing.
     """
 
     files: list[Made] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     closed: bool = False
     lost: int = 0
+    unreadable: list[str] = field(default_factory=list)
 
 
 class Cutter:
@@ -128,12 +131,12 @@ class Cutter:
             tell: called with the UTC up to which it is done.
 
         Raises:
-            SourceError: if a recording cannot be read.
+            SourceError: if a recording is sealed for others.
             SinkError: if the file cannot be written.
         """
         try:
             with self._explained():
-                for path, segment in segments:
+                for path, segment in _as_it_happened(segments):
                     if not self._is_shown_already(segment):
                         self._add(path, segment)
                     if tell:
@@ -165,6 +168,14 @@ class Cutter:
 
     def _add(self, path: Path, segment: Segment) -> None:
         """Add what a segment has of the range, from the key frame before it on."""
+        try:
+            self._take(path, segment)
+        except Unreadable as error:  # one file of many: the others are wanted all the more
+            self._cut.unreadable.append(str(error))
+        if self._written:
+            self._end_segment(segment)
+
+    def _take(self, path: Path, segment: Segment) -> None:
         early: list[Packet] = []
         late: list[Packet] = []
         begun = False
@@ -189,8 +200,6 @@ class Cutter:
                 for ready in early:
                     self._write(ready)
                 early.clear()
-        if begun:
-            self._end_segment(segment)
 
     def _begin_segment(self, form: PacketFormat, segment: Segment, first: Packet) -> None:
         """Decide where the segment's pictures lie in the file, and in which."""
@@ -289,3 +298,13 @@ class Cutter:
         for made in self._cut.files:
             with suppress(OSError):
                 made.path.with_name(made.path.name + _PART).unlink(missing_ok=True)
+
+
+def _as_it_happened(segments: Sequence[tuple[Path, Segment]]) -> list[tuple[Path, Segment]]:
+    """Sort by media time within a run: where a clock was set back, UTC tells of two times as of one."""
+    begun_ns: dict[str, int] = {}
+    for _, segment in segments:
+        begun_ns[segment.run] = min(segment.start_ns, begun_ns.get(segment.run, segment.start_ns))
+    return sorted(
+        segments, key=lambda one: (begun_ns[one[1].run], one[1].run, one[1].start_s, one[1].start_ns)
+    )

@@ -13,11 +13,10 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from pipeline.errors import SourceError
 from pipeline.moment import Clock, Moment
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.record.segment import Segment
-from streams.sinks.sealed.files import open_to_read
+from streams.sinks.sealed.files import Unreadable, open_to_read
 
 TICKS_PER_S = 90_000
 TIME_BASE = Fraction(1, TICKS_PER_S)
@@ -37,14 +36,15 @@ def recorded_packets(
         secret_keys: to open a sealed one.
 
     Raises:
-        SourceError: if it cannot be opened or read.
+        Unreadable: if it is gone or damaged, also after some packets.
+        SourceError: if it needs a key, or none of the keys fits.
     """
     with closing(open_to_read(path, secret_keys)) as file:
         try:
             yield from _packets_in(file, segment)
         except (av.FFmpegError, ValueError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise SourceError(f"{path} cannot be read: {reason}") from error
+            raise Unreadable(f"{path} cannot be read: {reason}") from error
 
 
 def packets_between(

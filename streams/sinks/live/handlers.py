@@ -219,8 +219,11 @@ class Handlers:
             raise web.HTTPNotImplemented(text=f"{why_not}\n")
         if request.content_type != "application/sdp":
             raise web.HTTPUnsupportedMediaType(text="WHEP takes an offer of the type application/sdp\n")
-        async with asyncio.timeout(_WRITE_S):
-            offer = (await request.read()).decode(errors="replace")
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                offer = (await request.read()).decode(errors="replace")
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="the offer did not come\n") from None
         if not self._viewers.enter():
             raise _too_many()
         try:

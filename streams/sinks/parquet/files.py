@@ -7,13 +7,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import SinkError
-from streams.sinks.parquet.spool import sync_folder
+from streams.sinks.parquet.spool import STAMP, sync_folder
 
 _DAY = re.compile(r"date=(\d{4}-\d\d-\d\d)")
 _NAME = re.compile(r"events-(\d{8}T\d{12}Z)\.parquet(\.part)?")
@@ -143,6 +143,11 @@ def latest_stamp(folder: Path) -> str:
     return max((name[1] for name in found if name), default="")
 
 
+def time_ns_of(stamp: str) -> int:
+    """Return UTC of a stamp, ns."""
+    return round(datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).timestamp() * 1e9)
+
+
 def clean(folder: Path) -> None:
     """Remove what a crash has left half written."""
     for path in _files(folder):
@@ -150,13 +155,14 @@ def clean(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def trim(folder: Path, *, keep_days: float, keep_bytes: int, today: date) -> None:
+def trim(folder: Path, *, keep_days: float, keep_bytes: int, today: date | None) -> None:
     """Remove files that were begun too long ago, then the oldest beyond so many bytes, never the last one.
 
-    Not by the day of their events: that of a recording may be years ago.
+    Not by the day of their events: that of a recording may be years ago. Where `today` is None nothing is too
+    old.
     """
     files = sorted(_files(folder), key=lambda path: (path.name, path.parent.name))
-    oldest = (today - timedelta(days=keep_days)).strftime("%Y%m%d")
+    oldest = (today - timedelta(days=keep_days)).strftime("%Y%m%d") if today else ""
     left = sum(path.stat().st_size for path in files)
     for path in files[:-1]:
         if path.name.removeprefix("events-") >= oldest and left <= keep_bytes:

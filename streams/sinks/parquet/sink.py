@@ -16,6 +16,7 @@ from pydantic import Field
 from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.steady import SteadyClock
 from streams.sinks.body import json_of_all
 from streams.sinks.needed import need
 from streams.sinks.parquet import files
@@ -70,6 +71,7 @@ class ParquetSink(EventSink):
         super().__init__(options, context)
         need("pyarrow", "pyarrow", "parquet")
         self._now = now
+        self._time_of_day = SteadyClock(lambda: round(now().timestamp() * 1e9))
         self._folder = context.folder / options.folder
         self._lock = threading.Lock()
         self._spool = Spool(self._folder, fsync=options.fsync, now=now)
@@ -90,7 +92,10 @@ class ParquetSink(EventSink):
         texts = json_of_all(events)
         with self._lock, self._explained():
             if not self._spool.is_open:
-                self._spool.open(files.latest_stamp(self._folder))
+                latest = files.latest_stamp(self._folder)
+                if latest:
+                    self._time_of_day.vouch(files.time_ns_of(latest))
+                self._spool.open(latest)
                 files.clean(self._folder)
                 self._had.extend(files.latest_ids(self._folder, _REMEMBERED))
                 self._had.extend(event["id"] for _, event in self._spooled())
@@ -141,7 +146,7 @@ class ParquetSink(EventSink):
             self._folder,
             keep_days=self.options.keep_days,
             keep_bytes=int(self.options.keep_mb * 1e6),
-            today=self._now().date(),
+            today=self._now().date() if self._time_of_day.is_steady() else None,
         )
 
     def _spooled(self) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 _CLOSED = -1
 _CHUNK = 1 << 16
 _NAME = re.compile(r"_incoming-(\d{8}T\d{12}Z)\.jsonl")
-_STAMP = "%Y%m%dT%H%M%S%fZ"
+STAMP = "%Y%m%dT%H%M%S%fZ"
 _LOCK = "_lock"
 
 
@@ -32,17 +33,25 @@ class Spool:
         folder: where it lies; made when it is opened.
         fsync: True to wait for the disk at each `append`.
         now: in UTC.
+        clock_s: monotonic.
 
     Attributes:
         rows: lines in it.
     """
 
     def __init__(
-        self, folder: Path, *, fsync: bool, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        folder: Path,
+        *,
+        fsync: bool,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
         self._fsync = fsync
         self._now = now
+        self._clock_s = clock_s
+        self._begun_s = 0.0
         self._lock = _CLOSED
         self._handle = _CLOSED
         self._path: Path | None = None
@@ -65,10 +74,11 @@ class Spool:
 
     @property
     def age(self) -> timedelta:
-        """How long the file has been there."""
+        """How long the file has been there; of this run at least, where its stamp is of the future."""
         if not self.stamp:
             return timedelta()
-        return self._now() - datetime.strptime(self.stamp, _STAMP).replace(tzinfo=UTC)
+        here = timedelta(seconds=self._clock_s() - self._begun_s)
+        return max(here, self._now() - datetime.strptime(self.stamp, STAMP).replace(tzinfo=UTC))
 
     def open(self, latest: str = "") -> None:
         """Take up what a run before has left, after its torn last line was mended.
@@ -102,7 +112,7 @@ class Spool:
             return
         if self._handle == _CLOSED:
             # A clock that was set back gives no stamp again: the file of that name would be replaced.
-            stamp = max(self._now().strftime(_STAMP), _after(self._latest))
+            stamp = max(self._now().strftime(STAMP), _after(self._latest))
             self._begin(self._folder / f"_incoming-{stamp}.jsonl")
             if self._fsync:
                 sync_folder(self._folder)
@@ -150,6 +160,7 @@ class Spool:
     def _begin(self, path: Path) -> None:
         self._handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._path = path
+        self._begun_s = self._clock_s()
         self._latest = max(self._latest, self.stamp)
         self.rows = 0
 
@@ -175,7 +186,7 @@ class Spool:
 def _after(stamp: str) -> str:
     if not stamp:
         return ""
-    return (datetime.strptime(stamp, _STAMP) + timedelta(microseconds=1)).strftime(_STAMP)
+    return (datetime.strptime(stamp, STAMP) + timedelta(microseconds=1)).strftime(STAMP)
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import nsmallest
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,8 @@ from pipeline.errors import ConfigError, SinkError
 from pipeline.lock import try_lock
 from streams.sinks.record.disk import Trouble, free_bytes, network_file_system
 from streams.sinks.record.index import FILE, Index
+from streams.sinks.record.keep import Keep as Keep
+from streams.sinks.record.keep import NoRoom as NoRoom
 from streams.sinks.record.segment import KEEP, Segment, named, numbered, path_of
 
 logger = logging.getLogger(__name__)
@@ -28,33 +30,11 @@ _AT_ONCE = 32
 """Recordings that are asked for at once when some have to go."""
 _MOST_NAMES = 1000
 _MOST_UNWRITTEN = 1000
+_DAY_NS = 86_400 * 1_000_000_000
 _INDEX_BYTES = 1_000_000
 """What an index needs to be opened and written a little."""
 
 T = TypeVar("T")
-
-
-LEAST_FREE_BYTES = 500_000
-"""So much stays free at least: what is written between two looks at the disk must fit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """How much stays.
-
-    Attributes:
-        days: what was stored longer ago goes.
-        most_bytes: of all recordings.
-        free_bytes: of the disk.
-    """
-
-    days: float
-    most_bytes: int
-    free_bytes: int
-
-
-class NoRoom(SinkError):  # noqa: N818 - a state of the disk
-    """There is no room, and nothing that may go."""
 
 
 class Archive:
@@ -101,6 +81,7 @@ class Archive:
         self._bytes = 0
         self._open: dict[str, int] = {}
         self._unwritten: dict[str, Segment] = {}
+        self._begun_ns = now_ns()
         self.opened = 0
         self.complaint = ""
         network = network_file_system(self._index_path)
@@ -266,7 +247,7 @@ class Archive:
 
     def remove_aged(self) -> int:
         """Remove what was stored too long ago; return how many recordings that were."""
-        before_ns = self.now_ns() - int(self.keep.days * 86_400e9)
+        before_ns = self.now_ns() - int(self.keep.days * _DAY_NS)
         removed = 0
         while True:
             with self.indexed() as index:
@@ -274,6 +255,19 @@ class Archive:
                 removed += self._remove(index, aged)
             if not aged:
                 return removed
+
+    def clock_was_set(self, by_ns: int) -> None:
+        """Count the age of what was stored since the start by the new time of day, which has leapt so far.
+
+        What was stored before the clock of a box was set right at all would be the first or the last to go.
+        """
+        until_ns = self.now_ns() - by_ns
+        with self._lock:
+            for path, segment in self._unwritten.items():
+                self._unwritten[path] = replace(segment, stored_ns=segment.stored_ns + by_ns)
+            with self._without_index(), self.indexed() as index:
+                index.move_stored(self._begun_ns, until_ns, by_ns)
+            self._begun_ns += by_ns
 
     def counted_anew(self) -> None:
         """Add up the bytes anew, after the index was set right."""
@@ -299,12 +293,35 @@ class Archive:
         return None
 
     def _remove_oldest(self) -> bool:
-        """Remove the oldest that may go, and go on with the next few while they are too much."""
+        """Remove the oldest that may go; False if there is none."""
         with self.indexed() as index:
-            for segment in index.oldest(_AT_ONCE):
+            return self._removed_one(index) or (self._noted_unprotected(index) and self._removed_one(index))
+
+    def _removed_one(self, index: Index) -> bool:
+        while segments := self._oldest(index):  # those that were marked meanwhile are none of the next
+            for segment in segments:
                 if self._remove(index, [segment]):
                     return True
         return False
+
+    def _oldest(self, index: Index) -> list[Segment]:
+        # What was stored in the future was so by a clock that was wrong then, before all that came since.
+        ahead = index.oldest(_AT_ONCE, after_ns=self.now_ns() + _DAY_NS)
+        return ahead or index.oldest(_AT_ONCE)
+
+    def _noted_unprotected(self, index: Index) -> bool:
+        """Note whose marks are gone; whoever was told to unprotect some must not wait for a day."""
+        freed = [
+            replace(segment, protected=False)
+            for segment in index.protected()
+            if not self._is_marked(self.root / segment.path)
+        ]
+        index.put(freed)
+        return bool(freed)
+
+    @staticmethod
+    def _is_marked(path: Path) -> bool:
+        return path.with_name(path.name + KEEP).exists()
 
     def _remove(self, index: Index, segments: list[Segment]) -> int:
         """Remove files, then rows: what is missed in between is set right at the next start."""
@@ -312,7 +329,7 @@ class Archive:
         try:
             for segment in segments:
                 path = self.root / segment.path
-                if path.with_name(path.name + KEEP).exists():
+                if self._is_marked(path):
                     index.put([replace(segment, protected=True)])
                     continue
                 path.unlink(missing_ok=True)
@@ -331,7 +348,7 @@ class Archive:
             return
         files = (path for path in self.root.glob("*/*/*") if named(path) is not None)
         for path in nsmallest(_AT_ONCE, files, key=lambda path: path.stat().st_mtime_ns):
-            if not path.with_name(path.name + KEEP).exists():
+            if not self._is_marked(path):
                 path.unlink(missing_ok=True)
                 if self._free(self.root) >= wanted:
                     return

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from pipeline.plugin import Tell
+from pipeline.steady import SteadyClock
 from streams.sinks.record.alarm import Alarm
 from streams.sinks.record.archive import Archive
 from streams.sinks.record.disk import Trouble
@@ -51,6 +52,7 @@ class Chores:
         self._alarm = alarm
         self._clock_s = clock_s
         self._index_alarm = Alarm("", tell, archive.now_ns)
+        self._time_of_day = SteadyClock(archive.now_ns, clock_s)
         self._stop = threading.Event()
         self._compared = 0
         self._compare_at_s = self._age_at_s = clock_s()
@@ -91,7 +93,11 @@ class Chores:
             self._compare_at_s = min(self._compare_at_s, now_s + _AGAIN_S)
         if self._archive.opened != self._compared or now_s >= self._compare_at_s:
             self._compare(now_s)
-        if now_s >= self._age_at_s:
+        leap_ns = self._time_of_day.look()
+        if leap_ns:
+            logger.warning("recordings: the clock of this box was set by %.0f s", leap_ns / 1e9)
+            self._archive.clock_was_set(leap_ns)
+        if now_s >= self._age_at_s and self._time_of_day.is_steady():
             self._age_at_s = now_s + _AGED_EVERY_S
             removed = self._archive.remove_aged()
             if removed:

@@ -74,8 +74,9 @@ _ADVICE = {
 
 
 def trouble_of(error: OSError | av.FFmpegError) -> Trouble:
-    """Return what an error of a file means."""
-    return _TROUBLES.get(error.errno or 0, Trouble.BROKEN)
+    """Return what an error of a file means; one that is FFmpeg's own is not the disk's fault."""
+    is_of_system = error.errno in errno.errorcode
+    return _TROUBLES.get(error.errno or 0, Trouble.BROKEN if is_of_system else Trouble.FAILED)
 
 
 def advice_for(trouble: Trouble) -> str:

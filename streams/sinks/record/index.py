@@ -128,17 +128,32 @@ class Index:
         where = f"WHERE {' AND '.join(words for words, _ in given)} " if given else ""
         return self._segments(f"{where}ORDER BY stream, start_ns, path", *(value for _, value in given))
 
-    def oldest(self, most: int, stored_before_ns: int | None = None) -> list[Segment]:
-        """Return up to so many that may go, those that were stored longest ago first."""
-        bound = "" if stored_before_ns is None else " AND stored_ns < ?"
-        values = [] if stored_before_ns is None else [stored_before_ns]
+    def oldest(self, most: int, before_ns: int | None = None, after_ns: int | None = None) -> list[Segment]:
+        """Return up to so many that may go, those that were stored longest ago first.
+
+        Args:
+            most: how many.
+            before_ns: only of those that were stored before, UTC.
+            after_ns: only of those that were stored after, UTC.
+        """
+        asked = [("AND stored_ns < ? ", before_ns), ("AND stored_ns > ? ", after_ns)]
+        given = [(words, value) for words, value in asked if value is not None]
+        bounds = "".join(words for words, _ in given)
         return list(
             self._segments(
-                f"WHERE protected = 0 AND state != 'open'{bound} ORDER BY stored_ns, path LIMIT ?",
-                *values,
+                f"WHERE protected = 0 AND state != 'open' {bounds}ORDER BY stored_ns, path LIMIT ?",
+                *(value for _, value in given),
                 most,
             )
         )
+
+    def move_stored(self, from_ns: int, to_ns: int, by_ns: int) -> None:
+        """Move the time at which those were stored that were so between two times, UTC: a clock was set."""
+        with committing(self._database):
+            self._database.execute(
+                "UPDATE segments SET stored_ns = stored_ns + ? WHERE stored_ns BETWEEN ? AND ?",
+                (by_ns, from_ns, to_ns),
+            )
 
     def in_folder(self, folder: str) -> dict[str, Segment]:
         """Return the segments of one stream's day by path."""

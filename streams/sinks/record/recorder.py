@@ -13,6 +13,8 @@ from pipeline.errors import SinkError
 from pipeline.moment import iso_utc
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
+from streams.sinks.copying.leaps import Leaps
+from streams.sinks.copying.parameters import with_parameters
 from streams.sinks.copying.target import FileTarget, Target
 from streams.sinks.record.archive import Archive
 from streams.sinks.record.options import RecordOptions
@@ -82,6 +84,7 @@ class Recorder:
         self._suffix = f".{options.container}{suffix}"
         self._is_plain = not suffix
         self._current: _Current | None = None
+        self._leaps = Leaps(form.time_base)
         self._next_sequence: int | None = None
         self._step_s = 0.0
         self._spent_s = 0.0
@@ -114,7 +117,7 @@ class Recorder:
                 current.segment, gaps=current.segment.gaps + 1, lost=current.segment.lost + lost
             )
         try:
-            current.copier.write(packet)
+            current.copier.write(self._leaps.without(packet))
             self._count(current, packet)
             if current.target.size == current.seen_size:
                 return False
@@ -241,7 +244,7 @@ class Recorder:
         try:
             copier = Copier(
                 target,
-                form,
+                with_parameters(form, packet) if self._options.container == "mkv" else form,
                 container=_MUXERS[self._options.container],
                 options=self._muxer_options(),
                 metadata=_metadata(segment),
@@ -250,6 +253,8 @@ class Recorder:
             self._archive.abandon(path)
             with suppress(*UNREADABLE):
                 target.close()
+            with suppress(OSError):  # it is tried again for ever, and each time would leave one
+                target.path.unlink()
             raise
         self._archive.note(segment)
         return _Current(segment, target, copier, synced_s=moment.pts_s, noted_s=moment.pts_s)
@@ -272,12 +277,14 @@ class Recorder:
             self._step_s = min(abs(begin_s - current.last_s), 1.0)
         current.last_s = begin_s
         segment = current.segment
+        end_s = max(segment.end_s, begin_s + self._step_s)
         current.segment = replace(
             segment,
             packets=segment.packets + 1,
             keys=segment.keys + packet.is_key,
-            end_s=max(segment.end_s, begin_s + self._step_s),
-            end_ns=max(segment.end_ns, packet.moment.time_ns + round(self._step_s * 1e9)),
+            end_s=end_s,
+            # By media time: the clock of this box may be set in the midst, by hours.
+            end_ns=segment.start_ns + round((end_s - segment.start_s) * 1e9),
         )
 
     def _store(self, current: _Current) -> None:

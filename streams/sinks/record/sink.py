@@ -17,10 +17,11 @@ from pipeline.packet import Packet, PacketFormat
 from pipeline.packet_sink import PacketSink
 from pipeline.plugin import SinkContext
 from streams.sinks.record.alarm import Alarm
-from streams.sinks.record.archive import LEAST_FREE_BYTES, Archive, Keep, NoRoom
+from streams.sinks.record.archive import Archive
 from streams.sinks.record.chores import Chores
 from streams.sinks.record.disk import Trouble, advice_for, trouble_of
 from streams.sinks.record.index import FILE
+from streams.sinks.record.keep import LEAST_FREE_BYTES, Keep, NoRoom
 from streams.sinks.record.options import RecordOptions
 from streams.sinks.record.recorder import Recorder
 from streams.sinks.record.segment import Segment

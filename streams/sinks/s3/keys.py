@@ -14,7 +14,8 @@ BATCH_FIELDS = ("host", "date", "hour", "time", "id")
 """What the key of a batch of events may be made of: the first of them says when and which."""
 MOST_BYTES = 1024
 """A key's limit in S3 (Amazon S3 User Guide, "Naming objects")."""
-_MOST_CHARACTERS = 150
+_MOST_CHARACTERS = 255
+"""Of a level: the name of a file has no more, and without its end it would have no suffix."""
 
 
 def cleaned(text: str) -> str:

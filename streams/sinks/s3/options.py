@@ -62,7 +62,7 @@ class S3Options(EventSinkOptions):
     session_token: Credential | None = None
     upload: tuple[str, ...] = ("snapshot", "clip")
     suffixes: tuple[Annotated[str, Field(pattern=r"^\.[a-z0-9]{1,8}$")], ...] = (
-        ".jpg", ".jpeg", ".png", ".webp", ".mp4", ".mkv", ".ts",
+        ".jpg", ".jpeg", ".png", ".webp", ".mp4", ".mkv", ".ts", ".age",
     )  # fmt: skip
     key: str = Field(default="{stream}/{date}/{kind}/{name}", max_length=300)
     events: bool = False

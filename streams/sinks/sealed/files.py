@@ -16,6 +16,10 @@ SUFFIX = ".age"
 """Of the name of a sealed file, after that of its content."""
 
 
+class Unreadable(SourceError):  # noqa: N818 - as its base
+    """A file that is gone or damaged: others beside it may be well."""
+
+
 def create(path: Path, public_keys: Sequence[bytes] = ()) -> Target:
     """Begin a new file; with keys a sealed one, which cannot seek.
 
@@ -41,7 +45,8 @@ def open_to_read(path: Path, secret_keys: Sequence[bytes] = ()) -> BinaryIO:
     """Open a file, sealed or plain, at any place of which can be read.
 
     Raises:
-        SourceError: if it cannot be read, or none of the keys fits.
+        Unreadable: if it cannot be read.
+        SourceError: if it needs a key, or none of the keys fits.
     """
     try:
         if not is_sealed(path):
@@ -52,6 +57,6 @@ def open_to_read(path: Path, secret_keys: Sequence[bytes] = ()) -> BinaryIO:
     except NotForUs:
         raise SourceError(f"{path} was sealed for another key than the one given") from None
     except ValueError as error:
-        raise SourceError(f"{path} cannot be opened: {error}") from error
+        raise Unreadable(f"{path} cannot be opened: {error}") from error
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+        raise Unreadable(f"{path} cannot be read: {error.strerror}") from error

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from pipeline.errors import EventsRefused, SinkError
 from pipeline.event import Event
 from pipeline.plugin import SinkContext
+from pipeline.steady import SteadyClock
 from streams.sinks.jsonl import JsonlOptions, JsonlSink
 from streams.sinks.rotating import Bounds, RotatingFile
 from tests.pipeline.messages import make_event
@@ -162,11 +164,14 @@ def test_files_follow_each_other_and_the_oldest_go(
     tmp_path: Path, bounds: dict[str, Any], expected: list[str]
 ) -> None:
     day = date(2026, 3, 1)
+    steady = SteadyClock()
+    steady.vouch(time.time_ns())
     file = RotatingFile(
         tmp_path / "a.jsonl",
         Bounds(**{"file_bytes": 20, "keep_files": 99, "keep_days": 99.0, "keep_bytes": 10**6, **bounds}),
         fsync=False,
         today=lambda: day,
+        time_of_day=steady,
     )
     (tmp_path / "a-other.jsonl").write_text("not ours")
     file.open()
@@ -180,6 +185,28 @@ def test_files_follow_each_other_and_the_oldest_go(
     found = [path.name.removeprefix("a-2026-").removesuffix(".jsonl") for path in file.files()]
     assert found == expected
     assert (tmp_path / "a-other.jsonl").exists()
+
+
+def test_a_clock_that_leaps_ahead_and_back_removes_nothing_and_mixes_up_nothing(tmp_path: Path) -> None:
+    def opened() -> RotatingFile:
+        bounds = Bounds(1000, 99, 30.0, 10**6)
+        clock = SteadyClock(lambda: (day - date(1970, 1, 1)).days * 86_400 * 10**9)
+        made = RotatingFile(tmp_path / "a.jsonl", bounds, fsync=False, today=lambda: day, time_of_day=clock)
+        made.open()
+        made.trim()
+        return made
+
+    for day in (date(2026, 3, 1), date(2027, 3, 1), date(2026, 3, 1), date(2026, 3, 2)):
+        file = opened()
+        file.append([f"{day}\n".encode()])
+        file.close()
+    assert [path.name for path in file.files()] == [
+        "a-2026-03-01.000001.jsonl",
+        "a-2027-03-01.000002.jsonl",
+        "a-2026-03-01.000003.jsonl",
+        "a-2026-03-02.000004.jsonl",
+    ]
+    assert file.last_lines(2) == [b"2026-03-01", b"2026-03-02"]
 
 
 def test_last_lines_reach_over_the_ends_of_files(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pipeline.event import Event
 from pipeline.plugin import SinkContext
 from streams.sinks.parquet import files as parquet_files
 from streams.sinks.parquet.sink import ParquetOptions, ParquetSink
+from streams.sinks.parquet.spool import Spool
 from tests.pipeline.messages import make_event
 from tests.streams.sinks.material import crossing
 
@@ -201,6 +202,31 @@ def test_the_oldest_files_go(tmp_path: Path) -> None:
     assert ids(tmp_path) == IDS[2:6], "of the latest day and the three before it"
     deliver(tmp_path, EVENTS[6:7], clock, keep_mb=0.001)
     assert ids(tmp_path) == IDS[6:7]
+
+
+def test_a_clock_that_leaps_ahead_removes_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    for number in range(2):
+        deliver(tmp_path, EVENTS[number : number + 1], clock, keep_days=3)
+        clock.now += timedelta(days=365)
+    assert ids(tmp_path) == IDS[:2]
+
+
+def test_a_clock_that_was_set_back_does_not_keep_events_in_the_spool(tmp_path: Path) -> None:
+    clock, up_s = Clock(), 50.0
+    clock.now += timedelta(days=365)
+    spool = Spool(tmp_path, fsync=False, now=clock, clock_s=lambda: up_s)
+    spool.open()
+    spool.append([b"{}\n"])
+    clock.now -= timedelta(days=365)
+    up_s += 900
+    assert spool.age == timedelta(seconds=900)
+    spool.remove()
+    spool.append([b"{}\n"])  # its stamp, too, is of the future
+    assert spool.age == timedelta()
+    up_s += 60
+    assert spool.age == timedelta(seconds=60)
+    spool.close()
 
 
 def test_two_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:

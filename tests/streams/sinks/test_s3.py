@@ -108,6 +108,16 @@ def test_what_events_name_is_uploaded_and_nothing_else(tmp_path: Path, server: i
     assert found["Metadata"] == {"event": str(clip.id), "stream": "Nord/S%C3%BCd", "kind": "line.crossing"}
 
 
+def test_a_sealed_clip_with_the_longest_name(tmp_path: Path, server: int, bucket: str) -> None:
+    stream, kind, number = "s" * 64, "k" * 40, "018f3a2b-0000-7000-8000-0123456789ab"
+    name = f"{stream}_20260301T080000.040Z_{kind}_{number}.mp4.age"
+    (tmp_path / name).write_bytes(b"sealed")
+    sink = made(tmp_path, server, bucket)
+    sink.deliver([make_event(1, evidence={"clip": {"path": name}})])
+    sink.close()
+    assert stored(server, bucket) == {f"gate/2026-03-01/line.crossing/{name}": b"sealed"}
+
+
 @pytest.mark.slow
 def test_a_large_file_goes_in_parts(tmp_path: Path, server: int, bucket: str) -> None:
     content = random.Random(1).randbytes(12_000_000)
@@ -285,7 +295,7 @@ def test_a_key_has_the_levels_of_its_template_whatever_names_are(stream: str, ki
 
 def test_names_are_cleaned() -> None:
     assert [cleaned(name) for name in ("..", "", "a/b\\c", "Straße 7", "a.jpg", "x" * 999)] == [
-        "__", "_", "a_b_c", "Straße_7", "a.jpg", "x" * 150,
+        "__", "_", "a_b_c", "Straße_7", "a.jpg", "x" * 255,
     ]  # fmt: skip
 
 

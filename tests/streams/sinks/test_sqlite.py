@@ -88,12 +88,22 @@ def test_others_read_while_it_is_written(tmp_path: Path, sink: SqliteSink) -> No
 
 def test_old_rows_go_by_when_they_were_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_ns = time.time_ns()
-    for days, events in ((40, EVENTS[:2]), (29, EVENTS[2:4]), (0, EVENTS[4:5])):
+    for days, events in ((40, EVENTS[:2]), (29, EVENTS[2:4]), (1, EVENTS[4:5]), (0, EVENTS[5:6])):
         monkeypatch.setattr("streams.sinks.sqlite.time.time_ns", lambda days=days: now_ns - days * DAY_NS)
         sink = make(tmp_path, keep_days=30)
         sink.deliver(events)
         sink.close()
-    assert ids(tmp_path) == of(EVENTS[2:5]), "the events' own time, that of a file maybe, is none of it"
+    assert ids(tmp_path) == of(EVENTS[2:6]), "the events' own time, that of a file maybe, is none of it"
+
+
+def test_a_clock_that_leaps_ahead_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns = time.time_ns()
+    for days, events in ((0, EVENTS[:2]), (365, EVENTS[2:4])):
+        monkeypatch.setattr("streams.sinks.sqlite.time.time_ns", lambda days=days: now_ns + days * DAY_NS)
+        sink = make(tmp_path, keep_days=30)
+        sink.deliver(events)
+        sink.close()
+    assert ids(tmp_path) == of(EVENTS[:4])
 
 
 def test_the_file_does_not_grow_beyond_its_bound(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.packet import Packet, PacketFormat
 from streams.sinks.copying.copier import Copier
+from streams.sinks.copying.leaps import Leaps
 from streams.sinks.live.hls.fragments import Fragments, codec_of, duration_of, ticks_per_s
 
 _OPTIONS = {
@@ -68,6 +69,7 @@ class HlsMuxer:
         self._size = (0, 0)
         self._scale = 1
         self._copier: Copier | None = None
+        self._leaps: Leaps | None = None
         self._written: deque[Packet] = deque()
 
     def begin(self, form: PacketFormat) -> None:
@@ -85,12 +87,13 @@ class HlsMuxer:
         form = self._form
         if form is None:
             return
-        if self._copier is None:
+        if self._copier is None or self._leaps is None:
+            self._leaps = Leaps(form.time_base)
             origin = packet.pts - round(time_s / form.time_base)
             file = Fragments(self._head, self._piece)
             self._copier = Copier(file, form, container="mp4", options=_OPTIONS, origin=origin)
         self._written.append(packet)
-        self._copier.write(packet)
+        self._copier.write(self._leaps.without(packet))
         if len(self._written) > _MOST_UNWRITTEN:  # one packet is one fragment, but for what FFmpeg leaves out
             self._written.popleft()
 

@@ -13,7 +13,7 @@ from streams.sinks.clips.options import ClipsOptions
 from streams.sinks.sealed.files import open_to_read
 from streams.sinks.sealed.keys import make_pair, read_secret
 from tests.media import write_crossing_video
-from tests.packets import hashes, hashes_in, packets_of, without_decode_times
+from tests.packets import hashes, hashes_in, leapt, packets_of, without_decode_times
 from tests.streams.sinks.clips.driving import Box, Material, later_run, times_in
 
 
@@ -51,6 +51,21 @@ def test_a_clip_has_what_was_before_and_after(material: Material, tmp_path: Path
     assert evidence["clip"]["path"] == saved["path"]
     assert json.loads((path.parent / f"{path.name}.json").read_text()) == saved
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.json"]
+
+
+def test_a_camera_that_sets_its_clock_in_the_midst(material: Material, tmp_path: Path) -> None:
+    form, packets = material
+    box = Box(tmp_path)
+    box.sink.open_packets(form)
+    place = at(packets, 5.5)
+    sent = leapt(form, packets, place, -3600.0)
+    box.feed(sent[:place])
+    box.event(sent[place])
+    box.feed(sent[place:])
+    (saved,) = box.heard.saved
+    times = times_in(box.path())
+    assert times[-1] == pytest.approx(saved["to_s"] - saved["from_s"], abs=0.01)
+    assert times[:-1] == pytest.approx([number * 0.05 for number in range(saved["pictures"] - 1)], abs=0.002)
 
 
 def test_it_is_saved_when_its_time_is_over(material: Material, tmp_path: Path) -> None:

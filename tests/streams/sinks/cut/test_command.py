@@ -145,6 +145,26 @@ def test_a_recording_that_was_recorded_twice_is_shown_once(
     assert len(times_in(tmp_path / "out.mp4")) in (160, 161)
 
 
+def test_a_clock_that_was_set_back_does_not_mix_up_pictures(
+    material: Material, sightline: Sightline, tmp_path: Path
+) -> None:
+    form, packets = material
+    back_ns = 4 * 10**9
+    half = next(place for place, packet in enumerate(packets) if packet.moment.pts_s == 6.0)
+    moved = [
+        replace(packet, moment=replace(packet.moment, time_ns=packet.moment.time_ns - back_ns))
+        for packet in packets[half:]
+    ]
+    with recording(tmp_path, segment_s=1) as sink:
+        record(sink, form, [*packets[:half], *moved])
+    out = tmp_path / "out.mp4"
+    words = ["-s", "gate", "--from", "2027-01-15T08:00:00Z", "--to", "2027-01-15T08:00:08Z", "-o", out]
+    done = sightline("cut", tmp_path, *words)
+    assert (done.code, done.err) == (0, "")
+    assert slices_in(out) == [slices_of(packet.data) for packet in packets]
+    assert "240 pictures" in done.out
+
+
 def test_another_format_is_another_file(material: Material, sightline: Sightline, tmp_path: Path) -> None:
     form, packets = material
     path = write_crossing_video(tmp_path / "other.mp4", 60, codec="mpeg4")
@@ -248,6 +268,28 @@ def test_a_recording_that_is_damaged(
     assert (done.code, len(done.errors)) == (1, 1)
     assert path.name in done.err
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("content", [None, bytes(5000)])
+def test_one_of_many_that_is_gone_or_damaged(
+    material: Material, sightline: Sightline, tmp_path: Path, content: bytes | None
+) -> None:
+    with recording(tmp_path, segment_s=3) as sink:
+        record(sink, *material)
+    path = sorted(tmp_path.glob("recordings/*/*/*.mp4"))[1]
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    out = tmp_path / "out.mp4"
+    words = ["-s", "gate", "--from", "2027-01-15T08:00:01Z", "--to", "2027-01-15T08:00:11Z", "-o", out]
+    done = sightline("cut", tmp_path, *words)
+    assert (done.code, done.err) == (0, "")
+    assert f"{path.name} cannot be read: " in done.out
+    assert "not recorded: 2027-01-15 08:00:03+00:00 to 2027-01-15 08:00:06+00:00, 3.0 s" in done.out
+    times = times_in(out)
+    assert [second for second in range(10) if second in {int(time + 1e-3) for time in times}] == [
+        0, 1, 5, 6, 7, 8, 9,
+    ]  # fmt: skip
 
 
 def test_a_codec_that_mp4_does_not_hold(sightline: Sightline, tmp_path: Path) -> None:

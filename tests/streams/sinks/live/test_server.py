@@ -246,6 +246,17 @@ def test_offers_that_are_none(site: Site, headers: dict[str, str], body: bytes, 
     assert site.ask("/streams.json").json()["viewers"]["now"] == 0
 
 
+def test_an_offer_that_comes_in_part_only(site: Site, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr("streams.sinks.live.handlers._WRITE_S", 0.05)
+    with site.connect() as connection:
+        connection.sendall(
+            b"POST /gate/original/whep HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/sdp\r\n"
+            b"Content-Length: 1000\r\n\r\nv=0"
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408 ")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 def test_webrtc_that_is_not_offered(tmp_path: Path) -> None:
     with serving(tmp_path, webrtc=False) as site:
         site.open()

@@ -121,6 +121,26 @@ def test_when_nothing_may_go_it_says_so(disk: Callable[..., Disk]) -> None:
         here.archive.make_room()
 
 
+def test_what_was_just_protected_does_not_stand_for_all(disk: Callable[..., Disk]) -> None:
+    here = disk(most=4000)
+    paths = [here.add("gate", 60 - number) for number in range(40)]
+    for path in paths[:35]:
+        path.with_name(path.name + KEEP).touch()
+    path, _ = here.archive.begin("b", NOW_NS, ".mp4", lambda path: path.write_bytes(bytes(100)))
+    here.archive.grown(path, 100)
+    assert [path.exists() for path in paths[34:37]] == [True, False, True]
+
+
+def test_what_is_unprotected_can_go_at_once(disk: Callable[..., Disk]) -> None:
+    here = disk(most=250)
+    paths = [here.add("gate", day, protected=True) for day in (1, 2, 3)]
+    with pytest.raises(NoRoom):
+        here.archive.make_room()
+    paths[1].with_name(paths[1].name + KEEP).unlink()
+    here.archive.make_room()
+    assert [path.exists() for path in paths] == [True, False, True]
+
+
 def test_a_disk_that_others_fill(disk: Callable[..., Disk]) -> None:
     here = disk(free=10**6, size=1000)
     with pytest.raises(NoRoom, match=r"disk full: 0\.000 GB are free, 0\.001 must stay so \(`free_gb`\)"):

@@ -55,5 +55,9 @@ def test_what_errors_mean(code: int, trouble: Trouble) -> None:
     assert trouble_of(av.FFmpegError(code, "")) is trouble
 
 
+def test_what_ffmpeg_does_not_take_is_not_the_disk_s_fault() -> None:
+    assert trouble_of(av.InvalidDataError(0x41444E49, "")) is Trouble.FAILED
+
+
 def test_there_is_advice_for_each() -> None:
     assert all(advice_for(trouble) for trouble in Trouble)

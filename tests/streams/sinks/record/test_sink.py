@@ -85,9 +85,10 @@ def test_the_index_tells_all(tmp_path: Path, material: Material) -> None:
         assert len([frame.time for frame in container.decode(video=0)]) == 80
 
 
-def test_packets_of_a_camera(tmp_path: Path, clip: Path, material: Material) -> None:
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_packets_of_a_camera(tmp_path: Path, clip: Path, material: Material, container: str) -> None:
     form, packets = as_from_a_camera(clip, *material)
-    with recording(tmp_path) as sink:
+    with recording(tmp_path, container=container) as sink:
         record(sink, replace(form, reorder=2), packets)
     (path,) = files(tmp_path)
     with av.open(path) as copy, av.open(clip) as source:
@@ -156,6 +157,16 @@ def test_a_codec_that_mp4_does_not_hold(tmp_path: Path, material: Material) -> N
         pytest.raises(SinkError, match="does not hold video of the codec vp8; record with `container: mkv`"),
     ):
         sink.open_packets(replace(form, codec="vp8"))
+
+
+def test_a_codec_that_cannot_be_copied_leaves_no_files(tmp_path: Path, material: Material) -> None:
+    form, packets = material
+    with recording(tmp_path, container="mkv") as sink:
+        feed = Feed(sink, replace(form, codec="ffv1"))
+        feed.put(packets[:60])  # two key frames, each of which it is tried with
+    assert len(feed.failures) == 3
+    assert all("video of the codec ffv1 cannot be copied" in failure for failure in feed.failures)
+    assert not list(tmp_path.glob("recordings/*/*/*"))
 
 
 def test_other_codecs_in_both_containers(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pipeline.errors import SinkError
 from streams.sinks.live.hls.fragments import Fragments, codec_of, duration_of, ticks_per_s
 from streams.sinks.live.hls.muxer import HlsMuxer
 from tests.media import write_crossing_video
-from tests.packets import hashes, hashes_in, packets_of, without_decode_times
+from tests.packets import hashes, hashes_in, leapt, packets_of, without_decode_times
 from tests.streams.sinks.live.material import RATE_HZ, coded, muxed, written
 
 
@@ -47,6 +47,13 @@ def test_times_are_the_programme_s(tmp_path: Path) -> None:
     with av.open(path) as container:
         shown = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
     assert shown == pytest.approx([7200.5 + number / RATE_HZ for number in range(30)], abs=0.001)
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+def test_a_camera_that_sets_its_clock_in_the_midst(clip: Path, seconds: float) -> None:
+    form, packets = packets_of(clip)
+    _, pieces = muxed(form, leapt(form, packets, 20, seconds))
+    assert [piece.duration_s for piece in pieces] == pytest.approx([0.05] * 40, abs=0.01)
 
 
 def test_decoding_begins_at_every_key_piece(tmp_path: Path) -> None:
