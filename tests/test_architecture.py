@@ -37,6 +37,7 @@ GROUND_FLOOR = {
         "registry",
         "secret",
         "shared",
+        "sink_context",
         "transaction",
         "twins",
     ]

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
+from uuid import UUID
 
 import av
 
@@ -63,6 +64,9 @@ class Desk(Protocol):
             The clip, not finished yet, and how many pictures the recordings lack. Raises one of `FAILURES`.
         """
 
+    def kept(self, request: Request) -> str | None:
+        """Return the clip that an earlier process made of an event, as far as it is known."""
+
     def shows_too(self, path: str, window: Window) -> None:
         """Tell that a finished clip shows another event."""
 
@@ -113,6 +117,7 @@ class Track:
         self._clock = clock
         self._ring = PacketRing(keep_s, ring_bytes)
         self._inbox: deque[Request] = deque()
+        self._wished_s = float("-inf")
         self._jobs: list[_Job] = []
         self._form: PacketFormat | None = None
         self._latest: Moment | None = None
@@ -133,10 +138,18 @@ class Track:
         """Whether no clip is wanted."""
         return not self._jobs and not self._inbox
 
+    def asked(self) -> list[UUID]:
+        """Return the events whose clips are neither finished nor given up; from any thread."""
+        waiting = self._inbox.copy()  # first: what leaves it is among the jobs by then
+        requests = [request for job in self._jobs.copy() for request in job.window.requests.copy()]
+        return [request.event_id for request in (*waiting, *requests)]
+
     def wish(self, request: Request) -> bool:
         """Ask for a clip; False when too many wait already."""
         if len(self._inbox) >= _MOST_WAITING:
             return False
+        if not self._inbox:
+            self._wished_s = self._clock()
         self._inbox.append(request)
         return True
 
@@ -200,24 +213,35 @@ class Track:
             if self._over[0] != self._gone:
                 self._over = (self._gone, self._clock())
             self._gone = ""
-        self._take_wishes()
+        is_known = self._form is not None or self._clock() - self._wished_s >= _UNKNOWN_S
+        if is_known or final:
+            self._take_wishes()
         for job in list(self._jobs):
             if job.retry_s <= self._clock() or final:
                 self._work(job, final=final)
 
     def _take_wishes(self) -> None:
         while self._inbox:
-            request = self._placed(self._inbox.popleft())
-            new = place(request, [job.window for job in self._jobs], self._rule)
-            if new is None:
-                continue
-            shown = next((path for window, path in self._recent if _lies_in(new, window)), None)
-            if shown is not None:
-                self._desk.shows_too(shown, new)
-            elif len(self._jobs) >= _MOST_WINDOWS:
-                self._desk.failed(new, f"{_MOST_WINDOWS} clips of this stream are being made already")
-            else:
-                self._jobs.append(_Job(new, self._clock(), asks_recordings=self._has_gone(new)))
+            try:
+                self._take_wish(self._placed(self._inbox[0]))
+            finally:
+                self._inbox.popleft()  # it was asked for until now, see `asked`
+
+    def _take_wish(self, request: Request) -> None:
+        # A recording that is processed again asks for the same clips again, and gets them anew.
+        is_new = self._form is not None and not self._form.live
+        shown = None if is_new else self._desk.kept(request)
+        new = place(request, [] if shown else [job.window for job in self._jobs], self._rule)
+        if new is None:
+            return
+        shown = shown or next((path for window, path in self._recent if _lies_in(new, window)), None)
+        if shown is not None:
+            self._desk.shows_too(shown, new)
+        elif len(self._jobs) >= _MOST_WINDOWS:
+            self._desk.failed(new, f"{_MOST_WINDOWS} clips of this stream are being made already")
+        else:
+            made_s = self._wished_s if self._form is None else self._clock()
+            self._jobs.append(_Job(new, made_s, asks_recordings=self._has_gone(new)))
 
     def _placed(self, request: Request) -> Request:
         """Return a request of another stream in the time of this one."""

@@ -24,6 +24,8 @@ from tests.command import Sightline, as_from_a_terminal
 from tests.pipeline.messages import FREE, make_event, make_frame, noise, wait_until
 
 PATIENCE_S = 30.0
+KINDS = ("--set", "kinds=[line.crossing]")
+PRIVATE = "privacy={labels: [person]}"
 
 
 def start(*words: object) -> subprocess.Popen[str]:
@@ -175,8 +177,16 @@ def test_a_box_with_another_key_is_told(tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         (["jsonnl", "-c", "tcp://127.0.0.1:9"], 2, "unknown sink 'jsonnl'; did you mean 'jsonl'?"),
-        (["events", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'events' needs what only a run has, or"),
-        (["counts", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'counts' needs what only a run has, or"),
+        (["events", "-c", "tcp://127.0.0.1:9"], 2, "'events' has no process of its own: its file"),
+        (["counts", "-c", "tcp://127.0.0.1:9"], 2, "'counts' has no process of its own: how much of an"),
+        (["video"], 2, "'video', set like this, takes frames: add --connect ADDRESS (the box's bus.frames)"),
+        (["clips", "-c", "tcp://127.0.0.1:9", *KINDS], 2, "events and packets: add --packets ADDRESS (the"),
+        (["clips", *KINDS], 2, "add --connect ADDRESS (the box's bus.reliable) --packets ADDRESS (the box"),
+        (["live", "--packets", "tcp://127.0.0.1:9"], 2, "add --connect ADDRESS (the box's bus.frames)"),
+        (["jsonl", "-c", "tcp://127.0.0.1:9", "--packets", "x"], 2, "takes no packets: leave out --packets"),
+        (["video", "-c", "tcp://127.0.0.1:9", "--frames", "x"], 2, "--connect and --frames both say where"),
+        (["record", "-c", "tcp://127.0.0.1:9", "--set", PRIVATE], 2, "in which nothing can be hidden"),
+        (["jsonl", "-c", "tcp://127.0.0.1:9", "--consumer", "a b"], 2, "--consumer 'a b' is no name"),
         (["jsonl", "-c", "127.0.0.1:9"], 2, "'127.0.0.1:9' is no address; write tcp://HOST:PORT"),
         (["video", "-c", "tcp://*:9"], 2, "cannot connect to 'tcp://*:9'"),
         (["jsonl", "-c", "tcp://127.0.0.1:9", "--set", "file_mb=x"], 2, "file_mb: expected a number"),
@@ -217,4 +227,6 @@ def test_a_name_of_the_boxs_own_is_refused(sightline: Sightline, tmp_path: Path)
 def test_help_shows_an_example(sightline: Sightline) -> None:
     outcome = sightline("sink", "--help")
     assert outcome.code == 0
-    assert "sightline sink jsonl --connect" in " ".join(outcome.out.split())
+    said = " ".join(outcome.out.split())
+    assert "sightline sink jsonl --connect" in said
+    assert "--packets tcp://box:5580 --set kinds=[zone.left]" in said
