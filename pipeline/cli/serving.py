@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
 ORDER: tuple[Input, ...] = ("events", "frames", "packets")
-_MOST_SAID = 3
+_MOST_SAID = 20
 """Items of a list that a log line shows."""
 
 
