@@ -107,6 +107,46 @@ def test_one_of_which_nothing_was_written_is_told_to_have_failed(material: Mater
     assert not again.sink.held()
 
 
+def test_what_happened_while_it_was_away_takes_no_place_of_what_happens_now(
+    material: Material, tmp_path: Path
+) -> None:
+    form, packets = material
+    box = Box(tmp_path, pre_s=0.4)
+    box.sink.open_packets(form)
+    box.feed(packets[:PLACE], seen=False)
+    now = packets[PLACE]
+    for number in range(200):  # their media times are before, within and after what is in memory
+        moment = replace(
+            now.moment, pts_s=number * 100.0, time_ns=now.moment.time_ns - 10**13 + number * 10**11 // 2
+        )
+        box.event(replace(now, run="earlier", moment=moment), f"{number}")
+    event = box.event(now)
+    box.feed(packets[PLACE:], seen=False)
+    assert [saved["events"] for saved in box.heard.saved] == [[str(event.id)]]
+    assert sum(failed["count"] for failed in box.heard.failed) == 200
+    assert {failed["reason"] for failed in box.heard.failed} == {
+        "the packets of its time are not there any more"
+    }
+
+
+def test_the_media_time_of_before_a_restart_of_the_box_is_none_of_now(
+    material: Material, tmp_path: Path
+) -> None:
+    form, packets = material
+    box = Box(tmp_path)
+    box.sink.open_packets(form)
+    box.feed(packets[:160], seen=False)
+    then = packets[100].moment
+    box.event(replace(packets[100], run="earlier", moment=replace(then, time_ns=then.time_ns - 8 * 10**9)))
+    box.feed(packets[160:], seen=False)
+    box.clock.now_s += 16.0
+    box.sink.on_idle("gate")
+    assert not box.heard.saved
+    assert [failed["reason"] for failed in box.heard.failed] == [
+        "the packets of its time are not there any more"
+    ]
+
+
 @pytest.mark.parametrize(("waited_s", "failures"), [(14.0, 0), (16.0, 1)])
 def test_a_stream_without_packets_is_not_waited_for_for_ever(
     material: Material, tmp_path: Path, waited_s: float, failures: int
