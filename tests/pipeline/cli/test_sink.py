@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -9,10 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.bus import Bus
@@ -21,7 +25,10 @@ from pipeline.journal import Journal
 from pipeline.outputs import claimed
 from pipeline.reliable import ReliableServer
 from tests.command import Sightline, as_from_a_terminal
+from tests.media import write_crossing_video
+from tests.packets import packets_of
 from tests.pipeline.messages import FREE, make_event, make_frame, noise, wait_until
+from tests.servers.daemons import free_port
 
 PATIENCE_S = 30.0
 KINDS = ("--set", "kinds=[line.crossing]")
@@ -230,3 +237,48 @@ def test_help_shows_an_example(sightline: Sightline) -> None:
     said = " ".join(outcome.out.split())
     assert "sightline sink jsonl --connect" in said
     assert "--packets tcp://box:5580 --set kinds=[zone.left]" in said
+
+
+@pytest.mark.slow
+def test_pages_can_be_served_by_another_machine(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    port = free_port()
+    form, packets = packets_of(write_crossing_video(tmp_path / "x.mp4", frames=60), live=True)
+    with Bus(None, FREE, FREE) as bus:
+        addresses = ("-c", bus.endpoints["frames"], "--packets", bus.endpoints["packets"])
+        live = start("live", *addresses, "--out", tmp_path / "out", "--set", f"port={port}")
+        wait_until(lambda: bus.wants_frames("gate") and bus.wants_packets("gate"), PATIENCE_S)
+        stop = threading.Event()
+
+        def show() -> None:
+            for number in itertools.cycle(range(60)):
+                if stop.wait(0.02):
+                    return
+                bus.publish_frame(make_frame(number, bgr=noise(width=64, height=48)))
+                bus.publish_packet(form, packets[number])
+
+        showing = threading.Thread(target=show)
+        showing.start()
+        try:
+            page = f"http://127.0.0.1:{port}/gate"
+            picture = asked(f"{page}/annotated/picture.jpg")
+            assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape == (48, 64, 3)
+            assert b"#EXTM3U" in asked(f"{page}/original/video.m3u8")
+        finally:
+            stop.set()
+            showing.join()
+            said = ended(live)
+    assert "frames delivered" in said
+    assert "packets came" in said
+
+
+def asked(url: str) -> bytes:
+    """Return what is served there, once it is."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+                return bytes(answer.read())
+        except OSError:  # not yet
+            assert time.monotonic() < deadline_s, url
+            time.sleep(0.05)
