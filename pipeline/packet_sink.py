@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from pipeline.packet import Packet, PacketFormat
-from pipeline.plugin import Sink
+from pipeline.plugin import Input, Sink
 
 
 class PacketSink(Sink):
@@ -38,6 +38,12 @@ class PacketSink(Sink):
     def does_without(cls, options: Any) -> bool:  # noqa: ARG003
         """Whether it has something to do, as configured, also for sources that have no packets to copy."""
         return False
+
+    @classmethod
+    def inputs(cls, options: Any) -> frozenset[Input]:
+        """Return what it takes, as configured."""
+        found = super().inputs(options)
+        return found | {"packets"} if cls.needs_packets(options) else found
 
     def open_packets(self, form: PacketFormat) -> None:
         """Prepare for packets of this format; the first that follows is a key frame.

@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -28,8 +29,12 @@ from pipeline.packet import Tap
 from pipeline.privacy.options import Privacy, PrivacyOptions
 from pipeline.secret import SecretUrl
 from pipeline.shared import Shared
+from pipeline.sink_context import SinkContext as SinkContext
+from pipeline.sink_context import Tell as Tell
 
 Kind = Literal["source", "stage", "sink"]
+Input = Literal["events", "frames", "packets"]
+"""What a sink may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,41 +232,6 @@ class Stage:
         """Free everything; safe in every state and more than once."""
 
 
-class Tell(Protocol):
-    """Makes an event out of what a sink has to say; it goes the way of all events."""
-
-    def __call__(
-        self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
-    ) -> None:
-        """Tell it, from any thread, without waiting.
-
-        Args:
-            stream: which stream it concerns; "" where it concerns none.
-            kind: dotted name of what happened.
-            data: particulars, plain JSON values.
-            evidence: what proves it.
-        """
-
-
-def _unheard(
-    stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
-) -> None:
-    """Tell nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class SinkContext:
-    """What a sink may know of its surroundings.
-
-    Attributes:
-        folder: where files go; exists.
-        tell: makes an event of what it has to say; a sink that is made alone is not heard.
-    """
-
-    folder: Path
-    tell: Tell = field(default=_unheard, compare=False, repr=False)
-
-
 class SinkOptions(Options):
     """Base of every sink's options.
 
@@ -288,13 +258,38 @@ class Sink:
 
     `open_stream`, `on_event`, `on_frame` and `close_stream` of one stream come from that stream's output
     thread, those of different streams at the same time: state is kept per stream, or guarded by a lock.
+
+    In a process of its own (`sightline sink`) each of its `inputs` comes from the box by an address of its
+    own: these methods are called one at a time, but an event may come before `open_stream`, before or after
+    its frame, and, after a crash, again. What `on_event` raises means there: later, it is called again.
+
+    Attributes:
+        inside_only: why it can do its work only inside a run; "" for one that may have a process of its own.
     """
 
     Options: ClassVar[type[Options]] = SinkOptions
+    inside_only: ClassVar[str] = ""
 
     def __init__(self, options: Any, context: SinkContext) -> None:
         self.options = options
         self.context = context
+
+    @classmethod
+    def inputs(cls, options: Any) -> frozenset[Input]:  # noqa: ARG003
+        """Return what it takes, as configured: a process of its own is connected to each."""
+        found: set[Input] = set()
+        if cls.on_event is not Sink.on_event:
+            found.add("events")
+        if cls.on_frame is not Sink.on_frame:
+            found.add("frames")
+        return frozenset(found)
+
+    def held(self) -> Collection[UUID]:
+        """Return the ids of events that `on_event` took and that it is not done with; from any thread.
+
+        If a process of its own is killed meanwhile, the next one hands it these again.
+        """
+        return ()
 
     @classmethod
     def files(cls, options: Any, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
@@ -374,6 +369,11 @@ class EventSink(Sink):
 
     Options: ClassVar[type[Options]] = EventSinkOptions
     batch: ClassVar[int] = 500
+
+    @classmethod
+    def inputs(cls, options: Any) -> frozenset[Input]:  # noqa: ARG003
+        """Return that it takes events."""
+        return frozenset({"events"})
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Hand events over, oldest first, and return when the other end has them for certain.

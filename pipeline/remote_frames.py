@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,20 +47,22 @@ class FrameFeed:
         name: of the sink, for its errors.
         sink: implements `on_frame`.
         listener: of frames, none of which it skips.
+        turn: held while the sink is called, so that no event comes at that time.
 
     Attributes:
-        delivered: frames that the sink has.
+        come: frames that the sink has.
         lost: frames that did not come.
         unreadable: pictures that are no JPEG.
     """
 
-    def __init__(self, name: str, sink: Sink, listener: Listener) -> None:
+    def __init__(self, name: str, sink: Sink, listener: Listener, turn: threading.Lock | None = None) -> None:
         self._name = name
         self._sink = sink
         self._listener = listener
+        self._turn = turn or threading.Lock()
         self._privacy = effective(getattr(sink.options, "privacy", None), None)
         self._open: dict[str, _Open] = {}
-        self.delivered = self.lost = self.unreadable = 0
+        self.come = self.lost = self.unreadable = 0
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Deliver until `stopping` says so.
@@ -81,18 +84,28 @@ class FrameFeed:
                 continue
             self._deliver(message, BgrPicture(np.asarray(bgr, np.uint8)), received.lost)
 
+    @property
+    def progress(self) -> str:
+        """How far it is, in words."""
+        return f"{self.come} frames delivered, {self.lost} lost on the way"
+
+    @property
+    def summary(self) -> str:
+        """How it was, in words."""
+        return f"{self.progress}, {self.unreadable} unreadable"
+
     def close(self) -> None:
         """Close what the sink has open."""
         opened, self._open = self._open, {}
         for stream, known in opened.items():
-            with blaming(SinkError, f"closing sink '{self._name}' failed"):
+            with self._turn, blaming(SinkError, f"closing sink '{self._name}' failed"):
                 self._finish(stream, known)
 
     def _deliver(self, message: FrameMessage, picture: BgrPicture, lost: int) -> None:
         stream = message.stream
         form = (message.bus, picture.width, picture.height)
         known = self._open.get(stream)
-        with blaming(SinkError, f"sink '{self._name}' failed"):
+        with self._turn, blaming(SinkError, f"sink '{self._name}' failed"):
             if known is not None and known.form != form:
                 del self._open[stream]
                 self._finish(stream, known)
@@ -118,7 +131,7 @@ class FrameFeed:
             known.veils.look(frame)
             self._show(known)
         known.last = frame
-        self.delivered += 1
+        self.come += 1
 
     def _finish(self, stream: str, known: _Open) -> None:
         try:

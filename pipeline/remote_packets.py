@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 from pipeline.blame import blaming
@@ -28,12 +30,14 @@ class _Known:
     Attributes:
         feed: brings its packets to the sink.
         bus: that they came from; another one is another start of the box.
-        form: of the latest packet.
+        form: of the latest packet, None before the first.
+        is_told: whether the sink has the stream open.
     """
 
     feed: Feed
-    bus: str
-    form: PacketFormat
+    bus: str = ""
+    form: PacketFormat | None = None
+    is_told: bool = False
 
 
 class PacketFeeds:
@@ -46,18 +50,31 @@ class PacketFeeds:
         name: of the sink.
         sink: takes the packets.
         listener: of packets.
+        turn: held while a stream is opened or closed, so that no event comes at that time.
+        opens: whether it opens the sink's streams; not where frames do.
 
     Attributes:
-        received: packets that came.
+        come: packets that came.
         lost: packets that did not.
     """
 
-    def __init__(self, name: str, sink: PacketSink, listener: Listener) -> None:
+    def __init__(
+        self,
+        name: str,
+        sink: PacketSink,
+        listener: Listener,
+        turn: threading.Lock | None = None,
+        *,
+        opens: bool = True,
+    ) -> None:
         self._name = name
         self._sink = sink
         self._listener = listener
+        self._turn = turn or threading.Lock()
+        self._opens = opens
         self._known: dict[str, _Known] = {}
-        self.received = self.lost = 0
+        self._expected: SimpleQueue[str] = SimpleQueue()
+        self.come = self.lost = 0
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Deliver until `stopping` says so.
@@ -66,18 +83,35 @@ class PacketFeeds:
             SinkError: if the sink cannot serve a stream at all.
         """
         while not stopping():
+            while not self._expected.empty():
+                self._know(self._expected.get())
             received = self._listener.receive(_LOOK_S)
             if received is None or not isinstance(received.message, PacketMessage):
                 continue
             message = received.message
             self.lost += received.lost
             if self._sink.options.serve(message.packet.stream):
-                self.received += 1
+                self.come += 1
                 self._take(message)
 
-    def taken(self) -> int:
-        """Return how many packets the sink has."""
-        return sum(int(known.feed.statistics()["taken"]) for known in self._known.values())
+    def expect(self, stream: str) -> None:
+        """Have the sink asked what is due (`on_idle`) for a stream of which no packet may come.
+
+        Called from any thread.
+        """
+        if stream not in self._known:
+            self._expected.put(stream)
+
+    @property
+    def progress(self) -> str:
+        """How far it is, in words."""
+        taken = sum(int(known.feed.statistics()["taken"]) for known in list(self._known.values()))
+        return f"{taken} packets taken, {self.lost} lost on the way"
+
+    @property
+    def summary(self) -> str:
+        """How it was, in words."""
+        return f"{self.come} packets came, {self.lost} lost on the way"
 
     def close(self) -> None:
         """Let the sink take what waits, for a few seconds, and close its streams."""
@@ -85,30 +119,40 @@ class PacketFeeds:
         for stream, one in known.items():
             one.feed.over()
             one.feed.close(_LAST_S)
-            with blaming(SinkError, f"closing sink '{self._name}' failed"):
-                self._sink.close_stream(stream)
+            if one.is_told:
+                with self._turn, blaming(SinkError, f"closing sink '{self._name}' failed"):
+                    self._sink.close_stream(stream)
 
     def _take(self, message: PacketMessage) -> None:
         form, packet = message.format, message.packet
-        known = self._known.get(packet.stream)
+        known = self._know(packet.stream)
         if known is None:
-            if len(self._known) >= _MOST_STREAMS:
-                return
-            with blaming(SinkError, f"sink '{self._name}' failed to open"):
-                self._sink.open_stream(
-                    StreamInfo(
-                        form.stream, "", form.run, form.width, form.height, live=form.live, codec=form.codec
-                    )
-                )
-            feed = Feed(self._name, packet.stream, self._sink, _log_has_it)
-            known = self._known[packet.stream] = _Known(feed, message.bus, form)
-            feed.start()
-            feed.begin(form)
-        elif (known.bus, known.form) != (message.bus, form):
+            return
+        if (known.bus, known.form) != (message.bus, form):
+            if self._opens and not known.is_told:
+                self._open_stream(form)
+                known.is_told = True
+            if known.form is not None:
+                known.feed.over()
             known.bus, known.form = message.bus, form
-            known.feed.over()
             known.feed.begin(form)
         known.feed.put(packet)
+
+    def _know(self, stream: str) -> _Known | None:
+        """Return what is known of a stream, from now on; None if there are too many."""
+        known = self._known.get(stream)
+        if known is None and len(self._known) < _MOST_STREAMS:
+            known = self._known[stream] = _Known(Feed(self._name, stream, self._sink, _log_has_it))
+            known.feed.start()
+        return known
+
+    def _open_stream(self, form: PacketFormat) -> None:
+        with self._turn, blaming(SinkError, f"sink '{self._name}' failed to open"):
+            self._sink.open_stream(
+                StreamInfo(
+                    form.stream, "", form.run, form.width, form.height, live=form.live, codec=form.codec
+                )
+            )
 
 
 def _log_has_it(data: Mapping[str, Any]) -> None:

@@ -38,6 +38,7 @@ GROUND_FLOOR = {
         "secret",
         "shared",
         "steady",
+        "sink_context",
         "transaction",
         "twins",
     ]

@@ -1,41 +1,42 @@
-"""What `sightline sink` does once its sink is made: events, frames or packets to it, until told to end."""
+"""What `sightline sink` does once its sink is made: it brings what that takes, until it is told to end."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
+from pipeline.cli.inlets import SETTINGS, EventInlet, Inlet, MediaInlet, Teller, raise_first
 from pipeline.client import ReliableListener
 from pipeline.curve import Credentials
 from pipeline.errors import ConfigError
 from pipeline.feeder import Feeder
 from pipeline.listen import Listener
 from pipeline.packet_sink import PacketSink
-from pipeline.plugin import EventSink, Sink
+from pipeline.plugin import EventSink, Input, Sink
+from pipeline.privacy.options import effective
+from pipeline.remote_events import EventCalls
 from pipeline.remote_frames import FrameFeed
 from pipeline.remote_outbox import RemoteOutbox, prefixes_of
 from pipeline.remote_packets import PacketFeeds
+from pipeline.unfinished import FILE, Unfinished
 
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
-_PATIENCE_S = 5.0
-"""How long the box may be silent before that is said."""
-_LAST_DELIVERY_S = 10.0
-"""How long the end waits for what is being delivered; else it comes again."""
+ORDER: tuple[Input, ...] = ("events", "frames", "packets")
+_MOST_SAID = 20
+"""Items of a list that a log line shows."""
 
 
-class Teller(Protocol):
-    """Says how it goes."""
+class Voice(Protocol):
+    """Says how it goes: with each inlet, and with all of them."""
 
-    def well(self, line: str) -> None:
-        """Say that all is well, if it was not, or not yet."""
-
-    def trouble(self, line: str) -> None:
-        """Say what is wrong, once."""
+    def of(self, kind: Input) -> Teller:
+        """Return what says how it goes with one inlet."""
 
     def progress(self, line: str) -> None:
         """Show how far it is."""
@@ -44,137 +45,96 @@ class Teller(Protocol):
         """Say how it ended."""
 
 
-Serve = Callable[[str, Any, str, Credentials | None, threading.Event, Teller], None]
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A sink's place in a process of its own.
+
+    Attributes:
+        name: of the sink.
+        made: the sink.
+        addresses: of the box, for each thing that it takes.
+        consumer: name under which the box keeps its place; None: as its options say, or sink/NAME.
+        credentials: for an encrypted bus.
+    """
+
+    name: str
+    made: Sink
+    addresses: Mapping[Input, str]
+    consumer: str | None = None
+    credentials: Credentials | None = None
 
 
-def server_of(name: str, plugin: type[Sink], options: Any) -> Serve:
-    """Return what brings a sink what it takes.
+def addresses_of(
+    name: str, plugin: type[Sink], options: Any, connect: str | None, named: Mapping[Input, str | None]
+) -> dict[Input, str]:
+    """Return which address brings a sink what.
+
+    Args:
+        name: of the sink.
+        plugin: its class.
+        options: of it.
+        connect: address for the first thing that it takes, in the order events, frames, packets.
+        named: addresses that were named for one thing.
 
     Raises:
-        ConfigError: if it can do its work only inside a run.
+        ConfigError: if one is missing or too much, or the sink can do its work only inside a run.
     """
-    if issubclass(plugin, EventSink):
-        return serve_events
-    if plugin.on_event is Sink.on_event:
-        if issubclass(plugin, PacketSink) and plugin.needs_packets(options):
-            return serve_packets
-        if plugin.on_frame is not Sink.on_frame:
-            return serve_frames
-    raise ConfigError(
-        f"the sink '{name}' needs what only a run has, or writes the results of one; sinks with the journal "
-        "behind them (jsonl, sqlite, postgres, webhook, ...), of pictures (video) or of packets can have a "
-        "process of their own"
-    )
-
-
-def serve_events(
-    name: str,
-    made: EventSink,
-    address: str,
-    credentials: Credentials | None,
-    stopping: threading.Event,
-    say: Teller,
-) -> None:
-    """Deliver events, each at least once, until told to end.
-
-    Raises:
-        SinkError: if the box refuses us, or another program takes our name.
-    """
-    options = made.options
-    with ReliableListener(
-        address,
-        options.consumer or f"sink/{name}",
-        kinds=prefixes_of(options.kinds),
-        from_start=options.from_start,
-        credentials=credentials,
-    ) as listener:
-        outbox = RemoteOutbox(listener)
-        feeder = Feeder(name, outbox, made.deliver, wants=options.takes, batch=made.batch)
-        feeder.start()
-        begun_s = time.monotonic()
-        is_over = False
-        while not is_over:
-            is_over = stopping.wait(_LOOK_S) or outbox.ended.is_set()
-            box, status = outbox.status, feeder.status
-            if not box.connected and time.monotonic() - begun_s > _PATIENCE_S:
-                say.trouble(_absent(address, box.has_answered, box.handshakes_failed, "bus.reliable"))
-            elif box.connected and box.has_answered:
-                say.well(f"connected to {address}")
-            taking = f", takes none: {status.detail}" if status.detail else ""
-            say.progress(f"{status.delivered} events delivered, {box.waiting} wait here{taking}")
-        # What is being delivered is finished; all else waits at the box. One that fails anyway is left.
-        feeder.stop(0, 0.0 if feeder.status.detail else _LAST_DELIVERY_S)
-        say.end(f"{feeder.status.delivered} events delivered, {feeder.status.refused} refused")
-        if outbox.error is not None:
-            raise outbox.error
-
-
-def serve_frames(
-    name: str,
-    made: Sink,
-    address: str,
-    credentials: Credentials | None,
-    stopping: threading.Event,
-    say: Teller,
-) -> None:
-    """Hand over the frames that come until told to end.
-
-    Raises:
-        SinkError: if the sink fails.
-    """
-    topics = [f"frame/{stream}" for stream in made.options.streams or ("",)]
-    with Listener([address], topics, credentials, newest=False) as listener:
-        feed = FrameFeed(name, made, listener)
-        begun_s = time.monotonic()
-
-        def look() -> bool:
-            if feed.delivered:
-                say.well(f"frames come from {address}")
-            elif time.monotonic() - begun_s > _PATIENCE_S:
-                say.trouble(_silent(address, "frame", "bus.frames"))
-            say.progress(f"{feed.delivered} frames delivered, {feed.lost} lost on the way")
-            return stopping.is_set()
-
-        try:
-            feed.run(look)
-        finally:
-            feed.close()
-        say.end(
-            f"{feed.delivered} frames delivered, {feed.lost} lost on the way, {feed.unreadable} unreadable"
+    wanted = plugin.inputs(options)
+    takes = [kind for kind in ORDER if kind in wanted]
+    if plugin.inside_only or not takes:
+        why = plugin.inside_only or "it takes neither events nor frames nor packets"
+        raise ConfigError(f"the sink '{name}' has no process of its own: {why}")
+    if "packets" in takes and effective(getattr(options, "privacy", None), None) is not None:
+        raise ConfigError(
+            f"the sink '{name}', set like this, copies the camera's own pictures, in which nothing can be "
+            "hidden; if they may leave as they are, add --set privacy=false"
         )
+    found: dict[Input, str] = {kind: address for kind, address in named.items() if address is not None}
+    if connect is not None:
+        if takes[0] in found:
+            raise ConfigError(
+                f"--connect and --{takes[0]} both say where {takes[0]} come from: leave one out"
+            )
+        found[takes[0]] = connect
+    for kind in found.keys() - set(takes):
+        raise ConfigError(f"the sink '{name}', set like this, takes no {kind}: leave out --{kind}")
+    if missing := [kind for kind in takes if kind not in found]:
+        needs = " and ".join(takes) if len(takes) < 3 else "events, frames and packets"
+        lacking = " ".join(
+            f"{'--connect' if kind == takes[0] else f'--{kind}'} ADDRESS (the box's {SETTINGS[kind]})"
+            for kind in missing
+        )
+        raise ConfigError(f"the sink '{name}', set like this, takes {needs}: add {lacking}")
+    return found
 
 
-def serve_packets(
-    name: str,
-    made: PacketSink,
-    address: str,
-    credentials: Credentials | None,
-    stopping: threading.Event,
-    say: Teller,
-) -> None:
-    """Hand over the packets that come until told to end.
+def serve(post: Post, stopping: threading.Event, say: Voice) -> None:
+    """Bring a sink what it takes until told to end.
 
     Raises:
-        SinkError: if the sink cannot serve a stream at all.
+        SightlineError: if the box refuses us, another program takes our name, or the sink fails.
     """
-    topics = [f"packet/{stream}" for stream in made.options.streams or ("",)]
-    with Listener([address], topics, credentials) as listener:
-        feeds = PacketFeeds(name, made, listener)
-        begun_s = time.monotonic()
-
-        def look() -> bool:
-            if feeds.received:
-                say.well(f"packets come from {address}")
-            elif time.monotonic() - begun_s > _PATIENCE_S:
-                say.trouble(_silent(address, "packet", "bus.packets"))
-            say.progress(f"{feeds.taken()} packets taken, {feeds.lost} lost on the way")
-            return stopping.is_set()
-
+    with ExitStack() as stack:
+        inlets = _inlets(post, stack)
+        for inlet in inlets.values():
+            inlet.start()
+        errors: list[Exception] = []
         try:
-            feeds.run(look)
+            while True:
+                is_over = stopping.wait(_LOOK_S) or any(inlet.ended.is_set() for inlet in inlets.values())
+                for kind, inlet in inlets.items():
+                    inlet.look(say.of(kind))
+                say.progress("; ".join(inlet.progress for inlet in inlets.values()))
+                if is_over:
+                    break
         finally:
-            feeds.close()
-        say.end(f"{feeds.received} packets came, {feeds.lost} lost on the way")
+            for inlet in inlets.values():  # events first: what they ask for is finished with the pictures
+                try:
+                    inlet.stop()
+                except Exception as error:  # the others are stopped, too
+                    errors.append(error)
+        say.end("; ".join(inlet.summary for inlet in inlets.values()))
+        raise_first([inlet.error for inlet in inlets.values() if inlet.error is not None] + errors)
 
 
 def log_news(
@@ -182,17 +142,84 @@ def log_news(
 ) -> None:
     """Log what a sink has to say: there is no run whose event it could become."""
     where = f"stream '{stream}': " if stream else ""
-    said = ", ".join(f"{key} {value}" for key, value in {**data, **(evidence or {})}.items())
+    told = {
+        **{key: value for key, value in (evidence or {}).items() if not isinstance(value, Mapping)},
+        **data,
+    }
+    said = ", ".join(f"{key} {_short(value)}" for key, value in told.items())
     logger.warning("%s%s: %s", where, kind, said)
 
 
-def _silent(address: str, what: str, socket: str) -> str:
-    return f"no {what} has come from {address} yet; is sightline running, and this its {socket}?"
+def _short(value: Any) -> Any:
+    if isinstance(value, list) and len(value) > _MOST_SAID:
+        return f"{', '.join(map(str, value[:_MOST_SAID]))} and {len(value) - _MOST_SAID} more"
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _absent(address: str, has_answered: bool, handshakes_failed: int, what: str) -> str:
-    if handshakes_failed:
-        return f"{address} does not let us in: look at --server-key, --key, and the box's bus.curve"
-    if has_answered:
-        return f"{address} is away; it is tried for ever, and what happens meanwhile waits there"
-    return f"no answer from {address} yet; is sightline running, and this its {what}?"
+def _inlets(post: Post, stack: ExitStack) -> dict[Input, Inlet]:
+    """Make what brings a sink its things, in the order in which they are to end; the stack closes it."""
+    turn = threading.Lock()
+    made, addresses = post.made, post.addresses
+    found: dict[Input, Inlet] = {}
+    expect: Callable[[str], None] = _nobody
+    if isinstance(made, PacketSink) and "packets" in addresses:
+        listener = _listener(post, "packets")
+        feeds = PacketFeeds(post.name, made, listener, turn, opens="frames" not in addresses)
+        found["packets"] = MediaInlet("packets", addresses["packets"], listener, feeds)
+        expect = feeds.expect
+    if "frames" in addresses:
+        listener = _listener(post, "frames")
+        feed = FrameFeed(post.name, made, listener, turn)
+        found["frames"] = MediaInlet("frames", addresses["frames"], listener, feed)
+    for inlet in found.values():
+        stack.callback(inlet.close)
+    if "events" in addresses:
+        found["events"] = _event_inlet(post, turn, expect, stack)
+        stack.callback(found["events"].close)
+    return {kind: found[kind] for kind in ORDER if kind in found}
+
+
+def _listener(post: Post, kind: Input) -> Listener:
+    family = f"{kind.removesuffix('s')}/"
+    streams = getattr(post.made.options, "streams", None) or ("",)
+    topics = [f"{family}{stream}" for stream in streams]
+    return Listener([post.addresses[kind]], topics, post.credentials, newest=False)
+
+
+def _event_inlet(
+    post: Post, turn: threading.Lock, expect: Callable[[str], None], stack: ExitStack
+) -> EventInlet:
+    name, made, options = post.name, post.made, post.made.options
+    is_fed = isinstance(made, EventSink)
+    address = post.addresses["events"]
+    calls = None if is_fed else EventCalls(made, turn, _notes(made, stack), expect)
+    listener = ReliableListener(
+        address,
+        post.consumer or getattr(options, "consumer", None) or f"sink/{name}",
+        kinds=prefixes_of(options.kinds) if is_fed else (),
+        from_start=is_fed and options.from_start,
+        credentials=post.credentials,
+    )
+    outbox = RemoteOutbox(listener)
+    if calls is not None:
+        calls.resume()
+        return EventInlet(
+            address, listener, outbox, Feeder(name, outbox, calls.deliver, wants=calls.takes), calls.settle
+        )
+    made = cast("EventSink", made)
+    feeder = Feeder(name, outbox, made.deliver, wants=options.takes, batch=made.batch)
+    return EventInlet(address, listener, outbox, feeder)
+
+
+def _notes(made: Sink, stack: ExitStack) -> Unfinished | None:
+    """Return the notes of what the sink holds, if it is one that does; they are settled at the end."""
+    if type(made).held is Sink.held:
+        return None
+    notes = Unfinished(made.context.folder / FILE, made.held)
+    stack.callback(notes.close)
+    stack.callback(notes.settle)
+    return notes
+
+
+def _nobody(stream: str) -> None:
+    """Be told in vain."""

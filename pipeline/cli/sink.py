@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -10,9 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.plugin import Input
 
 _SAY_EVERY_S = 1.0
 
@@ -22,16 +26,32 @@ def sink(
         str, typer.Argument(help="The sink's name: jsonl, postgres, mqtt, video ...", show_default=False)
     ],
     connect: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--connect",
             "-c",
             metavar="ADDRESS",
-            help="The box's `bus.reliable` for a sink of events, its `bus.frames` for one of pictures, its "
-            "`bus.packets` for one that copies.",
+            help="Where the box has what the sink takes: its `bus.reliable` for events, else its "
+            "`bus.frames` for pictures, else its `bus.packets`.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The box's `bus.frames`, for a sink that takes pictures beside other things.",
+            show_default=False,
+        ),
+    ] = None,
+    packets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The box's `bus.packets`, for one that takes packets beside others (clips, live).",
+            show_default=False,
+        ),
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set one option of the sink; repeat for several."),
@@ -55,19 +75,29 @@ def sink(
         Path | None,
         typer.Option(metavar="FILE", help="Our own secret key, if the box admits known programs only."),
     ] = None,
+    consumer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="By which the box knows how far we are; two processes of one sink need different ones.",
+            show_default="sink/NAME, or the sink's option `consumer`",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors and warnings only.")] = False,
 ) -> None:
-    """Run one sink as its own process, on this machine or another, until Ctrl-C.
+    r"""Run one sink as its own process, on this machine or another, until Ctrl-C.
 
     A sink of events gets each one at least once, out of the box's journal: either side may be killed, cut off
-    or started again at any time, and the box remembers how far the sink is, under the option `consumer`
-    (sink/NAME if not set). Only what comes after its first start is kept for it, or all that the box still
-    has with --set from_start=true. A sink of pictures or packets gets those that come while it runs.
+    or started again at any time, and the box remembers how far the sink is (--consumer). Only what comes
+    after its first start is kept for it, or all that the box still has with --set from_start=true. A sink of
+    pictures or packets gets those that come while it runs. One that takes several needs an address for each.
 
-    Example: sightline sink jsonl --connect tcp://box:5579 --set path=gate.jsonl --set kinds=[line.crossing]
+    Example: sightline sink jsonl --connect tcp://box:5579 --set path=gate.jsonl --set kinds=\[line.crossing]
+
+    Example: sightline sink clips --connect tcp://box:5579 --packets tcp://box:5580 --set kinds=\[zone.left]
     """
     from pipeline.blame import blaming
-    from pipeline.cli.serving import log_news, server_of
+    from pipeline.cli.serving import Post, addresses_of, log_news, serve
     from pipeline.config.sink import load_sink
     from pipeline.curve import Credentials
     from pipeline.errors import ConfigError, SinkError
@@ -76,10 +106,13 @@ def sink(
 
     if key is not None and server_key is None:
         raise ConfigError("--key is of no use without the box's public key: add --server-key")
+    if consumer is not None and not re.fullmatch(r"[A-Za-z0-9_./-]{1,64}", consumer):
+        raise ConfigError(f"--consumer {consumer!r} is no name: up to 64 letters, digits and _ . / -")
     if entry is not None and config is None:
         raise ConfigError("--entry is of no use without a configuration: add --config")
     chosen = load_sink(name, sets=setting or [], file=config, entry=entry)
-    serve = server_of(name, chosen.plugin, chosen.options)
+    named: dict[Input, str | None] = {"frames": frames, "packets": packets}
+    addresses = addresses_of(name, chosen.plugin, chosen.options, connect, named)
     credentials = None if server_key is None else Credentials.read(server_key, key)
     folder = out or Path(f"sink-{name}")
     with claimed(folder):
@@ -87,34 +120,25 @@ def sink(
             made = chosen.plugin(chosen.options, SinkContext(folder, log_news))
         try:
             with _until_signal() as stopping:
-                serve(name, made, connect, credentials, stopping, _Teller(name, quiet=quiet))
+                serve(Post(name, made, addresses, consumer, credentials), stopping, _Voice(name, quiet=quiet))
         finally:
             with blaming(SinkError, f"closing sink '{name}' failed"):
                 made.close()
 
 
-class _Teller:
+class _Voice:
     """Says on stderr how it goes: each change once, and a running line where somebody looks."""
 
     def __init__(self, name: str, *, quiet: bool) -> None:
         self._name = name
-        self._quiet = quiet
-        self._said = ""
+        self._is_quiet = quiet
         self._is_watched = not quiet and sys.stderr.isatty()
+        self._tellers: dict[Input, _Teller] = {}
         self._shown_s = 0.0
 
-    def well(self, line: str) -> None:
-        """Say that all is well, if it was not, or not yet."""
-        if self._said != line:
-            self._said = line
-            if not self._quiet:
-                self._line(f"{self._name}: {line}")
-
-    def trouble(self, line: str) -> None:
-        """Say what is wrong, once."""
-        if self._said != line:
-            self._said = line
-            self._line(f"warning: {self._name}: {line}")
+    def of(self, kind: Input) -> _Teller:
+        """Return what says how it goes with one thing that it takes."""
+        return self._tellers.setdefault(kind, _Teller(self.end, self._warn))
 
     def progress(self, line: str) -> None:
         """Show how far it is."""
@@ -123,13 +147,38 @@ class _Teller:
             typer.echo(f"\r\x1b[K{self._name}: {line}"[:160], err=True, nl=False)
 
     def end(self, line: str) -> None:
-        """Say how it ended."""
-        if not self._quiet:
+        """Say it, if anything is to be said."""
+        if not self._is_quiet:
             self._line(f"{self._name}: {line}")
+
+    def _warn(self, line: str) -> None:
+        self._line(f"warning: {self._name}: {line}")
 
     def _line(self, line: str) -> None:
         with suppress(OSError):  # nobody reads stderr any more
             typer.echo(f"\r\x1b[K{line}" if self._is_watched else line, err=True)
+
+
+class _Teller:
+    """Says each change once."""
+
+    def __init__(self, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        self._say = say
+        self._warn = warn
+        self._said = ""
+
+    def well(self, line: str) -> None:
+        """Say that all is well, if it was not, or not yet."""
+        self._once(line, self._say)
+
+    def trouble(self, line: str) -> None:
+        """Say what is wrong."""
+        self._once(line, self._warn)
+
+    def _once(self, line: str, say: Callable[[str], None]) -> None:
+        if self._said != line:
+            self._said = line
+            say(line)
 
 
 @contextmanager

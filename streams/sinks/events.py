@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import ClassVar
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
@@ -34,6 +35,10 @@ class EventsSink(Sink):
     """
 
     Options = EventsOptions
+    inside_only: ClassVar[str] = (
+        "its file is that of one run, from begin to end; the sink 'jsonl' writes the same lines in a process "
+        "of its own"
+    )
     options: EventsOptions
 
     def __init__(self, options: EventsOptions, context: SinkContext) -> None:

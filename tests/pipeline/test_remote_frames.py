@@ -83,7 +83,7 @@ def test_frames_come_in_order_with_their_tables_and_losses_become_gaps(box: Box)
     album = Album()
     feed = deliver(box, album, [{"n": n} for n in (0, 1, 5)])
     assert album.said == [("open", "gate", 32, 24), ("gate", 0), ("gate", 1), ("gate", 5), ("close", "gate")]
-    assert (feed.delivered, feed.lost, feed.unreadable) == (3, 3, 0)
+    assert (feed.come, feed.lost, feed.unreadable) == (3, 3, 0)
     first, _, last = album.frames
     assert first.gap is None
     assert last.gap is not None
@@ -123,7 +123,7 @@ def test_streams_that_are_not_wanted_and_pictures_that_are_none_are_left_out(box
         box, album, [{"n": 0, "stream": "gate2"}, {"n": 0, "jpeg": b"\xff\xd8\xff no picture"}, {"n": 1}]
     )
     assert album.said == [("open", "gate", 32, 24), ("gate", 1), ("close", "gate")]
-    assert (feed.delivered, feed.unreadable) == (1, 1)
+    assert (feed.come, feed.unreadable) == (1, 1)
 
 
 def test_what_a_sink_raises_is_one_line_that_names_it(box: Box) -> None:

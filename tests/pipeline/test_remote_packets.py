@@ -81,7 +81,7 @@ def test_a_sink_gets_all_packets_as_they_were(recording: tuple[PacketFormat, lis
         for packet in packets:
             bus.publish_packet(form, packet)
         wait_until(lambda: len(deck.packets) == len(packets))
-        assert (running.feeds.received, running.feeds.lost) == (60, 0)
+        assert (running.feeds.come, running.feeds.lost) == (60, 0)
     assert hashes(deck.packets) == hashes(packets)
     assert deck.said == [
         f"stream gate h264 {form.width}x{form.height}",

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _DAY_S = 86_400.0
 _AGED_EVERY_S = 3600.0
+_MOST_LATEST = 16
 _FILES = (".mp4", ".mp4.age", ".mkv", ".mkv.age")
 
 
@@ -42,6 +44,9 @@ class Shelf:
         free: bytes that are free in a folder.
         now_s: seconds since 1970.
         clock_s: monotonic.
+
+    Attributes:
+        made: the latest clips that were there when it was opened, by the ids of the events that they show.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Shelf:
         self._time_of_day = SteadyClock(lambda: round(now_s() * 1e9), clock_s)
         self._lock = threading.RLock()
         self._is_open = False
+        self.made: dict[str, str] = {}
         self._aged_s = float("-inf")
         self._days: dict[str, int] = defaultdict(int)
         """Bytes by day."""
@@ -93,6 +99,7 @@ class Shelf:
                         path = path.with_name(path.name.removesuffix(PART))
                         found.append({**note, "path": path.relative_to(self.root).as_posix()})
                 self._count(path, +1)
+            self.made = dict(self._latest())
             self._is_open = True
             return found
 
@@ -184,6 +191,16 @@ class Shelf:
         self._days[day] += sign * size
         if self._days[day] <= 0:
             del self._days[day]
+
+    def _latest(self) -> Iterator[tuple[str, str]]:
+        """Yield the events that the latest clips of each stream show, with the clips."""
+        for stream in (path for path in self.root.iterdir() if path.is_dir()):
+            days = sorted((day for day in stream.glob("*") if day.is_dir()), reverse=True)
+            clips = (path for day in days for path in sorted(day.iterdir(), reverse=True) if _is_clip(path))
+            for path in islice(clips, _MOST_LATEST):
+                events = read_note(path).get("events")
+                for event in events if isinstance(events, list) else ():
+                    yield str(event), path.relative_to(self.root).as_posix()
 
     def _all(self) -> Iterator[Path]:
         for folder, _, names in os.walk(self.root):

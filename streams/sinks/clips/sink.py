@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from pipeline.errors import SinkError, SourceError
 from pipeline.event import Event
@@ -16,7 +17,7 @@ from pipeline.frame import Frame
 from pipeline.moment import iso_utc
 from pipeline.packet import Packet, PacketFormat
 from pipeline.packet_sink import PacketSink
-from pipeline.plugin import SinkContext
+from pipeline.plugin import Input, SinkContext
 from streams.sinks.clips.clip import PART, Clip, Saved, name_of, told_of, write_note
 from streams.sinks.clips.options import ClipsOptions
 from streams.sinks.clips.shelf import Shelf
@@ -63,6 +64,7 @@ class ClipsSink(PacketSink):
         self._public_keys = options.public_keys()
         self._root = context.folder / options.folder
         self._writing: dict[str, Clip] = {}
+        self._has_looked = False
         self._shelf = Shelf(
             self._root,
             keep_days=options.keep_days,
@@ -74,6 +76,17 @@ class ClipsSink(PacketSink):
     def files(cls, options: ClipsOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
         """Return the folder, which two sinks cannot share: each keeps to its own bounds."""
         return [options.folder]
+
+    @classmethod
+    def inputs(cls, options: ClipsOptions) -> frozenset[Input]:  # noqa: ARG003
+        """Return events and packets: frames only tell sooner that all events of a clip are known."""
+        return frozenset({"events", "packets"})
+
+    def held(self) -> Collection[UUID]:
+        """Return the ids of events whose clips are neither finished nor given up."""
+        with self._lock:
+            tracks = list(self._tracks.values())
+        return frozenset(event_id for track in tracks for event_id in track.asked())
 
     def open_packets(self, form: PacketFormat) -> None:
         """Hold packets of this format."""
@@ -212,6 +225,12 @@ class ClipsSink(PacketSink):
             return None
         return None if clip is None else (clip, sum(segment.lost for _, segment in segments))
 
+    def kept(self, request: Request) -> str | None:
+        """Return the clip that an earlier process made of an event, as far as it is known."""
+        if not self._has_looked:
+            self._tell_interrupted()
+        return self._shelf.made.get(str(request.event_id))
+
     def shows_too(self, path: str, window: Window) -> None:
         """Tell that a finished clip shows another event."""
         stream = window.first.stream
@@ -250,6 +269,7 @@ class ClipsSink(PacketSink):
 
     def _tell_interrupted(self) -> None:
         """Tell of clips that a crash interrupted; they end where it happened."""
+        self._has_looked = True
         try:
             found = self._shelf.open()
         except FAILURES as error:

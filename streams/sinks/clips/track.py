@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
+from uuid import UUID
 
 import av
 
@@ -33,6 +34,8 @@ _UNKNOWN_S = 15.0
 _ON_DISK_S = 3.0
 """Media time after which recordings are on the disk, and can be read."""
 _RETRY_S = 5.0
+_CLOCKS_S = 3.0
+"""By so much media time and UTC may disagree between two connections of one start of the box."""
 _SHORT_S = 0.5
 """A pre-roll that is shorter by less counts as whole: a key frame more or less."""
 FAILURES = (OSError, SinkError, av.FFmpegError)
@@ -62,6 +65,9 @@ class Desk(Protocol):
         Returns:
             The clip, not finished yet, and how many pictures the recordings lack. Raises one of `FAILURES`.
         """
+
+    def kept(self, request: Request) -> str | None:
+        """Return the clip that an earlier process made of an event, as far as it is known."""
 
     def shows_too(self, path: str, window: Window) -> None:
         """Tell that a finished clip shows another event."""
@@ -113,6 +119,7 @@ class Track:
         self._clock = clock
         self._ring = PacketRing(keep_s, ring_bytes)
         self._inbox: deque[Request] = deque()
+        self._wished_s = float("-inf")
         self._jobs: list[_Job] = []
         self._form: PacketFormat | None = None
         self._latest: Moment | None = None
@@ -133,10 +140,18 @@ class Track:
         """Whether no clip is wanted."""
         return not self._jobs and not self._inbox
 
+    def asked(self) -> list[UUID]:
+        """Return the events whose clips are neither finished nor given up; from any thread."""
+        waiting = self._inbox.copy()  # first: what leaves it is among the jobs by then
+        requests = [request for job in self._jobs.copy() for request in job.window.requests.copy()]
+        return [request.event_id for request in (*waiting, *requests)]
+
     def wish(self, request: Request) -> bool:
         """Ask for a clip; False when too many wait already."""
         if len(self._inbox) >= _MOST_WAITING:
             return False
+        if not self._inbox:
+            self._wished_s = self._clock()
         self._inbox.append(request)
         return True
 
@@ -200,45 +215,72 @@ class Track:
             if self._over[0] != self._gone:
                 self._over = (self._gone, self._clock())
             self._gone = ""
-        self._take_wishes()
+        is_known = self._form is not None or self._clock() - self._wished_s >= _UNKNOWN_S
+        if is_known or final:
+            self._take_wishes()
         for job in list(self._jobs):
             if job.retry_s <= self._clock() or final:
                 self._work(job, final=final)
 
     def _take_wishes(self) -> None:
         while self._inbox:
-            request = self._placed(self._inbox.popleft())
-            new = place(request, [job.window for job in self._jobs], self._rule)
-            if new is None:
-                continue
-            shown = next((path for window, path in self._recent if _lies_in(new, window)), None)
-            if shown is not None:
-                self._desk.shows_too(shown, new)
-            elif len(self._jobs) >= _MOST_WINDOWS:
-                self._desk.failed(new, f"{_MOST_WINDOWS} clips of this stream are being made already")
-            else:
-                self._jobs.append(_Job(new, self._clock(), asks_recordings=self._has_gone(new)))
+            try:
+                self._take_wish(self._placed(self._inbox[0]))
+            finally:
+                self._inbox.popleft()  # it was asked for until now, see `asked`
+
+    def _take_wish(self, request: Request) -> None:
+        # A recording that is processed again asks for the same clips again, and gets them anew.
+        is_new = self._form is not None and not self._form.live
+        shown = None if is_new else self._desk.kept(request)
+        new = place(request, [] if shown else [job.window for job in self._jobs], self._rule)
+        if new is None:
+            return
+        shown = shown or next((path for window, path in self._recent if _lies_in(new, window)), None)
+        if shown is not None:
+            self._desk.shows_too(shown, new)
+        elif len(self._jobs) >= _MOST_WINDOWS:
+            self._desk.failed(new, f"{_MOST_WINDOWS} clips of this stream are being made already")
+        else:
+            job = _Job(new, self._waits_since(request), asks_recordings=self._has_gone(new))
+            self._jobs.append(job)
+            if job.made_s == float("-inf"):
+                self._work(job, final=False)  # now, as it must not take the place of one that happens
+
+    def _waits_since(self, request: Request) -> float:
+        """Return since when packets of an unknown connection are waited for."""
+        latest = self._latest
+        if self._form is None or latest is None:
+            return self._wished_s
+        # What happened while this process was away: its packets will not come any more.
+        is_past = (
+            self._form.live and latest.time_ns - request.time_ns > (_UNKNOWN_S + self._rule.post_s) * 1e9
+        )
+        return float("-inf") if is_past else self._clock()
 
     def _placed(self, request: Request) -> Request:
         """Return a request of another stream in the time of this one."""
         if request.at_s is not None:
-            return replace(request, run=self._run_of(request.run, request.at_s))
+            return replace(request, run=self._run_of(request.run, request.at_s, request.time_ns))
         at_s = self._media_s(request.time_ns)
         if at_s is None:
             return replace(request, at_s=0.0)  # no packets yet: it will find none
         return replace(request, at_s=at_s, run=self._ring.run_at(at_s) or "")
 
-    def _run_of(self, run: str, at_s: float) -> str:
+    def _run_of(self, run: str, at_s: float, time_ns: int) -> str:
         """Return the connection in whose time an event lies.
 
         That of its frame as a rule; but an object that was there before the camera was lost, and is there
-        again, has crossed a line in between, which the first frames of the next connection tell.
+        again, has crossed a line in between, which the first frames of the next connection tell. Both clocks
+        must agree on it: an event of before a restart of the box has a media time that means another moment.
         """
         reach_s, newest_s = self._ring.reach_s(run), self._ring.newest_s
         if reach_s is None and newest_s is not None and self._form is not None and self._form.live:
             reach_s = newest_s  # its packets are still on their way
-        earlier = self._ring.run_at(at_s) if reach_s is not None and at_s < reach_s else None
-        return earlier or run
+        media_s = self._media_s(time_ns)
+        if reach_s is None or at_s >= reach_s or media_s is None or abs(media_s - at_s) > _CLOCKS_S:
+            return run
+        return self._ring.run_at(at_s) or run
 
     def _media_s(self, time_ns: int) -> float | None:
         moment = self._latest
@@ -252,9 +294,8 @@ class Track:
                 job.clip.note(window)
             if not final and not self._is_settled(job):
                 return
-            newest_s = self._ring.newest_s
-            if job.asks_recordings and newest_s is not None:
-                if not final and newest_s < window.end_s + _ON_DISK_S:
+            if job.asks_recordings and self._latest is not None:
+                if not final and not self._is_on_disk(window, self._latest):
                     return
                 self._take_recorded(job)
             if job.clip is None:
@@ -265,6 +306,12 @@ class Track:
             self._recent.append((window, path))
         except FAILURES as error:
             self._put_off(job, error, final=final)
+
+    def _is_on_disk(self, window: Window, latest: Moment) -> bool:
+        """Whether a window has been over for long enough, by either clock: a restart sets one back."""
+        _, ahead_s = window.first.offsets_s(window)
+        since_s = (latest.time_ns - window.first.time_ns) / 1e9 - ahead_s
+        return max(since_s, latest.pts_s - window.end_s) >= _ON_DISK_S
 
     def _take_recorded(self, job: _Job) -> None:
         """Take what was recorded instead of what memory had, if that is more."""

@@ -6,7 +6,7 @@ import importlib.util
 import threading
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -89,6 +89,10 @@ class CountsSink(Sink):
     """
 
     Options = CountsOptions
+    inside_only: ClassVar[str] = (
+        "how much of an interval was watched follows from every frame, and the bus does not keep those that "
+        "a process has missed; let it run in the daemon, or count what 'sqlite' or 'postgres' have in SQL"
+    )
     options: CountsOptions
 
     def __init__(self, options: CountsOptions, context: SinkContext) -> None:

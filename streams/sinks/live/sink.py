@@ -9,7 +9,7 @@ from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.packet import Packet, PacketFormat
 from pipeline.packet_sink import PacketSink
-from pipeline.plugin import SinkContext, StreamInfo
+from pipeline.plugin import Input, SinkContext, StreamInfo
 from streams.sinks.live.options import LiveOptions
 from streams.sinks.needed import need
 
@@ -53,6 +53,16 @@ class LiveSink(PacketSink):
     def does_without(cls, options: Any) -> bool:
         """Whether annotated pictures are offered, which every source has."""
         return isinstance(options, LiveOptions) and "annotated" in options.offer
+
+    @classmethod
+    def inputs(cls, options: Any) -> frozenset[Input]:
+        """Return what is offered. A process of its own lists a stream once something of it has come."""
+        wanted: set[Input] = set()
+        if cls.needs_packets(options):
+            wanted.add("packets")
+        if cls.does_without(options):
+            wanted.add("frames")
+        return frozenset(wanted)
 
     def wants_pictures(self, stream: str) -> bool:
         """Whether somebody watches."""

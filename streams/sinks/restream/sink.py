@@ -13,7 +13,7 @@ from pipeline.frame import Frame
 from pipeline.moment import Moment
 from pipeline.packet import Packet, PacketFormat
 from pipeline.packet_sink import PacketSink
-from pipeline.plugin import SinkContext, StreamInfo
+from pipeline.plugin import Input, SinkContext, StreamInfo
 from streams.sinks.credentials import reveal
 from streams.sinks.encoder import Pace
 from streams.sinks.restream.connection import Connection, need_protocol, tls_context
@@ -60,6 +60,11 @@ class PushSink(PacketSink):
     def needs_packets(cls, options: PushOptions) -> bool:
         """Whether the camera's own packets are sent."""
         return options.video == "original"
+
+    @classmethod
+    def inputs(cls, options: PushOptions) -> frozenset[Input]:
+        """Return the pictures that are sent: the camera's own, or those that are drawn."""
+        return frozenset({"packets" if cls.needs_packets(options) else "frames"})
 
     @classmethod
     def files(cls, options: PushOptions, streams: Sequence[str]) -> Sequence[str]:

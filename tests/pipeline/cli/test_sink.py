@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -9,10 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.bus import Bus
@@ -21,9 +25,14 @@ from pipeline.journal import Journal
 from pipeline.outputs import claimed
 from pipeline.reliable import ReliableServer
 from tests.command import Sightline, as_from_a_terminal
+from tests.media import write_crossing_video
+from tests.packets import packets_of
 from tests.pipeline.messages import FREE, make_event, make_frame, noise, wait_until
+from tests.servers.daemons import free_port
 
 PATIENCE_S = 30.0
+KINDS = ("--set", "kinds=[line.crossing]")
+PRIVATE = "privacy={labels: [person]}"
 
 
 def start(*words: object) -> subprocess.Popen[str]:
@@ -176,8 +185,16 @@ def test_a_box_with_another_key_is_told(tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         (["jsonnl", "-c", "tcp://127.0.0.1:9"], 2, "unknown sink 'jsonnl'; did you mean 'jsonl'?"),
-        (["events", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'events' needs what only a run has, or"),
-        (["counts", "-c", "tcp://127.0.0.1:9"], 2, "the sink 'counts' needs what only a run has, or"),
+        (["events", "-c", "tcp://127.0.0.1:9"], 2, "'events' has no process of its own: its file"),
+        (["counts", "-c", "tcp://127.0.0.1:9"], 2, "'counts' has no process of its own: how much of an"),
+        (["video"], 2, "'video', set like this, takes frames: add --connect ADDRESS (the box's bus.frames)"),
+        (["clips", "-c", "tcp://127.0.0.1:9", *KINDS], 2, "events and packets: add --packets ADDRESS (the"),
+        (["clips", *KINDS], 2, "add --connect ADDRESS (the box's bus.reliable) --packets ADDRESS (the box"),
+        (["live", "--packets", "tcp://127.0.0.1:9"], 2, "add --connect ADDRESS (the box's bus.frames)"),
+        (["jsonl", "-c", "tcp://127.0.0.1:9", "--packets", "x"], 2, "takes no packets: leave out --packets"),
+        (["video", "-c", "tcp://127.0.0.1:9", "--frames", "x"], 2, "--connect and --frames both say where"),
+        (["record", "-c", "tcp://127.0.0.1:9", "--set", PRIVATE], 2, "in which nothing can be hidden"),
+        (["jsonl", "-c", "tcp://127.0.0.1:9", "--consumer", "a b"], 2, "--consumer 'a b' is no name"),
         (["jsonl", "-c", "127.0.0.1:9"], 2, "'127.0.0.1:9' is no address; write tcp://HOST:PORT"),
         (["video", "-c", "tcp://*:9"], 2, "cannot connect to 'tcp://*:9'"),
         (["jsonl", "-c", "tcp://127.0.0.1:9", "--set", "file_mb=x"], 2, "file_mb: expected a number"),
@@ -218,4 +235,51 @@ def test_a_name_of_the_boxs_own_is_refused(sightline: Sightline, tmp_path: Path)
 def test_help_shows_an_example(sightline: Sightline) -> None:
     outcome = sightline("sink", "--help")
     assert outcome.code == 0
-    assert "sightline sink jsonl --connect" in " ".join(outcome.out.split())
+    said = " ".join(outcome.out.split())
+    assert "sightline sink jsonl --connect" in said
+    assert "--packets tcp://box:5580 --set kinds=[zone.left]" in said
+
+
+@pytest.mark.slow
+def test_pages_can_be_served_by_another_machine(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    port = free_port()
+    form, packets = packets_of(write_crossing_video(tmp_path / "x.mp4", frames=60), live=True)
+    with Bus(None, FREE, FREE) as bus:
+        addresses = ("-c", bus.endpoints["frames"], "--packets", bus.endpoints["packets"])
+        live = start("live", *addresses, "--out", tmp_path / "out", "--set", f"port={port}")
+        wait_until(lambda: bus.wants_frames("gate") and bus.wants_packets("gate"), PATIENCE_S)
+        stop = threading.Event()
+
+        def show() -> None:
+            for number in itertools.cycle(range(60)):
+                if stop.wait(0.02):
+                    return
+                bus.publish_frame(make_frame(number, bgr=noise(width=64, height=48)))
+                bus.publish_packet(form, packets[number])
+
+        showing = threading.Thread(target=show)
+        showing.start()
+        try:
+            page = f"http://127.0.0.1:{port}/gate"
+            picture = asked(f"{page}/annotated/picture.jpg")
+            assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape == (48, 64, 3)
+            assert b"#EXTM3U" in asked(f"{page}/original/video.m3u8")
+        finally:
+            stop.set()
+            showing.join()
+            said = ended(live)
+    assert "frames delivered" in said
+    assert "packets came" in said
+
+
+def asked(url: str) -> bytes:
+    """Return what is served there, once it is."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+                return bytes(answer.read())
+        except OSError:  # not yet
+            assert time.monotonic() < deadline_s, url
+            time.sleep(0.05)
