@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -21,6 +22,8 @@ from pipeline.event import Event
 from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
 from pipeline.reliable import VERSION
 from pipeline.wire import printable
+
+logger = logging.getLogger(__name__)
 
 _PING_S = 2.0
 _GIVEN_UP_S = 10.0
@@ -55,6 +58,8 @@ class ReliableListener:
         connected: whether the box is there, as far as is known.
         handshakes_failed: how often its encryption, or ours, refused the other.
         refused: messages that broke the protocol; they were ignored.
+        doubts: what the box doubts of our `kinds`, a line each: those that nothing in its run emits. Also
+            logged as warnings.
 
     Raises:
         ConfigError: if the endpoint is no address.
@@ -78,6 +83,7 @@ class ReliableListener:
         self.box = ""
         self.connected = False
         self.handshakes_failed = self.refused = 0
+        self.doubts: tuple[str, ...] = ()
         self._seen = 0  # everything up to this number was handed out, or is not wanted
         self._given: int | None = None
         self._waiting: deque[Numbered] = deque()
@@ -232,6 +238,7 @@ class ReliableListener:
                 self._joined, self._asked_s = False, -_PING_S
             elif kind == "joined":
                 self._take_joined(message["box"], int(message["acknowledged"]))
+                self._take_doubts(message.get("doubts", []))
             elif kind == "events" and message["box"] == self.box:
                 self._take_events(message, parts[1:])
             elif kind not in ("events", "replaced", "refused"):
@@ -251,6 +258,12 @@ class ReliableListener:
             self._waiting.clear()
         self._joined = True
         self._upto = max(self._seen, acknowledged)
+
+    def _take_doubts(self, doubts: Sequence[str]) -> None:
+        before, self.doubts = self.doubts, tuple(printable(doubt, 200) for doubt in doubts[:64])
+        for doubt in self.doubts:
+            if doubt not in before:  # a box that was started again says the same
+                logger.warning("%s: %s", self._endpoint, doubt)
 
     def _take_events(self, message: dict[str, Any], bodies: Sequence[bytes]) -> None:
         newest = max(self._seen, self._waiting[-1].seq if self._waiting else 0, self._given or 0)

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, EventSinkOptions, SinkContext
 from streams.sinks.body import json_of_all
 from streams.sinks.rotating import Bounds, RotatingFile
 from streams.sinks.textfile import FileName
@@ -86,6 +86,7 @@ class CsvSink(EventSink):
     """
 
     Options = CsvOptions
+    emits = NO_EVENTS
     options: CsvOptions
 
     def __init__(self, options: CsvOptions, context: SinkContext) -> None:

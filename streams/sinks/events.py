@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
+from pipeline.plugin import NO_EVENTS, Sink, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.body import json_of
 from streams.sinks.textfile import FileName, TextFile
 
@@ -34,6 +34,7 @@ class EventsSink(Sink):
     """
 
     Options = EventsOptions
+    emits = NO_EVENTS
     options: EventsOptions
 
     def __init__(self, options: EventsOptions, context: SinkContext) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, EventSinkOptions, SinkContext
 from streams.sinks.body import json_of_all
 from streams.sinks.rotating import Bounds, RotatingFile
 from streams.sinks.textfile import FileName
@@ -51,6 +51,7 @@ class JsonlSink(EventSink):
     """
 
     Options = JsonlOptions
+    emits = NO_EVENTS
     options: JsonlOptions
 
     def __init__(self, options: JsonlOptions, context: SinkContext) -> None:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.event import Event
 from pipeline.frame import Frame
-from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
+from pipeline.plugin import NO_EVENTS, Sink, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.counts.books import Book, LiveBook, RecordingBook
 from streams.sinks.counts.calendar import Calendar, checked_length, zone_named
 from streams.sinks.counts.days import DayFiles
@@ -89,6 +89,7 @@ class CountsSink(Sink):
     """
 
     Options = CountsOptions
+    emits = NO_EVENTS
     options: CountsOptions
 
     def __init__(self, options: CountsOptions, context: SinkContext) -> None:

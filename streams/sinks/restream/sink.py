@@ -41,6 +41,7 @@ class PushSink(PacketSink):
     """
 
     Options = PushOptions
+    emits: ClassVar[Mapping[str, str]] = {"sink.state": "a push has failed, is too slow, or works again"}
     options: PushOptions
     queue_bytes: ClassVar[int] = _MOST_BYTES
     queue_s: ClassVar[float] = _MOST_WAITING_S

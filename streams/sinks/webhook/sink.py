@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from pipeline.errors import EventsRefused, SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, EventSinkOptions, SinkContext
 from streams.sinks.body import json_of
 from streams.sinks.credentials import Credential, reveal
 from streams.sinks.webhook.post import Answer, Poster, parsed
@@ -82,6 +82,7 @@ class WebhookSink(EventSink):
     """
 
     Options = WebhookOptions
+    emits = NO_EVENTS
     options: WebhookOptions
     batch: ClassVar[int] = 100
 

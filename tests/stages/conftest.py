@@ -1,0 +1,32 @@
+"""In all tests of stages each event is held against what the stage that made it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import pytest
+
+from pipeline.event import Event, Producer
+from pipeline.frame import Frame
+from pipeline.registry import load_plugin
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _only_declared_kinds() -> Iterator[None]:
+    made = Frame.event
+
+    def event(self: Frame, kind: str, key: str, producer: Producer, **fields: Any) -> Event:
+        assert kind in declared(producer.stage), f"stage {producer.stage} does not declare {kind}"
+        return made(self, kind, key, producer, **fields)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Frame, "event", event)
+        yield
+
+
+@cache
+def declared(stage: str) -> Mapping[str, str]:
+    emits: Mapping[str, str] = load_plugin("stage", stage).emits
+    return emits
