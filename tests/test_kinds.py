@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import sightline
 from pipeline.config import load_config
 from pipeline.config.catalogue import INSTALLED
 from pipeline.config.kinds import Glossary, emitted_by
@@ -101,6 +102,21 @@ def test_so_it_was_in_runs_of_shipped_configurations(name: str, tmp_path: Path) 
     middle = "stages.count.lines.gate={start: [0, 0.5], end: [1, 0.5], anchor: center}"
     config = load_config(name, env={}, sources=[str(clip)], sets=[middle], out=tmp_path / "out")
     assert told(config)["count"] == {"line.crossing"}
+
+
+def test_a_program_that_asks_for_another_kind_is_told_by_the_box(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = "bus={reliable: 'tcp://127.0.0.1:*'}"
+    with Engine(load_config("demo", env={}, sets=[bus], out=tmp_path)) as engine:
+        assert engine._outbox
+        assert engine._outbox.server
+        endpoint = engine._outbox.server.endpoint
+        with sightline.subscribe(endpoint, ["line.", "zone."], name="shop") as listener:
+            assert listener.receive(0.5) is None
+            (doubt,) = listener.doubts
+    assert doubt == "nothing in the box's run emits events whose kind begins with 'zone.'"
+    assert f"{endpoint}: {doubt}" in caplog.messages
 
 
 def test_each_plugin_of_ours_declares_what_it_emits() -> None:

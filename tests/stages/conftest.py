@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -13,17 +13,15 @@ from pipeline.frame import Frame
 from pipeline.registry import load_plugin
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _only_declared_kinds() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def _only_declared_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Frame.event
 
     def event(self: Frame, kind: str, key: str, producer: Producer, **fields: Any) -> Event:
         assert kind in declared(producer.stage), f"stage {producer.stage} does not declare {kind}"
         return made(self, kind, key, producer, **fields)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Frame, "event", event)
-        yield
+    monkeypatch.setattr(Frame, "event", event)
 
 
 @cache
