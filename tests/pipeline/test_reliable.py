@@ -225,12 +225,15 @@ def test_a_reader_that_is_killed_again_and_again_misses_nothing(box: Box) -> Non
     assert got == sorted(got) or len(got) > 600, "those that came twice follow a kill"
 
 
-def test_who_asks_for_what_is_never_emitted_is_told_once(box: Box, caplog: pytest.LogCaptureFixture) -> None:
+def test_who_asks_for_what_is_never_emitted_is_told_once(
+    box: Box, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.client._PING_S", 0.1)
     box.stop()
     box.emitted = {"line.crossing", "stream.gap"}
     box.start()
     with box.listener(kinds=["line.crosing", "line.", "zone.\n"]) as listener:
-        listener.receive(0.5)
+        until(lambda: listener.receive(0.02) is None and listener.box)
         assert listener.doubts == (
             "nothing in the box's run emits events whose kind begins with 'line.crosing'; "
             "did you mean 'line.crossing'?",
@@ -250,5 +253,5 @@ def test_what_it_may_emit_is_not_doubted(emitted: set[str] | None, box: Box) -> 
     box.emitted = emitted
     box.start()
     with box.listener(kinds=["line."] if emitted else ["any.thing"]) as listener:
-        assert listener.receive(0.3) is None
+        until(lambda: listener.receive(0.02) is None and listener.box)
         assert (listener.box, listener.doubts) == (box.journal.box, ())
