@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import msgpack
 import zmq
@@ -20,6 +18,7 @@ from pipeline.curve import Credentials
 from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+from pipeline.receiver import Receiver
 from pipeline.reliable import VERSION
 from pipeline.wire import printable
 
@@ -40,7 +39,7 @@ class Numbered(NamedTuple):
     event: Event
 
 
-class ReliableListener:
+class ReliableListener(Receiver[Numbered]):
     """Receives what is in a box's journal under a name; for one thread.
 
     It may start before the box does and outlives its restarts. An event is acknowledged when the next one is
@@ -179,33 +178,11 @@ class ReliableListener:
             return
         self._send({"type": "ack", "seq": self._seen})
 
-    def __iter__(self) -> Iterator[Numbered]:
-        """Yield events for ever."""
-        while True:
-            found = self.receive()
-            if found is not None:
-                yield found
-
-    async def __aiter__(self) -> AsyncIterator[Numbered]:
-        """Yield events for ever, waiting in a thread of its own."""
-        while True:
-            found = await asyncio.to_thread(self.receive, 0.5)
-            if found is not None:
-                yield found
-
     def close(self) -> None:
         """Disconnect; what was received last and not acknowledged comes again. Safe more than once."""
         if not self._socket.closed and self._seen:
             self._send({"type": "ack", "seq": self._seen})
         self._context.destroy(linger=200)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _keep_in_touch(self, now_s: float) -> None:
         """Join, or show that we are there; a box that was started anew asks us to join again."""

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.cli.options import OwnKey, ServerKey, credentials_of
+
 _SAY_EVERY_S = 1.0
 
 
@@ -48,13 +50,8 @@ def sink(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder for the sink's files.", show_default="sink-NAME"),
     ] = None,
-    server_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The box's public key, if its bus is encrypted.")
-    ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Our own secret key, if the box admits known programs only."),
-    ] = None,
+    server_key: ServerKey = None,
+    key: OwnKey = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors and warnings only.")] = False,
 ) -> None:
     """Run one sink as its own process, on this machine or another, until Ctrl-C.
@@ -69,18 +66,15 @@ def sink(
     from pipeline.blame import blaming
     from pipeline.cli.serving import log_news, server_of
     from pipeline.config.sink import load_sink
-    from pipeline.curve import Credentials
     from pipeline.errors import ConfigError, SinkError
     from pipeline.outputs import claimed
     from pipeline.plugin import SinkContext
 
-    if key is not None and server_key is None:
-        raise ConfigError("--key is of no use without the box's public key: add --server-key")
+    credentials = credentials_of(server_key, key)
     if entry is not None and config is None:
         raise ConfigError("--entry is of no use without a configuration: add --config")
     chosen = load_sink(name, sets=setting or [], file=config, entry=entry)
     serve = server_of(name, chosen.plugin, chosen.options)
-    credentials = None if server_key is None else Credentials.read(server_key, key)
     folder = out or Path(f"sink-{name}")
     with claimed(folder):
         with blaming(SinkError, f"sink '{name}' cannot be made"):
