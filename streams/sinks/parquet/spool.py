@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import SinkError
 from pipeline.lock import try_lock
+from streams.sinks.copying.target import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -176,12 +177,3 @@ def _after(stamp: str) -> str:
     if not stamp:
         return ""
     return (datetime.strptime(stamp, _STAMP) + timedelta(microseconds=1)).strftime(_STAMP)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
