@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import msgpack
 import zmq
@@ -19,8 +18,11 @@ from pipeline.curve import Credentials
 from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+from pipeline.receiver import Receiver
 from pipeline.reliable import VERSION
 from pipeline.wire import printable
+
+logger = logging.getLogger(__name__)
 
 _PING_S = 2.0
 _GIVEN_UP_S = 10.0
@@ -37,7 +39,7 @@ class Numbered(NamedTuple):
     event: Event
 
 
-class ReliableListener:
+class ReliableListener(Receiver[Numbered]):
     """Receives what is in a box's journal under a name; for one thread.
 
     It may start before the box does and outlives its restarts. An event is acknowledged when the next one is
@@ -55,6 +57,8 @@ class ReliableListener:
         connected: whether the box is there, as far as is known.
         handshakes_failed: how often its encryption, or ours, refused the other.
         refused: messages that broke the protocol; they were ignored.
+        doubts: what the box doubts of our `kinds`, a line each: those that nothing in its run emits. Also
+            logged as warnings.
 
     Raises:
         ConfigError: if the endpoint is no address.
@@ -78,6 +82,7 @@ class ReliableListener:
         self.box = ""
         self.connected = False
         self.handshakes_failed = self.refused = 0
+        self.doubts: tuple[str, ...] = ()
         self._seen = 0  # everything up to this number was handed out, or is not wanted
         self._given: int | None = None
         self._waiting: deque[Numbered] = deque()
@@ -173,33 +178,11 @@ class ReliableListener:
             return
         self._send({"type": "ack", "seq": self._seen})
 
-    def __iter__(self) -> Iterator[Numbered]:
-        """Yield events for ever."""
-        while True:
-            found = self.receive()
-            if found is not None:
-                yield found
-
-    async def __aiter__(self) -> AsyncIterator[Numbered]:
-        """Yield events for ever, waiting in a thread of its own."""
-        while True:
-            found = await asyncio.to_thread(self.receive, 0.5)
-            if found is not None:
-                yield found
-
     def close(self) -> None:
         """Disconnect; what was received last and not acknowledged comes again. Safe more than once."""
         if not self._socket.closed and self._seen:
             self._send({"type": "ack", "seq": self._seen})
         self._context.destroy(linger=200)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _keep_in_touch(self, now_s: float) -> None:
         """Join, or show that we are there; a box that was started anew asks us to join again."""
@@ -232,6 +215,7 @@ class ReliableListener:
                 self._joined, self._asked_s = False, -_PING_S
             elif kind == "joined":
                 self._take_joined(message["box"], int(message["acknowledged"]))
+                self._take_doubts(message.get("doubts", []))
             elif kind == "events" and message["box"] == self.box:
                 self._take_events(message, parts[1:])
             elif kind not in ("events", "replaced", "refused"):
@@ -251,6 +235,12 @@ class ReliableListener:
             self._waiting.clear()
         self._joined = True
         self._upto = max(self._seen, acknowledged)
+
+    def _take_doubts(self, doubts: Sequence[str]) -> None:
+        before, self.doubts = self.doubts, tuple(printable(doubt, 200) for doubt in doubts[:64])
+        for doubt in self.doubts:
+            if doubt not in before:  # a box that was started again says the same
+                logger.warning("%s: %s", self._endpoint, doubt)
 
     def _take_events(self, message: dict[str, Any], bodies: Sequence[bytes]) -> None:
         newest = max(self._seen, self._waiting[-1].seq if self._waiting else 0, self._given or 0)

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from pipeline.blame import blaming
 from pipeline.bus import Bus
+from pipeline.config.kinds import emitted_by
 from pipeline.config.schema import BusConfig, Config
 from pipeline.errors import SightlineError, SinkError
 from pipeline.event import Event
@@ -117,7 +118,10 @@ class Engine:
         fed = [(name, sink) for name, sink in self._sinks if isinstance(sink, EventSink)]
         if fed or bus.reliable or self.config.journal:
             options = self.config.journal or JournalOptions()
-            self._outbox = Outbox(self.config.out, options, fed, self._publish, bus.reliable, bus.curve)
+            emitted = emitted_by(self.config)
+            self._outbox = Outbox(
+                self.config.out, options, fed, self._publish, bus.reliable, bus.curve, emitted
+            )
         if self._bus and bus.events:
             self._beacon = Beacon(self._bus, self.streams, bus.name, self._about)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import zmq
 
@@ -15,6 +13,7 @@ from pipeline.curve import Credentials
 from pipeline.errors import ConfigError
 from pipeline.peers import Peers
 from pipeline.place import HANDSHAKE_MS, HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, connectable
+from pipeline.receiver import Receiver
 from pipeline.wire import (
     EVENT_TOPIC,
     FRAME_TOPIC,
@@ -52,7 +51,7 @@ class Received(NamedTuple):
     lost: int
 
 
-class Listener:
+class Listener(Receiver[Received]):
     """Subscribes to one or more buses and hands out their messages; for one thread.
 
     It may start before the bus does and outlives its restarts: ZeroMQ connects again by itself. Events,
@@ -125,20 +124,6 @@ class Listener:
                 return None
             self._poller.poll(max(1, int(min(_LOOK_S, _LOOK_S if left_s is None else left_s) * 1e3)))
 
-    def __iter__(self) -> Iterator[Received]:
-        """Yield messages for ever."""
-        while True:
-            received = self.receive()
-            if received is not None:
-                yield received
-
-    async def __aiter__(self) -> AsyncIterator[Received]:
-        """Yield messages for ever, waiting in a thread of its own."""
-        while True:
-            received = await asyncio.to_thread(self.receive, _LOOK_S)
-            if received is not None:
-                yield received
-
     @property
     def lost(self) -> int:
         """Messages that were lost on the way, as the jumps of their numbers tell."""
@@ -173,14 +158,6 @@ class Listener:
         for number, subscriber in enumerate(self._subscribers):
             if not subscriber.closed:
                 self._peers.mend(subscriber, f"{number}", self._addresses)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _subscribed(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Outbox:
         publish: told of an overrun, as an event.
         reliable: where programs can have events reliably, None for nowhere.
         curve: encryption there, and who may connect.
+        emitted: the kinds of events that can come about, None when unknown.
 
     Attributes:
         journal: the events.
@@ -76,6 +77,7 @@ class Outbox:
         publish: Callable[[Event], None],
         reliable: str | None = None,
         curve: CurveOptions | None = None,
+        emitted: Collection[str] | None = None,
     ) -> None:
         self._publish = publish
         names = [sink.options.consumer or name for name, sink in sinks]
@@ -95,7 +97,7 @@ class Outbox:
         self.server: ReliableServer | None = None
         try:
             if reliable:
-                self.server = ReliableServer(self.journal, reliable, curve, names)
+                self.server = ReliableServer(self.journal, reliable, curve, names, emitted)
             for name, (_, sink) in zip(names, sinks, strict=True):
                 settings: EventSinkOptions = sink.options
                 self._feeders.append(

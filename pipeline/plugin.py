@@ -24,6 +24,8 @@ from pipeline.condition import Progress
 from pipeline.errors import FrameLost, FramesLost
 from pipeline.event import Event
 from pipeline.frame import Frame, Gap
+from pipeline.kinds import NO_EVENTS as NO_EVENTS
+from pipeline.kinds import Emitter
 from pipeline.options import Options as Options
 from pipeline.packet import Tap
 from pipeline.privacy.options import Privacy, PrivacyOptions
@@ -74,7 +76,7 @@ class StreamInfo:
     has_audio: bool = False
 
 
-class Source(ABC):
+class Source(Emitter, ABC):
     """Where pictures come from. Used by one thread, except `close`, which any thread may call.
 
     An instance is one connection: it ends or fails once, and its keeper makes a new one where `live` says so
@@ -158,7 +160,7 @@ class StageContext:
     privacy: PrivacyOptions | None = None
 
 
-class Stage:
+class Stage(Emitter):
     """One step on a frame's way. One instance serves one stream and runs in that stream's compute thread.
 
     A stage fills in the frame's fields and leaves the picture alone. It implements `process`, or, when it
@@ -253,7 +255,7 @@ class SinkOptions(Options):
         return {"streams": self.streams or ()}
 
 
-class Sink:
+class Sink(Emitter):
     """Where results go. One instance serves all streams, or those that its option `streams` names.
 
     `open_stream`, `on_event`, `on_frame` and `close_stream` of one stream come from that stream's output
@@ -374,6 +376,11 @@ class EventSink(Sink):
     def inputs(cls, options: Any) -> frozenset[Input]:  # noqa: ARG003
         """Return that it takes events."""
         return frozenset({"events"})
+
+    @classmethod
+    def asked_kinds(cls, options: Any) -> Mapping[tuple[str, ...], Sequence[str]]:
+        """Return the patterns of its option `kinds`."""
+        return {("kinds",): options.kinds or ()}
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Hand events over, oldest first, and return when the other end has them for certain.

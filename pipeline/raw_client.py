@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
@@ -17,11 +14,11 @@ from pipeline.curve import Credentials
 from pipeline.errors import ConfigError, SinkError
 from pipeline.listen import Listener
 from pipeline.picture import BgrPicture, Matrix, Picture, U8Array, YuvPicture
+from pipeline.receiver import Receiver
 from pipeline.shared_ring import RingReader
 from pipeline.wire import RAW_TOPIC, RawMessage
 
 _MOST_RINGS = 64
-_LOOK_S = 0.5
 Rows = tuple[tuple[float, ...], ...]
 _MATRICES: tuple[Matrix, ...] = ("bt601", "bt709")
 
@@ -50,7 +47,7 @@ class RawFrame:
         return self._reader.holds(self.message.place)
 
 
-class RawListener:
+class RawListener(Receiver[RawFrame]):
     """Subscribes to raw pictures and hands out each stream's newest; for one thread.
 
     It may start before sightline does and outlives its restarts.
@@ -112,20 +109,6 @@ class RawListener:
             if len(self._missed) < _MOST_RINGS:
                 self._missed[message.stream] = lost + 1
 
-    def __iter__(self) -> Iterator[RawFrame]:
-        """Yield pictures for ever."""
-        while True:
-            found = self.receive()
-            if found is not None:
-                yield found
-
-    async def __aiter__(self) -> AsyncIterator[RawFrame]:
-        """Yield pictures for ever, waiting in a thread of its own."""
-        while True:
-            found = await asyncio.to_thread(self.receive, _LOOK_S)
-            if found is not None:
-                yield found
-
     def statistics(self) -> Mapping[str, int]:
         """Return what `Listener.statistics` says of the announcements, and how many were overtaken."""
         return {**self._listener.statistics(), "overtaken": self.overtaken}
@@ -134,14 +117,6 @@ class RawListener:
         """Disconnect; arrays that were handed out stay. Safe more than once."""
         self._listener.close()
         self._readers.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _take(self, message: RawMessage) -> tuple[Picture, RingReader] | None:
         try:

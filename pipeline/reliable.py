@@ -20,6 +20,7 @@ import zmq
 
 from pipeline.curve import CurveOptions, Guard
 from pipeline.journal import Journal
+from pipeline.kinds import doubts_of
 from pipeline.peers import Peers
 from pipeline.place import Place, attach
 
@@ -68,6 +69,7 @@ class ReliableServer:
         curve: encrypt, and who may connect; None for neither.
         reserved: names of the journal's own sinks, which no program may take: the two would take events
             from each other.
+        emitted: the kinds of events that can come about, to tell who asks for others; None when unknown.
 
     Attributes:
         endpoint: the address with its real port.
@@ -82,9 +84,11 @@ class ReliableServer:
         address: str,
         curve: CurveOptions | None = None,
         reserved: Collection[str] = (),
+        emitted: Collection[str] | None = None,
     ) -> None:
         self._journal = journal
         self._reserved = frozenset(reserved)
+        self._emitted = emitted
         self._sessions: dict[bytes, _Session] = {}
         self._refused = 0
         self._noted_s = 0.0
@@ -203,10 +207,11 @@ class ReliableServer:
             return
         has = self._journal.join(name, from_start=request["from"] == "start")
         self._sessions[peer] = _Session(name, tuple(request["kinds"]), has, has, has)
-        self._tell(
-            peer,
-            {"type": "joined", "box": self._journal.box, "acknowledged": has, "newest": self._journal.newest},
-        )
+        doubts = [] if self._emitted is None else doubts_of(request["kinds"], self._emitted)
+        for doubt in doubts:
+            logger.info("reliable events: '%s' is told: %s", name, doubt)
+        joined = {"box": self._journal.box, "acknowledged": has, "newest": self._journal.newest}
+        self._tell(peer, {"type": "joined", **joined, "doubts": doubts})
 
     def _acknowledge(self, session: _Session, seq: int) -> None:
         # Nobody has what was not sent: a number from another box must not skip events.

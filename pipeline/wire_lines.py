@@ -28,9 +28,9 @@ def format_message(message: Message) -> str:
         case EventMessage():
             words = _event_words(message)
         case FrameMessage():
-            words = _frame_words(message)
+            words = _picture_words(message, f"{len(message.jpeg) / 1024:.0f} KiB")
         case RawMessage():
-            words = _raw_words(message)
+            words = _picture_words(message, f"{message.encoding} in {message.place.segment}")
         case PacketMessage():
             words = _packet_words(message)
         case StatusMessage():
@@ -61,26 +61,13 @@ def _event_words(message: EventMessage) -> Iterator[str]:
     yield from (f"{name}={_short(value)}" for name, value in event.data.items())
 
 
-def _frame_words(message: FrameMessage) -> Iterator[str]:
+def _picture_words(message: FrameMessage | RawMessage, what: str) -> Iterator[str]:
     yield from (
         message.moment.iso(),
         message.stream,
         f"frame {message.sequence}",
         f"{message.width}x{message.height}",
-        f"{len(message.jpeg) / 1024:.0f} KiB",
-    )
-    if message.tracks is not None:
-        yield f"{len(message.tracks)} tracks"
-    yield from _totals(message.counts or {})
-
-
-def _raw_words(message: RawMessage) -> Iterator[str]:
-    yield from (
-        message.moment.iso(),
-        message.stream,
-        f"frame {message.sequence}",
-        f"{message.width}x{message.height}",
-        f"{message.encoding} in {message.place.segment}",
+        what,
     )
     if message.tracks is not None:
         yield f"{len(message.tracks)} tracks"

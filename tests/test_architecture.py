@@ -18,6 +18,7 @@ GROUND_FLOOR = {
         "event",
         "frame",
         "json_file",
+        "kinds",
         "lock",
         "moment",
         "motion",

@@ -15,6 +15,7 @@ import typer
 from pipeline.cli.check import check
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
+from pipeline.cli.events import events
 from pipeline.cli.extensions import ExtensibleGroup
 from pipeline.cli.hub import hub
 from pipeline.cli.keys import keys
@@ -38,7 +39,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, run, check, probe, listen, hub, sink, keys, doctor):
+for command in (demo, run, check, events, probe, listen, hub, sink, keys, doctor):
     app.command(epilog=EPILOG)(command)
 
 

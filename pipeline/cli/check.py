@@ -14,11 +14,13 @@ def check(config: ConfigPath, source: Sources, setting: Sets) -> None:
 
     Example: sightline check my.yaml --set stages.motion.width=480
     """
+    from pipeline.cli.doubts import warn_of_doubts
     from pipeline.config.load import load_config
     from pipeline.outputs import refuse_overwriting
 
     checked = load_config(config, sources=source, sets=setting)
     refuse_overwriting(checked, checked.out / "report.json")
+    warn_of_doubts(checked)
     for stream in checked.streams:
         stages = " > ".join(stage.name for stage in stream.stages) or "no stages"
         typer.echo(f"{stream.name}: {stream.url} > {stages}")

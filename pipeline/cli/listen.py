@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pipeline.cli.options import OwnKey, ServerKey, credentials_of
 
 
 def listen(
@@ -27,13 +28,8 @@ def listen(
     count: Annotated[
         int | None, typer.Option("--count", "-n", min=1, help="Stop after this many messages.")
     ] = None,
-    server_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The box's public key, if its bus is encrypted.")
-    ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Our own secret key, if the box admits known programs only."),
-    ] = None,
+    server_key: ServerKey = None,
+    key: OwnKey = None,
     timeout_s: Annotated[
         float | None,
         typer.Option(
@@ -51,14 +47,10 @@ def listen(
 
     Example: sightline listen tcp://127.0.0.1:5577 --topic event/gate --json
     """
-    from pipeline.curve import Credentials
-    from pipeline.errors import ConfigError
     from pipeline.listen import Listener
     from pipeline.wire_lines import format_message, json_line
 
-    if key is not None and server_key is None:
-        raise ConfigError("--key is of no use without the box's public key: add --server-key")
-    credentials = None if server_key is None else Credentials.read(server_key, key)
+    credentials = credentials_of(server_key, key)
     topics = topic or ["event/"]
     left = count
     shown = json_line if as_json else format_message

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.curve import Credentials
 
 ConfigPath = Annotated[
     str,
@@ -46,3 +49,26 @@ Report = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
+ServerKey = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The box's public key, if its bus is encrypted.")
+]
+OwnKey = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Our own secret key, if the box admits known programs only."),
+]
+
+
+def credentials_of(server_key: Path | None, key: Path | None) -> Credentials | None:
+    """Return what to show an encrypted bus, None where it is not.
+
+    Raises:
+        ConfigError: if one is no key, or there is only ours.
+    """
+    from pipeline.curve import Credentials
+    from pipeline.errors import ConfigError
+
+    if server_key is None:
+        if key is not None:
+            raise ConfigError("--key is of no use without the box's public key: add --server-key")
+        return None
+    return Credentials.read(server_key, key)

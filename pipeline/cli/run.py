@@ -22,10 +22,13 @@ def run(
     The report says for each stream what was captured, finished, dropped and counted.
     """
     from pipeline.cli.display import counts_text
+    from pipeline.cli.doubts import warn_of_doubts
     from pipeline.cli.session import finish, run_to_report
     from pipeline.config.load import load_config
 
     checked = load_config(config, sources=source, sets=setting, out=out)
+    if not quiet:
+        warn_of_doubts(checked)
     path = report or checked.out / "report.json"
     summary, code = run_to_report(checked, path, quiet=quiet)
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.options import OwnKey, ServerKey, credentials_of
+
 if TYPE_CHECKING:
     from pipeline.plugin import Input
 
@@ -68,13 +70,8 @@ def sink(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder for the sink's files.", show_default="sink-NAME"),
     ] = None,
-    server_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The box's public key, if its bus is encrypted.")
-    ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Our own secret key, if the box admits known programs only."),
-    ] = None,
+    server_key: ServerKey = None,
+    key: OwnKey = None,
     consumer: Annotated[
         str | None,
         typer.Option(
@@ -99,13 +96,11 @@ def sink(
     from pipeline.blame import blaming
     from pipeline.cli.serving import Post, addresses_of, log_news, serve
     from pipeline.config.sink import load_sink
-    from pipeline.curve import Credentials
     from pipeline.errors import ConfigError, SinkError
     from pipeline.outputs import claimed
     from pipeline.plugin import SinkContext
 
-    if key is not None and server_key is None:
-        raise ConfigError("--key is of no use without the box's public key: add --server-key")
+    credentials = credentials_of(server_key, key)
     if consumer is not None and not re.fullmatch(r"[A-Za-z0-9_./-]{1,64}", consumer):
         raise ConfigError(f"--consumer {consumer!r} is no name: up to 64 letters, digits and _ . / -")
     if entry is not None and config is None:
@@ -113,7 +108,6 @@ def sink(
     chosen = load_sink(name, sets=setting or [], file=config, entry=entry)
     named: dict[Input, str | None] = {"frames": frames, "packets": packets}
     addresses = addresses_of(name, chosen.plugin, chosen.options, connect, named)
-    credentials = None if server_key is None else Credentials.read(server_key, key)
     folder = out or Path(f"sink-{name}")
     with claimed(folder):
         with blaming(SinkError, f"sink '{name}' cannot be made"):

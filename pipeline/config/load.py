@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.config.builtin import find_config, shipped_configs
 from pipeline.config.catalogue import INSTALLED, Catalogue
 from pipeline.config.check import check
+from pipeline.config.kinds import kind_problems
 from pipeline.config.order import order_problems
 from pipeline.config.overrides import apply_environment, apply_sets
 from pipeline.config.privacy import privacy_problems
@@ -55,6 +57,9 @@ def load_config(
     config, found = check(tree, catalogue, file)
     if config is not None:
         found = order_problems(config, tree, catalogue) + privacy_problems(config, tree, catalogue)
+        unknown, doubts = kind_problems(config, tree, catalogue)
+        found += unknown
+        config = replace(config, doubts=tuple(doubts))
     told = {problem.key for problem in problems if problem.key}  # an unreadable value is not also missing
     problems += [problem for problem in found if problem.key not in told]
     if config is None or problems:

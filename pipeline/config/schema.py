@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 from pipeline.address import check_address, split_host_port
 from pipeline.backoff import KeeperOptions
 from pipeline.channel import Policy
-from pipeline.config.problems import shown
+from pipeline.config.problems import Problem, shown
 from pipeline.curve import CurveOptions
 from pipeline.errors import ConfigError
 from pipeline.outbox import JournalOptions
@@ -202,6 +202,7 @@ class Config:
         metrics: "host:port" at which Prometheus may ask, None for not at all.
         journal: how much is kept of the events; there is one when this is set, or a sink needs it.
         privacy: what is hidden in pictures, wherever nothing else is said.
+        doubts: what is probably not meant, but may be; to be told.
     """
 
     streams: tuple[StreamConfig, ...]
@@ -213,6 +214,7 @@ class Config:
     metrics: str | None = None
     journal: JournalOptions | None = None
     privacy: PrivacyOptions | None = None
+    doubts: tuple[Problem, ...] = ()
 
 
 def hash_of(settings: object) -> str:

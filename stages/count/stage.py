@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pipeline.errors import ConfigError
@@ -13,6 +13,7 @@ from stages.count.evidence.part import EvidencePart
 from stages.count.gather import Gatherer
 from stages.count.ground.part import Ground
 from stages.count.history.recorder import recorder_of
+from stages.count.kinds import EMITS, emitted
 from stages.count.lines.part import Lines
 from stages.count.maps.part import Maps
 from stages.count.options import CountOptions
@@ -29,9 +30,15 @@ class CountStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = CountOptions
+    emits = EMITS
     needs = frozenset({"tracks"})
     gives = frozenset({"counts", "lines"})
     options: CountOptions
+
+    @classmethod
+    def emitted(cls, options: CountOptions) -> Collection[str]:
+        """Return what lines, zones, routes and ground tell with these options."""
+        return emitted(options)
 
     @classmethod
     def asked_labels(cls, options: CountOptions) -> Mapping[tuple[str, ...], frozenset[str]]:

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 from pipeline.errors import ConfigError
 from pipeline.frame import Frame
 from pipeline.objects import Detections, ObjectArray, Tracks
-from pipeline.plugin import Options, Stage
+from pipeline.plugin import NO_EVENTS, Options, Stage
 from stages.vision.colour_name import colour_name, sampled
 
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -40,6 +40,7 @@ class ColoursStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = ColoursOptions
+    emits = NO_EVENTS
     needs = frozenset({"detections"})
     options: ColoursOptions
 

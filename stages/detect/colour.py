@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, StageContext
+from pipeline.plugin import NO_EVENTS, Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.outlines import outline_of
 from stages.detect.spend.options import DetectorOptions
@@ -106,6 +106,7 @@ class ColourDetector(Detector):
     """
 
     Options: ClassVar[type[Options]] = ColourOptions
+    emits = NO_EVENTS
 
     @classmethod
     def known_labels(cls, options: ColourOptions) -> frozenset[str]:

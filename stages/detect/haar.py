@@ -15,7 +15,7 @@ from pydantic import Field
 from pipeline.errors import ModelError
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, StageContext
+from pipeline.plugin import NO_EVENTS, Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.boxes import suppress
 from stages.detect.spend.options import DetectorOptions
@@ -88,6 +88,7 @@ class HaarDetector(Detector):
     """
 
     Options: ClassVar[type[Options]] = HaarOptions
+    emits = NO_EVENTS
 
     def __init__(self, options: HaarOptions, context: StageContext) -> None:
         super().__init__(options, context)

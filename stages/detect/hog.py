@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, StageContext
+from pipeline.plugin import NO_EVENTS, Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.boxes import suppress
 from stages.detect.spend.options import DetectorOptions
@@ -50,6 +50,7 @@ class HogDetector(Detector):
     """
 
     Options: ClassVar[type[Options]] = HogOptions
+    emits = NO_EVENTS
 
     def __init__(self, options: HogOptions, context: StageContext) -> None:
         super().__init__(options, context)

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from pipeline.errors import FrameLost, ModelError
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import StageContext, StreamInfo
+from pipeline.plugin import NO_EVENTS, StageContext, StreamInfo
 from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS
 from stages.detect.classes import wanted
@@ -70,6 +70,7 @@ class OnnxDetector(Detector):
     """
 
     Options: ClassVar[type[RuntimeOptions]] = OnnxOptions
+    emits = NO_EVENTS
 
     def __init__(self, options: OnnxOptions, context: StageContext) -> None:
         super().__init__(options, context)

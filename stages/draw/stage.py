@@ -16,7 +16,7 @@ from pipeline.frame import Area, Counts, Frame, Line
 from pipeline.motion import MotionField
 from pipeline.objects import Detections, Tracks
 from pipeline.picture import U8Array
-from pipeline.plugin import Options, Stage, StageContext
+from pipeline.plugin import NO_EVENTS, Options, Stage, StageContext
 from stages.draw.lines import CountingLine, Layout, draw_lines, lay_out
 from stages.draw.motion import draw_areas, draw_motion
 from stages.draw.paint import (
@@ -186,6 +186,7 @@ class DrawStage(Stage):
     """Sets `frame.overlay`; nothing is painted unless somebody calls `frame.drawn()`."""
 
     Options: ClassVar[type[Options]] = DrawOptions
+    emits = NO_EVENTS
     options: DrawOptions
 
     def __init__(self, options: DrawOptions, context: StageContext) -> None:

@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame
 from pipeline.objects import Detections, Tracks
 from pipeline.picture import Picture
-from pipeline.plugin import Options, Stage, StageContext, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Stage, StageContext, StreamInfo
 from stages.follow.finder import ColourFinder, ShiftFinder, Sighting
 from stages.follow.target import Target
 from stages.follow.view import F64Array, U8Array
@@ -144,6 +144,7 @@ class FollowStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = FollowOptions
+    emits = NO_EVENTS
     gives = frozenset({"detections", "tracks"})
     options: FollowOptions
 

@@ -35,6 +35,9 @@ class HealthStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = HealthOptions
+    emits: ClassVar[Mapping[str, str]] = {
+        KIND: "a camera is moved, covered, dark, frozen or blurred; and when that ends"
+    }
     gives = frozenset({"suspended"})
     options: HealthOptions
 

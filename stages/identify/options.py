@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -71,7 +72,8 @@ class AlertOptions(Options):
     """Which alerts are told once of an object, whichever camera sees it.
 
     Attributes:
-        kinds: of the events. Those with a state count when they begin; their update and end follow them.
+        kinds: of the events, e.g. `zone.loitering`, `zone.*`. Those with a state count when they begin; their
+            update and end follow them.
         within_s: for so long after an alert the same one of the same object repeats it.
         drop: leave repeats out instead of marking them with `repeats`.
     """
@@ -82,9 +84,13 @@ class AlertOptions(Options):
 
     @model_validator(mode="after")
     def _keeps_counts(self) -> Self:
-        if self.drop and "line.crossing" in self.kinds:
+        if self.drop and self.takes("line.crossing"):
             raise ValueError("crossings are counts: they can be marked as repeats, but not dropped")
         return self
+
+    def takes(self, kind: str) -> bool:
+        """Whether events of this kind are told once."""
+        return any(fnmatchcase(kind, asked) for asked in self.kinds)
 
 
 class IdentifyOptions(Options):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -34,8 +34,16 @@ class IdentifyStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = IdentifyOptions
+    emits: ClassVar[Mapping[str, str]] = {
+        "identity.match": "an object that came is probably one that left another camera"
+    }
     needs = frozenset({"tracks", "detections"})
     options: IdentifyOptions
+
+    @classmethod
+    def asked_kinds(cls, options: IdentifyOptions) -> Mapping[tuple[str, ...], Sequence[str]]:
+        """Return the kinds of the alerts that are told once."""
+        return {} if options.alerts is None else {("alerts", "kinds"): options.alerts.kinds}
 
     def __init__(self, options: IdentifyOptions, context: StageContext) -> None:
         super().__init__(options, context)
@@ -213,7 +221,7 @@ class IdentifyStage(Stage):
                 ),
             )
             for event in frame.events
-            if event.kind in alerts.kinds and event.track_id is not None
+            if event.track_id is not None and alerts.takes(event.kind)
             if event.data.get("state", "begin") == "begin"
         ]
 

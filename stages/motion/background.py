@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, ClassVar
 
@@ -52,6 +52,10 @@ class BackgroundStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = BackgroundOptions
+    emits: ClassVar[Mapping[str, str]] = {
+        "object.left": "a thing was left; and when that ends",
+        "object.removed": "a thing is missing; and when that ends",
+    }
     options: BackgroundOptions
 
     def __init__(self, options: BackgroundOptions, context: StageContext) -> None:

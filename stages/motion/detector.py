@@ -10,7 +10,7 @@ from pydantic import Field
 from pipeline.frame import Frame
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, Stage, StageContext
+from pipeline.plugin import NO_EVENTS, Options, Stage, StageContext
 from stages.vision.background import BackgroundModel
 from stages.vision.blobs import find_blobs
 from stages.vision.luma import reduced_luma
@@ -49,6 +49,7 @@ class MotionDetector(Stage):
     """Finds what moves before a fixed camera. It has a memory: one picture alone tells it nothing."""
 
     Options: ClassVar[type[Options]] = MotionOptions
+    emits = NO_EVENTS
     gives = frozenset({"detections"})
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import floor, hypot
 from types import MappingProxyType
 from typing import Annotated, ClassVar
@@ -57,8 +57,14 @@ class FlowStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = FlowOptions
+    emits: ClassVar[Mapping[str, str]] = {"zone.motion": "a period of a zone's optical flow is over"}
     gives = frozenset({"motion"})
     options: FlowOptions
+
+    @classmethod
+    def emitted(cls, options: FlowOptions) -> Collection[str]:
+        """Return `zone.motion` where there are zones."""
+        return cls.emits if options.zones else ()
 
     def __init__(self, options: FlowOptions, context: StageContext) -> None:
         super().__init__(options, context)

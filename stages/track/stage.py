@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame
 from pipeline.objects import Detections, F32Array, Tracks
-from pipeline.plugin import Options, Stage, StageContext, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Stage, StageContext, StreamInfo
 from stages.track.affine import identity
 from stages.track.appearance.embedder import Embedder, Look, embedder_of
 from stages.track.boxes import FloatArray, IntArray
@@ -90,6 +90,7 @@ class TrackStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = TrackOptions
+    emits = NO_EVENTS
     needs = frozenset({"detections"})
     gives = frozenset({"tracks"})
     options: TrackOptions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,22 @@ def _is_there(secret: SecretStr) -> SecretStr:
 
 Credential = Annotated[SecretStr, AfterValidator(_is_there)]
 """A secret, or `env:NAME` or `file:PATH`, which must be there when the configuration is checked."""
+
+
+def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
+    """Return how TLS is spoken with a server.
+
+    Raises:
+        ValueError: if `ca_file` holds no certificates.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # also ssl.SSLError
+        raise ValueError(f"ca_file: {ca_file} holds no certificates: {error.strerror or error}") from None
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def check_certificates(*, tls: bool, **files: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
+from pipeline.plugin import NO_EVENTS, Sink, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.body import json_of
 from streams.sinks.textfile import FileName, TextFile
 
@@ -35,6 +35,7 @@ class EventsSink(Sink):
     """
 
     Options = EventsOptions
+    emits = NO_EVENTS
     inside_only: ClassVar[str] = (
         "its file is that of one run, from begin to end; the sink 'jsonl' writes the same lines in a process "
         "of its own"

@@ -13,6 +13,7 @@ from pathlib import Path
 from pipeline.errors import SinkError
 from pipeline.lock import try_lock
 from pipeline.steady import SteadyClock
+from streams.sinks.copying.target import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +197,7 @@ class RotatingFile:
             self.close()
             raise SinkError(f"{path} is written by another process; give one of them another `path`")
         if self._fsync:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def _mend(self) -> None:
         """Remove what stands behind the last end of line: its event was never taken, it comes again."""
@@ -238,11 +239,3 @@ def _last_lines(path: Path, most: int) -> list[bytes]:
             found = file.read(length) + found
     lines = found.split(b"\n")[:-1]  # behind the last end of line stands nothing, or half a line
     return lines[-most:] if start == 0 else lines[1:][-most:]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,7 +15,7 @@ from pydantic import Field
 from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.moment import iso_utc
-from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, EventSinkOptions, SinkContext
 from pipeline.steady import SteadyClock
 from pipeline.transaction import committing
 from streams.sinks.body import json_of_all
@@ -81,6 +81,7 @@ class SqliteSink(EventSink):
     """
 
     Options = SqliteOptions
+    emits = NO_EVENTS
     options: SqliteOptions
 
     def __init__(self, options: SqliteOptions, context: SinkContext) -> None:

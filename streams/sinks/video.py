@@ -6,11 +6,11 @@ import io
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import av
 import cv2
@@ -87,6 +87,7 @@ class VideoSink(Sink):
     """
 
     Options = VideoOptions
+    emits: ClassVar[Mapping[str, str]] = {"video.fallback": "the chosen encoder does not work here"}
     options: VideoOptions
 
     def __init__(self, options: VideoOptions, context: SinkContext) -> None:
@@ -94,6 +95,11 @@ class VideoSink(Sink):
         self._lock = threading.Lock()
         self._writers: dict[str, VideoWriter] = {}
         self._begun: Counter[str] = Counter()
+
+    @classmethod
+    def emitted(cls, options: VideoOptions) -> Collection[str]:
+        """Return `video.fallback` where an encoder of the hardware is asked for."""
+        return () if options.encoder in ("x264", "auto") else cls.emits
 
     @classmethod
     def files(cls, options: VideoOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime
 
 from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
-from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.decode import PictureMaker
 from streams.sources.fingerprint import fingerprint
@@ -47,6 +47,7 @@ class FileSource(Source):
     """
 
     Options = FileOptions
+    emits = NO_EVENTS
     options: FileOptions
     copies = True
 

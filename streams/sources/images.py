@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.picture import Picture
-from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.fingerprint import fingerprint
 from streams.sources.image_file import SUFFIXES, Image, load_image, natural_order
@@ -39,6 +39,7 @@ class ImagesSource(Source):
     """
 
     Options = ImagesOptions
+    emits = NO_EVENTS
     options: ImagesOptions
 
     def __init__(self, url: SecretUrl | str, options: ImagesOptions, stream: str) -> None:

@@ -20,7 +20,7 @@ from pipeline.condition import Reason
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.picture import BgrPicture, U8Array
-from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.box_clock import ArrivalTimes, BoxClock
 from streams.sources.lease import Lease
@@ -65,6 +65,7 @@ class ScreenSource(Source):
     """
 
     Options = ScreenOptions
+    emits = NO_EVENTS
     live = True
     options: ScreenOptions
 

@@ -32,11 +32,12 @@ class Box:
         self.folder = folder
         self.endpoint = FREE
         self.number = 0
+        self.emitted: set[str] | None = None
         self.start()
 
     def start(self) -> None:
         self.journal = Journal(self.folder / "journal.sqlite3", keep_s=1e6, keep_bytes=10**9)
-        self.server = ReliableServer(self.journal, self.endpoint)
+        self.server = ReliableServer(self.journal, self.endpoint, emitted=self.emitted)
         self.endpoint = self.server.endpoint
 
     def stop(self) -> None:
@@ -101,6 +102,7 @@ def test_a_program_that_restarts_goes_on_where_it_stopped(box: Box) -> None:
     with box.listener(from_start=True) as listener:
         box.happen(5)
         assert take(listener, 3) == [1, 2, 3]  # 3 is being worked on when it ends
+    until(lambda: box.journal.consumers()["shop"].waiting == 3)  # its last word may come after our next
     box.happen(2)
     with box.listener() as listener:
         assert take(listener, 5) == [3, 4, 5, 6, 7]
@@ -221,3 +223,35 @@ def test_a_reader_that_is_killed_again_and_again_misses_nothing(box: Box) -> Non
             got.append(int(found.event.track_id or 0))
     assert set(got) == set(range(1, 601)), "none is missing"
     assert got == sorted(got) or len(got) > 600, "those that came twice follow a kill"
+
+
+def test_who_asks_for_what_is_never_emitted_is_told_once(
+    box: Box, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.client._PING_S", 0.1)
+    box.stop()
+    box.emitted = {"line.crossing", "stream.gap"}
+    box.start()
+    with box.listener(kinds=["line.crosing", "line.", "zone.\n"]) as listener:
+        until(lambda: listener.receive(0.02) is None and listener.box)
+        assert listener.doubts == (
+            "nothing in the box's run emits events whose kind begins with 'line.crosing'; "
+            "did you mean 'line.crossing'?",
+            r"nothing in the box's run emits events whose kind begins with 'zone.\n'",
+        )
+        box.stop()
+        box.start()
+        box.happen()
+        assert take(listener, 1) == [box.number]  # it has joined again
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [f"{box.endpoint}: {doubt}" for doubt in listener.doubts]
+
+
+@pytest.mark.parametrize("emitted", [None, {"line.crossing"}])
+def test_what_it_may_emit_is_not_doubted(emitted: set[str] | None, box: Box) -> None:
+    box.stop()
+    box.emitted = emitted
+    box.start()
+    with box.listener(kinds=["line."] if emitted else ["any.thing"]) as listener:
+        until(lambda: listener.receive(0.02) is None and listener.box)
+        assert (listener.box, listener.doubts) == (box.journal.box, ())

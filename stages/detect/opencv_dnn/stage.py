@@ -15,7 +15,7 @@ from pydantic import Field
 from pipeline.errors import FrameLost, ModelError
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, StageContext
+from pipeline.plugin import NO_EVENTS, Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS, suppress
 from stages.detect.classes import VOC_NAMES, read_names, wanted
@@ -112,6 +112,7 @@ class OpencvDnnDetector(Detector):
     """
 
     Options: ClassVar[type[Options]] = OpencvDnnOptions
+    emits = NO_EVENTS
 
     def __init__(self, options: OpencvDnnOptions, context: StageContext) -> None:
         super().__init__(options, context)

@@ -13,7 +13,7 @@ from pydantic import Field
 from pipeline.errors import ConfigError, FrameLost, StageError
 from pipeline.objects import Detections
 from pipeline.picture import Picture
-from pipeline.plugin import Options, StageContext
+from pipeline.plugin import NO_EVENTS, Options, StageContext
 from stages.detect.base import Detector
 from stages.detect.boxes import AGNOSTIC_NMS, suppress
 from stages.detect.classes import read_names, wanted
@@ -77,6 +77,7 @@ class TorchvisionDetector(Detector):
     """
 
     Options: ClassVar[type[Options]] = TorchvisionOptions
+    emits = NO_EVENTS
 
     def __init__(self, options: TorchvisionOptions, context: StageContext) -> None:
         super().__init__(options, context)

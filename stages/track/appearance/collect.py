@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError, SinkError
 from pipeline.frame import Frame
 from pipeline.objects import Tracks
 from pipeline.picture import U8Array
-from pipeline.plugin import Options, Stage, StageContext, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Stage, StageContext, StreamInfo
 from stages.track.appearance.patches import corners_within, covered_share
 from stages.track.boxes import IntArray
 
@@ -59,6 +59,7 @@ class CropsStage(Stage):
     """
 
     Options: ClassVar[type[Options]] = CropsOptions
+    emits = NO_EVENTS
     needs = frozenset({"tracks"})
     options: CropsOptions
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.event import Event
 from pipeline.plugin import SinkOptions
@@ -55,6 +55,14 @@ class ClipsOptions(SinkOptions, Sealing):
     keep_gb: float = Field(default=10.0, ge=0.001, le=10_000_000)
     free_gb: float = Field(default=1.0, ge=0, le=1_000_000)
     fsync: bool = True
+
+    @field_validator("kinds", mode="after")
+    @classmethod
+    def _of_others(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        own = [kind for kind in kinds if kind.startswith(OWN)]
+        if own:
+            raise ValueError(f"'{own[0]}' is what this sink tells itself, of which it makes no clips")
+        return kinds
 
     @property
     def rule(self) -> Rule:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pipeline.errors import SinkError, SourceError
@@ -50,6 +50,10 @@ class ClipsSink(PacketSink):
     """
 
     Options = ClipsOptions
+    emits: ClassVar[Mapping[str, str]] = {
+        SAVED: "a clip of events is on the disk",
+        FAILED: "a clip could not be kept",
+    }
     options: ClipsOptions
 
     def __init__(
@@ -71,6 +75,11 @@ class ClipsSink(PacketSink):
             most_bytes=int(options.keep_gb * 1e9),
             free_bytes=max(int(options.free_gb * 1e9), _LEAST_FREE_BYTES),
         )
+
+    @classmethod
+    def asked_kinds(cls, options: ClipsOptions) -> Mapping[tuple[str, ...], Sequence[str]]:
+        """Return the patterns of its option `kinds`."""
+        return {("kinds",): options.kinds}
 
     @classmethod
     def files(cls, options: ClipsOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003

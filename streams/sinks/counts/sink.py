@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.event import Event
 from pipeline.frame import Frame
-from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
+from pipeline.plugin import NO_EVENTS, Sink, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.counts.books import Book, LiveBook, RecordingBook
 from streams.sinks.counts.calendar import Calendar, checked_length, zone_named
 from streams.sinks.counts.days import DayFiles
@@ -89,6 +89,7 @@ class CountsSink(Sink):
     """
 
     Options = CountsOptions
+    emits = NO_EVENTS
     inside_only: ClassVar[str] = (
         "how much of an interval was watched follows from every frame, and the bus does not keep those that "
         "a process has missed; let it run in the daemon, or count what 'sqlite' or 'postgres' have in SQL"

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pipeline.errors import EventsRefused, SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, SinkContext
 from streams.sinks.body import json_of_all
 from streams.sinks.kafka.options import KafkaOptions
 from streams.sinks.needed import need
@@ -28,6 +28,7 @@ class KafkaSink(EventSink):
     """
 
     Options = KafkaOptions
+    emits = NO_EVENTS
     options: KafkaOptions
     batch: ClassVar[int] = 1000
 

@@ -9,7 +9,7 @@ from pipeline.event import Event
 from pipeline.frame import Frame
 from pipeline.packet import Packet, PacketFormat
 from pipeline.packet_sink import PacketSink
-from pipeline.plugin import Input, SinkContext, StreamInfo
+from pipeline.plugin import NO_EVENTS, Input, SinkContext, StreamInfo
 from streams.sinks.live.options import LiveOptions
 from streams.sinks.needed import need
 
@@ -29,6 +29,7 @@ class LiveSink(PacketSink):
     """
 
     Options = LiveOptions
+    emits = NO_EVENTS
     options: LiveOptions
 
     def __init__(self, options: LiveOptions, context: SinkContext) -> None:

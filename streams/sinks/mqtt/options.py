@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from pipeline.plugin import EventSinkOptions
-from streams.sinks.credentials import Credential
+from streams.sinks.credentials import Credential, tls_context
 
 _TOPIC = r"^[^+#$/\x00-\x1f][^+#\x00-\x1f]{0,200}$"
 FIELDS = ("prefix", "stream", "kind", "label", "line")
@@ -76,7 +76,7 @@ class MqttOptions(EventSinkOptions):
         if any(len(part) > 63 or not part for part in self.host.rstrip(".").split(".")):
             raise ValueError(f"host: '{self.host}' is no name of a host")
         if self.tls:
-            tls_context(self)
+            tls_of(self)
         return self
 
     @property
@@ -85,15 +85,9 @@ class MqttOptions(EventSinkOptions):
         return self.host, self.port or (8883 if self.tls else 1883)
 
 
-def tls_context(options: MqttOptions) -> ssl.SSLContext:
+def tls_of(options: MqttOptions) -> ssl.SSLContext:
     """Return how TLS is spoken. Raises ValueError for files that hold no certificates or keys."""
-    try:
-        context = ssl.create_default_context(cafile=options.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ValueError(f"ca_file: {options.ca_file} holds no certificates: {error.strerror}") from None
-    if not options.verify_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    context = tls_context(options.ca_file, verify=options.verify_tls)
     if options.certificate:
         try:
             # A key that wants a password would ask for it on the terminal.

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import SinkError
 from streams.sinks.credentials import reveal
-from streams.sinks.mqtt.options import MqttOptions, tls_context
+from streams.sinks.mqtt.options import MqttOptions, tls_of
 
 _QOS = 1
 _FAREWELL_S = 2.0
@@ -88,7 +88,7 @@ class Session:
                 reveal(options.username), reveal(options.password) if options.password else None
             )
         if options.tls:
-            client.tls_set_context(tls_context(options))
+            client.tls_set_context(tls_of(options))
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pipeline.errors import EventsRefused, SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, SinkContext, StreamInfo
+from pipeline.plugin import NO_EVENTS, EventSink, SinkContext, StreamInfo
 from streams.sinks.body import json_of_all
 from streams.sinks.mqtt import topics
 from streams.sinks.mqtt.options import MqttOptions
@@ -28,6 +28,7 @@ class MqttSink(EventSink):
     """
 
     Options = MqttOptions
+    emits = NO_EVENTS
     options: MqttOptions
     batch: ClassVar[int] = 200
 

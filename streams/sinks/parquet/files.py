@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import SinkError
-from streams.sinks.parquet.spool import STAMP, sync_folder
+from streams.sinks.copying.target import sync_folder
+from streams.sinks.parquet.spool import STAMP
 
 _DAY = re.compile(r"date=(\d{4}-\d\d-\d\d)")
 _NAME = re.compile(r"events-(\d{8}T\d{12}Z)\.parquet(\.part)?")

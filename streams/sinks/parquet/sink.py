@@ -15,7 +15,7 @@ from pydantic import Field
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, EventSinkOptions, SinkContext
 from pipeline.steady import SteadyClock
 from streams.sinks.body import json_of_all
 from streams.sinks.needed import need
@@ -59,6 +59,7 @@ class ParquetSink(EventSink):
     """
 
     Options = ParquetOptions
+    emits = NO_EVENTS
     options: ParquetOptions
 
     def __init__(

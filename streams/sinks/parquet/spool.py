@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import SinkError
 from pipeline.lock import try_lock
+from streams.sinks.copying.target import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -187,12 +188,3 @@ def _after(stamp: str) -> str:
     if not stamp:
         return ""
     return (datetime.strptime(stamp, STAMP) + timedelta(microseconds=1)).strftime(STAMP)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

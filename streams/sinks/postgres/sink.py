@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipeline.errors import EventsRefused, SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, SinkContext
 from streams.sinks.body import json_of_all
 from streams.sinks.postgres.options import PostgresOptions
 
@@ -28,6 +28,7 @@ class PostgresSink(EventSink):
     """
 
     Options = PostgresOptions
+    emits = NO_EVENTS
     options: PostgresOptions
     batch: ClassVar[int] = 1000
 

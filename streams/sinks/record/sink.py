@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import av
 
@@ -62,6 +63,11 @@ class RecordSink(PacketSink):
     """
 
     Options = RecordOptions
+    emits: ClassVar[Mapping[str, str]] = {
+        "recording.alarm": "recording of a stream, or the index, does not work; and when that ends",
+        "recording.damaged": "a finished file has not what was written",
+        "recording.reconciled": "index and disk differed",
+    }
     options: RecordOptions
 
     def __init__(self, options: RecordOptions, context: SinkContext) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, EventSinkOptions, SinkContext
 from streams.sinks.body import json_of_all
 from streams.sinks.credentials import Credential, check_certificates, reveal
 from streams.sinks.needed import need
@@ -103,6 +103,7 @@ class RedisSink(EventSink):
     """
 
     Options = RedisOptions
+    emits = NO_EVENTS
     options: RedisOptions
     batch: ClassVar[int] = 500
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import av
 
@@ -222,22 +221,6 @@ def need_protocol(target: Target) -> tuple[str, ...] | None:
     except av.FFmpegError:
         pass
     return None
-
-
-def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
-    """Return what TLS needs to know.
-
-    Raises:
-        SinkError: if `ca_file` holds no certificates.
-    """
-    try:
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except OSError as error:  # also ssl.SSLError
-        raise SinkError(f"{ca_file}: no certificates in PEM: {error.strerror or error}") from error
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _quoted(value: str) -> str:

@@ -14,9 +14,9 @@ from pipeline.moment import Moment
 from pipeline.packet import Packet, PacketFormat
 from pipeline.packet_sink import PacketSink
 from pipeline.plugin import Input, SinkContext, StreamInfo
-from streams.sinks.credentials import reveal
+from streams.sinks.credentials import reveal, tls_context
 from streams.sinks.encoder import Pace
-from streams.sinks.restream.connection import Connection, need_protocol, tls_context
+from streams.sinks.restream.connection import Connection, need_protocol
 from streams.sinks.restream.inbox import Inbox, Waiting
 from streams.sinks.restream.makers import CopyMaker, DrawMaker, Drawn, Maker, Taken
 from streams.sinks.restream.options import PushOptions
@@ -41,6 +41,7 @@ class PushSink(PacketSink):
     """
 
     Options = PushOptions
+    emits: ClassVar[Mapping[str, str]] = {"sink.state": "a push has failed, is too slow, or works again"}
     options: PushOptions
     queue_bytes: ClassVar[int] = _MOST_BYTES
     queue_s: ClassVar[float] = _MOST_WAITING_S
@@ -51,7 +52,10 @@ class PushSink(PacketSink):
         self._srt = need_protocol(target)
         self._context: ssl.SSLContext | None = None
         if target.is_secure:
-            self._context = tls_context(options.ca_file, verify=options.verify_tls)
+            try:
+                self._context = tls_context(options.ca_file, verify=options.verify_tls)
+            except ValueError as error:
+                raise SinkError(str(error)) from error
         self._lock = threading.Lock()
         self._copied: dict[str, tuple[PacketFormat, Pusher[Taken]]] = {}
         self._drawn: dict[str, tuple[Pace, bool, Pusher[Drawn]]] = {}

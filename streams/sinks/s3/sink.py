@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pipeline.errors import EventsRefused, SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, SinkContext
 from streams.sinks.body import json_of_all
 from streams.sinks.needed import need
 from streams.sinks.s3.bucket import Bucket
@@ -42,6 +42,7 @@ class S3Sink(EventSink):
     """
 
     Options = S3Options
+    emits = NO_EVENTS
     options: S3Options
     batch: ClassVar[int] = 200
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,9 +14,9 @@ from pydantic import Field, SecretStr, model_validator
 
 from pipeline.errors import EventsRefused, SinkError
 from pipeline.event import Event
-from pipeline.plugin import EventSink, EventSinkOptions, SinkContext
+from pipeline.plugin import NO_EVENTS, EventSink, EventSinkOptions, SinkContext
 from streams.sinks.body import json_of
-from streams.sinks.credentials import Credential, reveal
+from streams.sinks.credentials import Credential, reveal, tls_context
 from streams.sinks.webhook.post import Answer, Poster, parsed
 from streams.sinks.webhook.signature import key_of, signed_headers
 
@@ -70,7 +69,7 @@ class WebhookOptions(EventSinkOptions):
         if wrong:
             raise ValueError(f"refused_codes: {wrong[0]} is none of 400..499, the others may pass")
         if is_secure or self.ca_file:
-            _context(self)
+            tls_context(self.ca_file, verify=self.verify_tls)
         return self
 
 
@@ -82,6 +81,7 @@ class WebhookSink(EventSink):
     """
 
     Options = WebhookOptions
+    emits = NO_EVENTS
     options: WebhookOptions
     batch: ClassVar[int] = 100
 
@@ -136,7 +136,9 @@ class WebhookSink(EventSink):
         if self._poster is None or url != self._poster_url:
             if self._poster:
                 self._poster.close()
-            context = _context(self.options) if parsed(url).scheme == "https" else None
+            context = None
+            if parsed(url).scheme == "https":
+                context = tls_context(self.options.ca_file, verify=self.options.verify_tls)
             self._poster, self._poster_url = Poster(url, self.options.timeout_s, context), url
         if self._closed:
             self._poster.close()
@@ -202,15 +204,3 @@ def _seconds(retry_after: str, now_s: float) -> float:
 def _date(text: str) -> float:
     date = parsedate_to_datetime(text)
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-
-
-def _context(options: WebhookOptions) -> ssl.SSLContext:
-    """Return how TLS is spoken. Raises ValueError for a `ca_file` that holds no certificates."""
-    try:
-        context = ssl.create_default_context(cafile=options.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ValueError(f"ca_file: {options.ca_file} holds no certificates: {error.strerror}") from None
-    if not options.verify_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -16,7 +16,7 @@ from pipeline.condition import Reason
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.moment import Moment
-from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.box_clock import BoxClock
 from streams.sources.folder.listing import Entry, Listing
@@ -81,6 +81,7 @@ class FolderSource(Source):
     """
 
     Options = FolderOptions
+    emits = NO_EVENTS
     live = True
     patient = True
     options: FolderOptions

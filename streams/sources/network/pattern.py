@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.condition import Reason
 from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
-from pipeline.plugin import Source, StreamInfo
+from pipeline.plugin import NO_EVENTS, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.network.connection import Connection
 from streams.sources.network.live import LiveRun
@@ -37,6 +37,7 @@ class LavfiSource(Source):
     It is live: it never ends, and a consumer that is too slow misses pictures.
     """
 
+    emits = NO_EVENTS
     live = True
 
     def __init__(self, url: SecretUrl | str, options: Any, stream: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.frame import Frame, Gap
-from pipeline.plugin import Source, StreamInfo
+from pipeline.plugin import NO_EVENTS, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.network.options import NetworkOptions
 from streams.sources.network.reader import MediaReader
@@ -15,6 +15,7 @@ class NetworkSource(Source):
     """A camera, a live stream or a recording on a server."""
 
     Options = NetworkOptions
+    emits = NO_EVENTS
     options: NetworkOptions
     live = True
     copies = True

@@ -12,7 +12,7 @@ from pipeline.errors import SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.moment import Clock, Moment
 from pipeline.picture import BgrPicture
-from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.synthetic.parameters import parse_url
 from streams.sources.synthetic.render import StreetRenderer
@@ -40,6 +40,7 @@ class SyntheticSource(Source):
     """
 
     Options = SyntheticOptions
+    emits = NO_EVENTS
 
     def __init__(self, url: SecretUrl | str, options: Any, stream: str) -> None:
         super().__init__(url, options, stream)

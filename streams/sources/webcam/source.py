@@ -16,7 +16,7 @@ from pipeline.condition import Reason
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.moment import Moment
-from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.box_clock import ArrivalTimes, BoxClock
 from streams.sources.lease import Lease
@@ -86,6 +86,7 @@ class WebcamSource(Source):
     """
 
     Options = WebcamOptions
+    emits = NO_EVENTS
     live = True
     options: WebcamOptions
 

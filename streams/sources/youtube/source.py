@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from pipeline.condition import Reason
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame, Gap
-from pipeline.plugin import Options, Source, StreamInfo
+from pipeline.plugin import NO_EVENTS, Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.network.options import Hwaccel, NetworkOptions
 from streams.sources.network.reader import MediaReader
@@ -59,6 +59,7 @@ class YoutubeSource(Source):
     """
 
     Options = YoutubeOptions
+    emits = NO_EVENTS
     live = True
     copies = True
     options: YoutubeOptions

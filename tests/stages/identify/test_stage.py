@@ -136,9 +136,10 @@ def test_zones_are_gates_too():
     assert len(pair.show(come)) == 1
 
 
+@pytest.mark.parametrize("kind", ["zone.loitering", "zone.*"])
 @pytest.mark.parametrize(("drop", "kinds"), [(False, 1), (True, 0)])
-def test_an_alert_of_the_same_object_in_the_next_camera(drop, kinds):
-    pair = Pair(OPTIONS | {"alerts": {"kinds": ["zone.loitering"], "drop": drop}})
+def test_an_alert_of_the_same_object_in_the_next_camera(drop, kinds, kind):
+    pair = Pair(OPTIONS | {"alerts": {"kinds": [kind], "drop": drop}})
     first = frame("north", 0.5, [7])
     add(first, "zone.loitering", 7, state="begin")
     pair.show(first)
@@ -221,6 +222,7 @@ def test_a_gate_in_a_stream_that_does_not_take_part():
         ({"gates": {"school": {"stream": "north"}}}, "either a 'line' or a 'zone'"),
         ({"gates": {"school": {"stream": "n", "zone": "z", "direction": "in"}}}, "a zone has no 'direction'"),
         ({"alerts": {"kinds": ["line.crossing"], "drop": True}}, "can be marked as repeats, but not dropped"),
+        ({"alerts": {"kinds": ["zone.*", "l*"], "drop": True}}, "can be marked as repeats, but not dropped"),
         ({"links": {}}, "at least 1 item"),
     ],
 )

@@ -61,6 +61,7 @@ class Told:
     def __call__(
         self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
     ) -> None:
+        assert kind in VideoSink.emits
         self.events.append((stream, kind, data))
 
 

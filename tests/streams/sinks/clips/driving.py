@@ -36,6 +36,7 @@ class Heard:
     def __call__(
         self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
     ) -> None:
+        assert kind in ClipsSink.emits
         json.dumps([data, evidence])
         self.told.append((stream, kind, data, evidence or {}))
 

@@ -339,6 +339,7 @@ def test_names_that_would_leave_the_folder(material: Material, tmp_path: Path) -
         ({"kinds": ["*"], "folder": "/clips"}, "within the output folder"),
         ({"kinds": ["*"], "seal_for": ["owner"]}, "archive keys"),
         ({"kinds": ["*"], "pre_s": -1}, "pre_s"),
+        ({"kinds": ["*", "clip.*"]}, "'clip.*' is what this sink tells itself, of which it makes no clips"),
     ],
 )
 def test_options_that_are_wrong(options: dict[str, Any], what: str) -> None:

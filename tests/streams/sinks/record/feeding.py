@@ -32,6 +32,7 @@ class Told:
     def __call__(
         self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
     ) -> None:
+        assert kind in RecordSink.emits
         self.events.append((stream, kind, dict(data)))
 
     def of(self, kind: str) -> list[dict[str, Any]]:

@@ -207,6 +207,7 @@ class Stage:
         self, stream: str, kind: str, data: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
     ) -> None:
         assert (stream, kind) == (self.camera._stream, "sink.state")
+        assert kind in PushSink.emits
         self.told.append(data)
 
     def __enter__(self) -> Self:

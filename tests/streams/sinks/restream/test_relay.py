@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SinkError
-from streams.sinks.restream.connection import tls_context
+from streams.sinks.credentials import tls_context
 from streams.sinks.restream.relay import Relay
 from tests.servers.daemons import free_port
 from tests.servers.footprint import until
@@ -96,12 +96,6 @@ def test_tls_is_checked_against_what_is_trusted(certificate: Path) -> None:
         pytest.raises(SinkError, match="no TLS with it"),
     ):
         Relay("localhost", server.port, timeout_s=2, context=trusting)
-
-
-def test_a_file_without_certificates_is_told(tmp_path: Path) -> None:
-    (tmp_path / "none.pem").write_text("nothing")
-    with pytest.raises(SinkError, match=r"none\.pem: no certificates in PEM"):
-        tls_context(tmp_path / "none.pem", verify=True)
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,10 @@ def test_what_nobody_takes_is_not_drawn(tmp_path: Path) -> None:
         drawn = stage.sink._drawn["gate"][2]
         assert drawn._sent == 0
         assert drawn._unsent <= 8  # tries, between which nothing was handed over
+
+
+def test_a_file_without_certificates_is_told(tmp_path: Path) -> None:
+    (tmp_path / "none.pem").write_text("nothing")
+    given = options(url="rtmps://media/live/secret", ca_file=tmp_path / "none.pem")
+    with pytest.raises(SinkError, match=r"^ca_file: .*none\.pem holds no certificates: "):
+        PushSink(given, SinkContext(tmp_path))
