@@ -16,6 +16,7 @@ from pipeline.bus import Bus
 from pipeline.config.schema import BusConfig, Config
 from pipeline.errors import SightlineError, SinkError
 from pipeline.event import Event
+from pipeline.file_sink import FileSink
 from pipeline.metrics import MetricsServer
 from pipeline.outbox import JournalOptions, Outbox, box_event
 from pipeline.output import NamedSink
@@ -117,7 +118,7 @@ class Engine:
         fed = [(name, sink) for name, sink in self._sinks if isinstance(sink, EventSink)]
         if fed or bus.reliable or self.config.journal:
             options = self.config.journal or JournalOptions()
-            self._outbox = Outbox(self.config.out, options, fed, self._publish, bus.reliable, bus.curve)
+            self._outbox = Outbox(self.config.out, options, fed, self._announce, bus.reliable, bus.curve)
         if self._bus and bus.events:
             self._beacon = Beacon(self._bus, self.streams, bus.name, self._about)
 
@@ -147,13 +148,20 @@ class Engine:
                 return
         event = box_event(kind, data, evidence)
         self._record([event])
-        self._publish(event)
+        self._announce(event)
 
     def _record(self, events: Sequence[Event]) -> None:
         if self._outbox:
             self._outbox.append(events)
 
-    def _publish(self, event: Event) -> None:
+    def _announce(self, event: Event) -> None:
+        """Bring an event of no stream, which the journal has, to the files of the run and to the bus."""
+        for name, sink in self._sinks:
+            if isinstance(sink, FileSink) and sink.options.serve(event.stream):
+                try:
+                    sink.on_box_event(event)
+                except Exception as error:  # the next that a stream writes tells it, too
+                    logger.debug("sink '%s' has not written %s: %s", name, event.kind, error)
         if self._bus:
             self._bus.publish_event(event)
 

@@ -120,6 +120,7 @@ class Store:
             text = json.dumps(document.model_dump(), indent=2) + "\n"
             _replace(self._folder / _FILE, text.encode())
             self._kept = True
+            self._refused = False
         except OSError as error:
             self._refuse(error)
 
@@ -151,6 +152,7 @@ class Store:
         except OSError as error:
             self._refuse(error)
             return None
+        self._refused = False
         return self._relative(path)
 
     def _relative(self, path: Path | None) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import SinkError
 from pipeline.lock import try_lock
+from streams.sinks.textfile import whole_lines
 
 logger = logging.getLogger(__name__)
 
@@ -193,14 +194,7 @@ class RotatingFile:
 
     def _mend(self) -> None:
         """Remove what stands behind the last end of line: its event was never taken, it comes again."""
-        end = self._size
-        while end > 0:
-            start = max(0, end - _CHUNK)
-            place = os.pread(self._handle, end - start, start).rfind(b"\n")
-            if place >= 0:
-                end = start + place + 1
-                break
-            end = start
+        end = whole_lines(self._handle)
         if end < self._size:
             logger.warning("%s: a torn last line of %d bytes is removed", self._current, self._size - end)
             os.ftruncate(self._handle, end)
