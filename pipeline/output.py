@@ -79,8 +79,6 @@ class Output:
         self._veils = Veils((), stream)
         self.media_span_s: tuple[float, float] | None = None
         self.outages = Outages(stream, tell)
-        for name, sink in sinks:
-            self.outages.watch(name, sink)
 
     def run(self) -> None:
         """Deliver until the items end.
@@ -88,6 +86,8 @@ class Output:
         Raises:
             SightlineError: of the sink that failed; the frame that it had is in the ledger.
         """
+        for name, sink in self._sinks:
+            self.outages.watch(name, sink)
         self._viewers = [(name, sink, self._hidden_from(sink)) for name, sink in self._sinks]
         settings = {setting for _, _, setting in self._viewers} | (
             {self._bus_privacy} if self._bus else set()

@@ -62,7 +62,8 @@ class Store:
     @property
     def reference(self) -> str | None:
         """Path of the reference picture, relative to the folder of results; None if it is not kept."""
-        return self._relative(None if self._folder is None else self._folder / _REFERENCE)
+        path = None if self._folder is None else self._folder / _REFERENCE
+        return self._relative(path) if path is not None and path.exists() else None
 
     def withdrawn(self) -> bool:
         """Return whether somebody has deleted the reference that was kept: the view is to be learned anew."""

@@ -64,9 +64,7 @@ class Disk(FileSink):
 
 
 def states(sink: Disk) -> list[tuple[str, Any]]:
-    return [
-        (event.data["state"], event.data["lost"]) for event in sink.events if event.kind == "sink.state"
-    ]
+    return [(event.data["state"], event.data["lost"]) for event in sink.events if event.kind == "sink.state"]
 
 
 def until_told(sink: Disk) -> list[Any]:

@@ -42,7 +42,10 @@ def open_file(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="What to write.", show_default="its name without .age, in the current folder"
+            "--output",
+            "-o",
+            help="What to write.",
+            show_default="NAME without .age, in the current folder",
         ),
     ] = None,
 ) -> None:

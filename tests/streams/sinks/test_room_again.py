@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,8 +99,8 @@ def test_events_go_on_where_a_disk_was_plugged_in_again(disk: Path) -> None:
     sink = opened(disk)
     sink.on_event(crossing(0))
     fill(disk / "filler")
-    with pytest.raises(Unwritable):
-        for n in range(1, 20):
+    for n in range(1, 20):
+        with suppress(Unwritable):
             sink.on_event(crossing(n))
     assert unplug(disk)
     assert mount(disk, "size=1m").returncode == 0
@@ -108,7 +109,8 @@ def test_events_go_on_where_a_disk_was_plugged_in_again(disk: Path) -> None:
     sink.close()
     first, *others = times(disk / "events.jsonl")
     assert first == -1
-    assert others == list(range(int(others[0]), n + 1))
+    assert others == list(range(int(others[0]), 20))
+    assert 0 < others[0] < 19  # what the first disk had stays there
 
 
 def test_live_counts_lose_nothing(disk: Path, tmp_path: Path) -> None:
@@ -163,8 +165,7 @@ def noisy(sink: VideoSink, times_s: range) -> int:
         random = np.random.default_rng(at_s)
         try:
             sink.on_frame(frame(at_s, bgr=random.integers(0, 255, (48, 64, 3), np.uint8)))
-        except Unwritable as error:
-            assert "No space left on device" in str(error)
+        except Unwritable:
             refused += 1
     return refused
 
@@ -220,10 +221,7 @@ def test_a_recording_is_told_of_it_and_what_is_there_plays(disk: Path) -> None:
     sink.open_stream(info())
     fill(disk / "filler")
     os.truncate(disk / "filler", (disk / "filler").stat().st_size - 64_000)
-    with pytest.raises(Unwritable):
-        for at_s in range(100):
-            random = np.random.default_rng(at_s)
-            sink.on_frame(frame(at_s, bgr=random.integers(0, 255, (48, 64, 3), np.uint8)))
+    assert noisy(sink, range(100)) == 1
     sink.close_stream("gate")
     sink.close()
     assert 2 <= len(shown(disk / "gate.mp4")) < 100
