@@ -1,4 +1,4 @@
-"""Whole runs whose output folder lies on a disk that fills: a camera goes on, a recording ends in one line."""
+"""Whole runs whose output folder lies on a disk that fills: a camera goes on, a recording ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,14 +34,14 @@ COMMAND = [sys.executable, "-c", "from pipeline.cli.entry import main; main()", 
 
 
 @contextmanager
-def running(config: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
+def running(config: Path, out: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A run, ended as by Ctrl-C."""
-    with subprocess.Popen(
-        [*COMMAND, config, "--out", out, "-q"],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=as_from_a_terminal,
-    ) as process:
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [*COMMAND, config, "--out", out, "-q"], stderr=file, preexec_fn=as_from_a_terminal
+        ) as process,
+    ):
         try:
             yield process
         finally:
@@ -69,20 +68,22 @@ def test_a_camera_goes_on(small_disk: Disks, tmp_path: Path) -> None:
     require_rtsp_server()
     out = small_disk("12m") / "out"
     filler, told_to = out.parent / "filler", out / "events.jsonl"
-    config = tmp_path / "camera.yaml"
+    config, log = tmp_path / "camera.yaml", tmp_path / "log"
+
+    def said() -> str:
+        return log.read_text()
+
     with RtspServer({"/gate": looped(shared("video/traffic_a.mp4"), tmp_path)}) as server:
         config.write_text(
             f"streams:\n  gate: {{source: '{server.url('/gate')}'}}\n{STAGES}"
             "sinks: [events, {counts: {bin_s: 1}}, {video: {keyframe_s: 1}}, jsonl]\n"
         )
-        with running(config, out) as process:
+        with running(config, out, log) as process:
             until(lambda: (out / "gate.mp4").exists() and len(pictures_of(out)) > 20, 40, "a video")
             fill(filler)
-            # Cut to its last fragment, the video no longer grows: its sink has given up.
-            size = (out / "gate.mp4").stat().st_size
-            until(lambda: (out / "gate.mp4").stat().st_size != size or process.poll(), 10, "no cut")
-            begun_s = time.monotonic()
-            until(lambda: time.monotonic() > begun_s + 3 or process.poll(), 5, "three seconds")
+            for sink in ("events", "video", "counts"):
+                words = f"sink '{sink}' fails, and is tried again"
+                until(lambda words=words: words in said() or process.poll(), 40, said)
             assert process.poll() is None
             filler.unlink()
             for sink in ("events", "video", "counts"):
@@ -92,16 +93,14 @@ def test_a_camera_goes_on(small_disk: Disks, tmp_path: Path) -> None:
                     lambda sink=sink: (sink, told(told_to, sink), process.poll()),
                 )
             until(lambda: (out / "gate.2.mp4").exists() and len(pictures_of(out, 2)) > 20, 40, "more video")
-        assert process.stderr
-        said = process.stderr.read().splitlines()
-    assert process.returncode == 0, said
-    assert len([line for line in said if "sink 'video' fails, and is tried again" in line]) == 1
-    assert len([line for line in said if "sink 'video' writes again; lost: " in line]) == 1
+    assert process.returncode == 0, said()
     for sink in ("events", "video", "counts"):
+        assert said().count(f"sink '{sink}' fails, and is tried again") == 1
+        assert said().count(f"sink '{sink}' writes again; lost: ") == 1
         assert [data["state"] for data in told(told_to, sink)] == ["failed", "working"]
     report = json.loads((out / "report.json").read_text())["streams"]["gate"]
     assert (report["state"], report["error"]) == ("stopped", None)
-    assert report["frames"]["finished"] == report["frames"]["captured"]
+    assert set(report["frames"]["dropped"]) <= {"capture"}  # a slow box may drop what is old there
     files = report["files"]
     assert [files[sink]["error"] for sink in files] == [None] * 3
     assert files["events"]["lost"] == {"events": 0}
