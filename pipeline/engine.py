@@ -17,6 +17,7 @@ from pipeline.config.kinds import emitted_by
 from pipeline.config.schema import BusConfig, Config
 from pipeline.errors import SightlineError, SinkError
 from pipeline.event import Event
+from pipeline.file_sink import FileSink
 from pipeline.metrics import MetricsServer
 from pipeline.outbox import JournalOptions, Outbox, box_event
 from pipeline.output import NamedSink
@@ -120,7 +121,7 @@ class Engine:
             options = self.config.journal or JournalOptions()
             emitted = emitted_by(self.config)
             self._outbox = Outbox(
-                self.config.out, options, fed, self._publish, bus.reliable, bus.curve, emitted
+                self.config.out, options, fed, self._announce, bus.reliable, bus.curve, emitted
             )
         if self._bus and bus.events:
             self._beacon = Beacon(self._bus, self.streams, bus.name, self._about)
@@ -151,13 +152,20 @@ class Engine:
                 return
         event = box_event(kind, data, evidence)
         self._record([event])
-        self._publish(event)
+        self._announce(event)
 
     def _record(self, events: Sequence[Event]) -> None:
         if self._outbox:
             self._outbox.append(events)
 
-    def _publish(self, event: Event) -> None:
+    def _announce(self, event: Event) -> None:
+        """Bring an event of no stream, which the journal has, to the files of the run and to the bus."""
+        for name, sink in self._sinks:
+            if isinstance(sink, FileSink) and sink.options.serve(event.stream):
+                try:
+                    sink.on_box_event(event)
+                except Exception as error:  # the next that a stream writes tells it, too
+                    logger.debug("sink '%s' has not written %s: %s", name, event.kind, error)
         if self._bus:
             self._bus.publish_event(event)
 

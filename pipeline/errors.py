@@ -81,6 +81,13 @@ class SinkError(SightlineError):
     """Results cannot be delivered: a folder is not writable, an encoder or a socket refuses."""
 
 
+class Unwritable(SinkError):  # noqa: N818 - it passes
+    """A disk takes nothing now: it is full, read-only, broken or gone. Later it may take it again.
+
+    What a `FileSink` raises it for, a live stream survives.
+    """
+
+
 class EventsRefused(SightlineError):  # noqa: N818 - no failure of the sink
     """The other end will never take some of these events, whatever is tried; the others it might.
 

@@ -167,6 +167,11 @@ class StreamCollector(Collector):
         failing = GaugeMetricFamily(
             "sightline_sink_failing", "1 while a sink does not work.", labels=["stream", "sink"]
         )
+        unwritten = CounterMetricFamily(
+            "sightline_sink_lost",
+            "What a sink of files left out, as its disk took nothing.",
+            labels=["stream", "sink", "what"],
+        )
         for stream in self._streams:
             for sink, numbers in stream.packet_statistics().items():
                 where = [stream.config.name, sink]
@@ -174,7 +179,12 @@ class StreamCollector(Collector):
                 for cause, packets in numbers["lost"].items():
                     lost.add_metric([*where, cause], packets)
                 failing.add_metric(where, float(numbers["error"] is not None))
-        return taken, lost, failing
+            for sink, numbers in stream.file_statistics().items():
+                where = [stream.config.name, sink]
+                failing.add_metric(where, float(numbers["error"] is not None))
+                for what, count in numbers["lost"].items():
+                    unwritten.add_metric([*where, what], count)
+        return taken, lost, failing, unwritten
 
     def _delivered(self) -> Iterable[Metric]:
         delivered = CounterMetricFamily(

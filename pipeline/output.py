@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from pipeline.blame import blaming
 from pipeline.bus import Bus
@@ -15,6 +15,7 @@ from pipeline.compute import Books
 from pipeline.errors import SightlineError, SinkError
 from pipeline.event import Event
 from pipeline.frame import Frame
+from pipeline.outages import Outages
 from pipeline.plugin import Sink, StreamInfo
 from pipeline.privacy.options import PrivacyOptions, effective
 from pipeline.privacy.veil import Veiled, Veils
@@ -39,6 +40,7 @@ class Output:
 
     Attributes:
         media_span_s: media time of the first and the latest delivered frame, None before.
+        outages: what its file sinks could not write.
 
     Args:
         stream: name of the stream.
@@ -49,6 +51,7 @@ class Output:
         record: writes events down before anybody sees them; None for nowhere.
         privacy: what is hidden from sinks that do not say anything of it.
         bus_privacy: what is hidden from those who look at the bus.
+        tell: told when a disk takes no results of a live stream, and when it does again.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Output:
         record: Record | None = None,
         privacy: PrivacyOptions | None = None,
         bus_privacy: PrivacyOptions | None = None,
+        tell: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
         self._stream = stream
         self._sinks = sinks
@@ -74,6 +78,7 @@ class Output:
         self._viewers: list[tuple[str, Sink, PrivacyOptions | None]] = []
         self._veils = Veils((), stream)
         self.media_span_s: tuple[float, float] | None = None
+        self.outages = Outages(stream, tell)
 
     def run(self) -> None:
         """Deliver until the items end.
@@ -81,6 +86,8 @@ class Output:
         Raises:
             SightlineError: of the sink that failed; the frame that it had is in the ledger.
         """
+        for name, sink in self._sinks:
+            self.outages.watch(name, sink)
         self._viewers = [(name, sink, self._hidden_from(sink)) for name, sink in self._sinks]
         settings = {setting for _, _, setting in self._viewers} | (
             {self._bus_privacy} if self._bus else set()
@@ -88,6 +95,8 @@ class Output:
         self._veils = Veils(settings, self._stream)
         while taken := self._items.take():
             for item in taken:
+                if self.outages.failing:
+                    self._retry()
                 match item:
                     case Frame() as frame:
                         self._deliver(frame)
@@ -126,12 +135,20 @@ class Output:
     def _begin(self, info: StreamInfo) -> None:
         """Open the sinks for pictures of this format; those open for another one finish first."""
         self._show_rest()
-        for error in self.close():
-            raise error
+        while self._open:
+            name, sink = self._open.pop(0)
+            with self.outages.enduring(sink), blaming(SinkError, f"closing sink '{name}' failed"):
+                sink.close_stream(self._stream)
+        self.outages.endures = info.live
         for name, sink in self._sinks:
-            with blaming(SinkError, f"sink '{name}' failed to open"):
+            with self.outages.enduring(sink), blaming(SinkError, f"sink '{name}' failed to open"):
                 sink.open_stream(info)
             self._open.append((name, sink))
+
+    def _retry(self) -> None:
+        """Have file sinks try again whose disk took nothing."""
+        with blaming(SinkError, "a sink failed that was tried again"):
+            self.outages.retry()
 
     def _deliver(self, frame: Frame) -> None:
         books = self._books
@@ -177,6 +194,7 @@ class Output:
                     is_seen = setting is None or sink.wants_pictures(self._stream)
                 frame = self._unveiled(veiled, setting) if is_seen else veiled.blank()
                 with (
+                    self.outages.enduring(sink),
                     self._books.stopwatch.measure(name, frames=1),
                     blaming(SinkError, f"sink '{name}' failed"),
                 ):
@@ -202,7 +220,11 @@ class Output:
         for event in events:
             self._books.tally.add(event)
             for name, sink in self._sinks:
-                with self._books.stopwatch.measure(name), blaming(SinkError, f"sink '{name}' failed"):
+                with (
+                    self.outages.enduring(sink),
+                    self._books.stopwatch.measure(name),
+                    blaming(SinkError, f"sink '{name}' failed"),
+                ):
                     sink.on_event(event)
             if self._bus:
                 self._bus.publish_event(event)

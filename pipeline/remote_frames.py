@@ -13,6 +13,7 @@ from pipeline.blame import blaming
 from pipeline.errors import SinkError
 from pipeline.frame import Frame, Gap
 from pipeline.listen import Listener
+from pipeline.outages import Outages
 from pipeline.picture import BgrPicture
 from pipeline.plugin import Sink, StreamInfo
 from pipeline.privacy.options import effective
@@ -29,11 +30,13 @@ class _Open:
     Attributes:
         form: what it was opened for: the bus and the size of the picture.
         veils: hide from the sink what it must not see, beyond what the bus hides from all.
+        outages: keep it open while the disk refuses its files.
         last: its latest frame.
     """
 
     form: tuple[str, int, int]
     veils: Veils
+    outages: Outages
     last: Frame | None = None
 
 
@@ -112,8 +115,13 @@ class FrameFeed:
                 known = None
             if known is None:
                 info = StreamInfo(stream, "", message.run, picture.width, picture.height, live=True)
-                self._sink.open_stream(info)
-                known = self._open[stream] = _Open(form, Veils([self._privacy], stream))
+                known = self._open[stream] = _Open(
+                    form, Veils([self._privacy], stream), self._outages(stream)
+                )
+                with known.outages.enduring(self._sink):
+                    self._sink.open_stream(info)
+            if known.outages.failing:
+                known.outages.retry()
             after_s = known.last.moment.pts_s if known.last else None
             frame = Frame(
                 stream,
@@ -140,6 +148,13 @@ class FrameFeed:
         finally:
             self._sink.close_stream(stream)
 
+    def _outages(self, stream: str) -> Outages:
+        """Return what keeps this process going while the disk refuses its files; the log tells of it."""
+        outages = Outages(stream, lambda _: None)
+        outages.watch(self._name, self._sink)
+        return outages
+
     def _show(self, known: _Open) -> None:
         for veiled in known.veils.ready(self._privacy):
-            self._sink.on_frame(veiled.frame())
+            with known.outages.enduring(self._sink):
+                self._sink.on_frame(veiled.frame())

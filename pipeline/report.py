@@ -41,7 +41,8 @@ def stream_report(stream: Stream) -> dict[str, Any]:
     per frame that it handled; steps of different threads overlap), `age_ms` (of live frames once a step has
     done with them: `p50`, `p99`, `latest`, since their arrival),
     `stages` (what stages say of their work, see `Stage.statistics`), `packets` (of each sink that copies
-    them: `taken`, `lost` by cause, `waiting`, `error`),
+    them: `taken`, `lost` by cause, `waiting`, `error`), `files` (of each sink that writes files of the run:
+    `error` while its disk takes nothing, `outages` so far, `lost`: what -> n),
     `config_hash`.
     """
     entry = stream.ledger.entry()
@@ -68,6 +69,7 @@ def stream_report(stream: Stream) -> dict[str, Any]:
         "age_ms": stream.ages.summary_ms(),
         "stages": stream.stage_statistics(),
         "packets": stream.packet_statistics(),
+        "files": stream.file_statistics(),
         "config_hash": stream.config.config_hash,
     }
 

@@ -141,7 +141,9 @@ class Stream:
             on_drop=_never,
         )
         self._compute = Compute(config, self._stages, batch, self._to_compute, self._to_output, self)
-        self._output = Output(config.name, sinks, bus, self._to_output, self, record, privacy, bus_privacy)
+        self._output = Output(
+            config.name, sinks, bus, self._to_output, self, record, privacy, bus_privacy, self._sink_is
+        )
         self._notices = Notices(config.name, config.config_hash, self._to_output, self._output)
         work = {"capture": self._capture, "compute": self._run_compute, "output": self._run_output}
         self._threads = [
@@ -152,10 +154,7 @@ class Stream:
 
     def copy_to(self, sinks: Sequence[tuple[str, PacketSink]], others: Sequence[Taker] = ()) -> None:
         """Have the source's packets copied to these sinks, and to others who take them; before `start`."""
-        self._feeds = [
-            Feed(name, self.config.name, sink, lambda data: self.tell("sink.state", data))
-            for name, sink in sinks
-        ]
+        self._feeds = [Feed(name, self.config.name, sink, self._sink_is) for name, sink in sinks]
         self._packets = Packets([*self._feeds, *others])
         self._copies = True
         self._first.tap = self._packets.tap()
@@ -225,6 +224,10 @@ class Stream:
     def packet_statistics(self) -> dict[str, dict[str, Any]]:
         """Return what each sink of packets has taken and lost, by its name."""
         return {feed.name: feed.statistics() for feed in self._feeds}
+
+    def file_statistics(self) -> dict[str, dict[str, Any]]:
+        """Return of each sink that writes files of the run whether it can, and what it left out."""
+        return self._output.outages.statistics()
 
     def stage_statistics(self) -> dict[str, dict[str, Any]]:
         """Return what each stage says of its work, by its name; stages that say nothing are left out."""
@@ -348,6 +351,9 @@ class Stream:
             self._packets.over()  # who copies finishes now, not when the camera is back
         if self._is_live:
             self._notices.source_is(status)
+
+    def _sink_is(self, data: Mapping[str, Any]) -> None:
+        self.tell("sink.state", data)
 
     def _leave(self) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ GROUND_FLOOR = {
         "condition",
         "errors",
         "event",
+        "file_sink",
         "frame",
         "json_file",
         "kinds",

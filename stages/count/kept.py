@@ -184,6 +184,8 @@ class KeptTotals:
                     file.flush()
                     os.fsync(file.fileno())
             beside.replace(path)
+            if self._has_failed:
+                logger.warning("%s: is written again", path)
             self._dirty = self._has_failed = False
         except OSError as error:
             if not self._has_failed:

@@ -62,7 +62,8 @@ class Store:
     @property
     def reference(self) -> str | None:
         """Path of the reference picture, relative to the folder of results; None if it is not kept."""
-        return self._relative(None if self._folder is None else self._folder / _REFERENCE)
+        path = None if self._folder is None else self._folder / _REFERENCE
+        return self._relative(path) if path is not None and path.exists() else None
 
     def withdrawn(self) -> bool:
         """Return whether somebody has deleted the reference that was kept: the view is to be learned anew."""
@@ -120,6 +121,7 @@ class Store:
             text = json.dumps(document.model_dump(), indent=2) + "\n"
             _replace(self._folder / _FILE, text.encode())
             self._kept = True
+            self._refused = False
         except OSError as error:
             self._refuse(error)
 
@@ -151,6 +153,7 @@ class Store:
         except OSError as error:
             self._refuse(error)
             return None
+        self._refused = False
         return self._relative(path)
 
     def _relative(self, path: Path | None) -> str | None:

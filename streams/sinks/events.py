@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.plugin import NO_EVENTS, Sink, SinkContext, SinkOptions, StreamInfo
+from pipeline.file_sink import FileSink
+from pipeline.plugin import NO_EVENTS, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.body import json_of
 from streams.sinks.textfile import FileName, TextFile
 
@@ -27,11 +28,13 @@ class EventsOptions(SinkOptions):
     fsync: bool = False
 
 
-class EventsSink(Sink):
+class EventsSink(FileSink):
     """Writes JSON Lines: `Event.to_dict()` in UTF-8, flushed event by event.
 
     The events of one stream come in their order; how the lines of several streams interleave depends on
-    which is faster.
+    which is faster. What belongs to no stream is among them, as stream `_box`.
+
+    While the disk takes nothing a megabyte of the newest events waits in memory.
     """
 
     Options = EventsOptions
@@ -45,7 +48,8 @@ class EventsSink(Sink):
     def __init__(self, options: EventsOptions, context: SinkContext) -> None:
         super().__init__(options, context)
         self._lock = threading.Lock()
-        self._file: TextFile | None = None
+        self._file = TextFile(context.folder / options.path, fsync=options.fsync)
+        self._is_closed = False
 
     @classmethod
     def files(cls, options: EventsOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
@@ -55,24 +59,35 @@ class EventsSink(Sink):
     def open_stream(self, info: StreamInfo) -> None:  # noqa: ARG002
         """Begin the file with the first stream, so that a run without events leaves it empty."""
         with self._lock:
-            self._opened()
+            self._file.open()
 
     def on_event(self, event: Event) -> None:
         """Append the event."""
         line = _json(event)
         with self._lock:
-            self._opened().write(line)
+            if self._is_closed:
+                raise SinkError(f"{self._file.path}: the run is over; the event {event.kind} is left out")
+            self._file.write(line, event.stream)
+
+    def on_box_event(self, event: Event) -> None:
+        """Append the event."""
+        self.on_event(event)
+
+    def retry(self, stream: str) -> None:  # noqa: ARG002
+        """Write what waits."""
+        with self._lock:
+            self._file.open()
+            self._file.flush()
+
+    def losses(self, stream: str) -> Mapping[str, int]:
+        """Return the `events` that are not in the file."""
+        return {"events": self._file.lost().get(stream, 0)}
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-
-    def _opened(self) -> TextFile:
-        if self._file is None:
-            self._file = TextFile(self.context.folder / self.options.path, fsync=self.options.fsync)
-        return self._file
+            self._is_closed = True
+            self._file.close()
 
 
 def _json(event: Event) -> str:

@@ -14,6 +14,7 @@ from pipeline.errors import SinkError
 from pipeline.lock import try_lock
 from pipeline.steady import SteadyClock
 from streams.sinks.copying.target import sync_folder
+from streams.sinks.textfile import whole_lines
 
 logger = logging.getLogger(__name__)
 
@@ -201,14 +202,7 @@ class RotatingFile:
 
     def _mend(self) -> None:
         """Remove what stands behind the last end of line: its event was never taken, it comes again."""
-        end = self._size
-        while end > 0:
-            start = max(0, end - _CHUNK)
-            place = os.pread(self._handle, end - start, start).rfind(b"\n")
-            if place >= 0:
-                end = start + place + 1
-                break
-            end = start
+        end = whole_lines(self._handle)
         if end < self._size:
             logger.warning("%s: a torn last line of %d bytes is removed", self._current, self._size - end)
             os.ftruncate(self._handle, end)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -18,12 +20,14 @@ import numpy as np
 from av.video.frame import PictureType
 from pydantic import Field
 
-from pipeline.errors import SinkError
+from pipeline.errors import SinkError, Unwritable
+from pipeline.file_sink import FileSink
 from pipeline.frame import Frame
 from pipeline.picture import U8Array
-from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
+from pipeline.plugin import SinkContext, SinkOptions, StreamInfo
 from streams.sinks.encoder import scaled, yuv420
 from streams.sinks.hardware import Choice, Found, Wanted, add_encoder, find
+from streams.sinks.record.boxes import contents_of
 from streams.sinks.textfile import writing
 
 logger = logging.getLogger(__name__)
@@ -41,6 +45,8 @@ _CONTAINER = {
     "movie_timescale": str(TICKS_PER_S),
     "flush_packets": "1",
 }
+_ROOM_BYTES = 32 << 20
+"""Free before a file is begun on a disk that was full; of a small disk an eighth."""
 _BT601 = 6  # AVCOL_SPC_SMPTE170M, what OpenCV's conversion makes
 _MPEG_RANGE = 1  # AVCOL_RANGE_MPEG, 16..235
 
@@ -75,7 +81,7 @@ class VideoOptions(SinkOptions):
     size: tuple[_Side, _Side] | None = None
 
 
-class VideoSink(Sink):
+class VideoSink(FileSink):
     """Writes `<stream>.mp4` into the output folder, begun anew by each run of sightline.
 
     A camera that comes back after a break goes on in the same file, the break as long as it was. One that
@@ -83,7 +89,8 @@ class VideoSink(Sink):
     begins the next: `<stream>.2.mp4`, a name that no other stream can have.
 
     Every frame keeps its media time (a variable frame rate stays one), in ticks of 1/90000 s. The file is
-    fragmented: after a crash of sightline (not of the machine) it plays up to the last complete fragment.
+    fragmented: after a crash of sightline (not of the machine) it plays up to the last complete fragment. A
+    disk that takes no more ends it in the same way; a live stream begins the next file once there is room.
     """
 
     Options = VideoOptions
@@ -95,6 +102,9 @@ class VideoSink(Sink):
         self._lock = threading.Lock()
         self._writers: dict[str, VideoWriter] = {}
         self._begun: Counter[str] = Counter()
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._broken: dict[str, VideoWriter] = {}
+        self._lost: Counter[str] = Counter()
 
     @classmethod
     def emitted(cls, options: VideoOptions) -> Collection[str]:
@@ -108,23 +118,56 @@ class VideoSink(Sink):
 
     def open_stream(self, info: StreamInfo) -> None:
         """Create the stream's file and encoder."""
+        self._sizes[info.stream] = (info.width, info.height)
         self._begin(info.stream, info.width, info.height)
 
     def on_frame(self, frame: Frame) -> None:
         """Encode the annotated picture."""
-        bgr, pts_s = frame.drawn(), frame.moment.pts_s
-        last_s = self._writers[frame.stream].last_s
+        stream, pts_s = frame.stream, frame.moment.pts_s
+        writer = self._writers.get(stream)
+        last_s = None if writer is None else writer.last_s
         if last_s is not None and pts_s - last_s > LONGEST_BREAK_S:
-            self.close_stream(frame.stream)
-            self._begin(frame.stream, bgr.shape[1], bgr.shape[0])
-        self._writers[frame.stream].write(bgr, pts_s)
+            self._finish(stream)
+            self._begin(stream, *self._sizes[stream])
+            writer = self._writers[stream]
+        if writer is None:  # the disk takes nothing
+            self._lose(stream, 1)
+            return
+        try:
+            writer.write(frame.drawn(), pts_s)
+        except Unwritable:
+            self._give_up(stream, writer)
+            raise
+
+    def wants_pictures(self, stream: str) -> bool:
+        """Whether there is a file for them."""
+        return stream in self._writers
+
+    def retry(self, stream: str) -> None:
+        """Begin the next file, if there is room for some of it."""
+        if stream in self._writers or stream not in self._sizes:
+            return
+        broken = self._broken.get(stream)
+        if broken is not None:
+            broken.mend()
+            del self._broken[stream]
+        folder = self.context.folder
+        with writing(folder):
+            space = shutil.disk_usage(folder)
+        needed = min(_ROOM_BYTES, space.total // 8)
+        if space.free < needed:
+            raise Unwritable(f"cannot write to {folder}: it has room for {space.free} bytes, not {needed}")
+        self._begin(stream, *self._sizes[stream])
+
+    def losses(self, stream: str) -> Mapping[str, int]:
+        """Return the `pictures` that are in no file."""
+        with self._lock:
+            return {"pictures": self._lost[stream]}
 
     def close_stream(self, stream: str) -> None:
         """Write what the encoder holds and close the stream's file."""
-        with self._lock:
-            writer = self._writers.pop(stream, None)
-        if writer is not None:
-            writer.close()
+        self._sizes.pop(stream, None)
+        self._finish(stream)
 
     def close(self) -> None:
         """Close what is still open."""
@@ -132,14 +175,39 @@ class VideoSink(Sink):
             self.close_stream(stream)
 
     def _begin(self, stream: str, width: int, height: int) -> None:
-        with self._lock:
-            self._begun[stream] += 1
-            number = self._begun[stream]
+        number = self._begun[stream] + 1
         name = stream if number == 1 else f"{stream}.{number}"
         writer = VideoWriter(self.context.folder / f"{name}.mp4", width, height, self.options)
         with self._lock:
+            self._begun[stream] = number
             self._writers[stream] = writer
         self._say(stream, writer.encoder)
+
+    def _finish(self, stream: str) -> None:
+        with self._lock:
+            writer = self._writers.pop(stream, None)
+        if writer is None:
+            return
+        try:
+            writer.close()
+        except Unwritable:
+            self._give_up(stream, writer)
+            raise
+
+    def _give_up(self, stream: str, writer: VideoWriter) -> None:
+        """Leave a file as it is up to its last whole fragment; the next takes its name if there is none."""
+        with self._lock:
+            self._writers.pop(stream, None)
+        kept = writer.abandon()
+        self._lose(stream, writer.pictures - kept)
+        with self._lock:
+            self._begun[stream] -= not kept
+        if kept:
+            self._broken[stream] = writer
+
+    def _lose(self, stream: str, pictures: int) -> None:
+        with self._lock:
+            self._lost[stream] += pictures
 
     def _say(self, stream: str, found: Found) -> None:
         """Tell which encoder is taken where that is another than was asked for."""
@@ -162,6 +230,7 @@ class VideoWriter:
 
     Attributes:
         encoder: which one is taken.
+        pictures: that it was given.
 
     Args:
         path: the file, overwritten if it exists.
@@ -181,6 +250,7 @@ class VideoWriter:
         self._last_ticks: int | None = None
         self._next_key_ticks: int | None = None
         self._failed = False
+        self.pictures = 0
         with self._guarded():
             self._file = _WholeWrites(path, "w")
         try:
@@ -223,6 +293,7 @@ class VideoWriter:
                 f"cannot go on writing {self._path}: media time went from {self.last_s:.6f} to {pts_s:.6f} s"
             )
         self._last_ticks = ticks
+        self.pictures += 1
         if self._small is not None and self._small != self._size:
             bgr = np.asarray(cv2.resize(bgr, self._small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         picture = av.VideoFrame.from_ndarray(_padded_yuv420(bgr), format="yuv420p")
@@ -242,6 +313,28 @@ class VideoWriter:
                     self._container.close()
         finally:
             self._file.close()
+
+    def abandon(self) -> int:
+        """Free the file after a failure; return how many pictures it has, 0 if it had none and is removed."""
+        self._failed = True
+        with suppress(OSError):
+            self._file.close()
+        return self.mend()
+
+    def mend(self) -> int:
+        """Cut off what stands behind the last whole fragment, if the disk lets us; see `abandon`."""
+        try:
+            with self._path.open("rb") as file:
+                had = contents_of(file)
+            if not had.shown:
+                self._path.unlink()
+                return 0
+            with suppress(OSError):  # of a disk that is read-only now: it is tried again
+                os.truncate(self._path, had.shown)
+            with self._path.open("rb") as file:
+                return contents_of(file).packets
+        except OSError:
+            return 0
 
     def _wanted(self, options: VideoOptions) -> Wanted:
         width, height = self._small or self._size

@@ -14,9 +14,12 @@ import pytest
 from pipeline.config.schema import Config, PluginConfig, StreamConfig
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError, FetchError, ModelError, SightlineError, SinkError, SourceError
+from pipeline.journal import Overrun
+from pipeline.outbox import JournalOptions
 from pipeline.plugin import Options, Sink, SinkContext, SinkOptions, StageContext, StreamInfo
 from pipeline.report import write_report
 from pipeline.secret import SecretUrl
+from streams.sinks.events import EventsOptions, EventsSink
 from tests.pipeline.parts import WorkOptions, WorkStage, stream_config
 
 
@@ -247,3 +250,22 @@ def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         with pytest.raises(SinkError, match="cannot write the report"):
             write_report({}, impossible)
     assert [path.name for path in tmp_path.rglob("*.part")] == []
+
+
+def test_what_belongs_to_no_stream_is_in_the_file_of_events(tmp_path: Path) -> None:
+    options = [EventsOptions(), EventsOptions(path="gate.jsonl", streams=("gate",))]
+    sinks = tuple(PluginConfig("sink", "events", EventsSink, each) for each in options)
+    made = replace(config(tmp_path, stream_config()), sinks=sinks, journal=JournalOptions())
+    with Engine(made) as engine:
+        engine._tell("", "recording.reconciled", {"added": 1})
+        engine.run()
+        assert engine._outbox
+        engine._outbox._overrun(Overrun("slow", 3, 7))
+        kept = [entry.event() for entry in engine._outbox.journal.read(0, 100)]
+    lines = (tmp_path / "out" / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [event.to_dict() for event in kept]
+    assert [(event.stream, event.kind) for event in kept] == [
+        ("_box", "recording.reconciled"),
+        ("_box", "journal.overrun"),
+    ]
+    assert (tmp_path / "out" / "gate.jsonl").read_text() == ""

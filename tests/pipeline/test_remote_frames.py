@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import zmq
 
-from pipeline.errors import SinkError
+from pipeline.errors import SinkError, Unwritable
+from pipeline.file_sink import FileSink
 from pipeline.frame import Frame
 from pipeline.listen import Listener
 from pipeline.plugin import Sink, SinkContext, SinkOptions, StreamInfo
@@ -131,3 +132,36 @@ def test_what_a_sink_raises_is_one_line_that_names_it(box: Box) -> None:
     album.failing = True
     with pytest.raises(SinkError, match=r"^sink 'album' failed: OSError: full$"):
         deliver(box, album, [{"n": 0}])
+
+
+class FullAlbum(Album, FileSink):
+    """Finds no room for two of the frames."""
+
+    def on_frame(self, frame: Frame) -> None:
+        if frame.sequence in (1, 2):
+            raise Unwritable("no room")
+        super().on_frame(frame)
+
+    def retry(self, stream: str) -> None:
+        self.said.append("retry")
+
+    def losses(self, stream: str) -> dict[str, int]:
+        return {"pictures": 2}
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_end_the_process(
+    box: Box, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.outages.Backoff.after", lambda *_, **__: 0.0)
+    album = FullAlbum()
+    feed = deliver(box, album, [{"n": n} for n in range(5)])
+    frames = [("gate", 0), "retry", "retry", ("gate", 3), ("gate", 4)]
+    assert album.said == [("open", "gate", 32, 24), *frames, ("close", "gate")]
+    assert feed.delivered == 5
+    assert [record.getMessage() for record in caplog.records] == [
+        "stream 'gate': sink 'album' fails, and is tried again: no room",
+        "stream 'gate': sink 'album' writes again; lost: 2 pictures",
+    ] + [
+        "stream 'gate': sink 'album' fails, and is tried again: no room",
+        "stream 'gate': sink 'album' writes again; lost: nothing",
+    ]

@@ -23,7 +23,7 @@ def hour_of(time_ns: int) -> str:
 class Shelf:
     """Keeps files by hour, ROOT/HOUR/NAME, and no more bytes than it may.
 
-    What cannot be written is counted and told once; counting goes on without its proof.
+    What cannot be written is counted, and told in the log when it begins and ends; counting goes on without.
 
     Args:
         root: belongs to the shelf alone; made when the first file comes.
@@ -42,6 +42,7 @@ class Shelf:
         self._hours: dict[str, int] = {}
         self.failed = 0
         self.removed = 0
+        self._failing = False
         with suppress(OSError):
             if anew:
                 shutil.rmtree(root, ignore_errors=True)
@@ -62,13 +63,19 @@ class Shelf:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             self.failed += 1
-            if self.failed == 1:
+            if not self._failing:
+                self._failing = True
                 logger.warning(
                     "evidence cannot be written to %s: %s; counts go on without it",
                     path.parent,
                     error.strerror or error,
                 )
             return False
+        if self._failing:
+            self._failing = False
+            logger.warning(
+                "evidence is written to %s again; %d files are lacking so far", path.parent, self.failed
+            )
         self._hours[hour] = self._hours.get(hour, 0) + len(content) - before
         self.kept_bytes += len(content) - before
         self._make_room()

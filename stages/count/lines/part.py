@@ -166,9 +166,16 @@ class Lines:
         }
 
     def statistics(self) -> Mapping[str, Any]:
-        """Return since when the totals of a live stream count; themselves they are on the frames."""
-        since = {} if self._kept is None else self._kept.since
-        return {"since": dict(since)} if since else {}
+        """Return since when the totals of a live stream count; themselves they are on the frames.
+
+        `unexplained` are explanations that were asked for and that the disk did not take.
+        """
+        said: dict[str, Any] = {}
+        if self._kept is not None and self._kept.since:
+            said["since"] = dict(self._kept.since)
+        if self._stories is not None and self._stories.lost:
+            said["unexplained"] = self._stories.lost
+        return said
 
     def close(self) -> None:
         """Write the totals that are kept."""
@@ -193,7 +200,7 @@ class Lines:
         if not self._explain or folder is None:
             return None
         if self._stories is None:
-            self._stories = StoryFile(folder, self._context.stream)
+            self._stories = StoryFile(folder, self._context.stream, endures=info.live)
         watched = []
         for line in self._lines:
             options, names = line.options, line.options.directions

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import SinkError
 from stages.count.lines.crossing import Reason, Verdict
+
+logger = logging.getLogger(__name__)
 
 SUFFIX = ".explain.jsonl"
 MOST_BYTES = 32 << 20
@@ -70,25 +74,36 @@ class StoryFile:
     Args:
         folder: where it lies.
         stream: whose.
+        endures: what the disk refuses is left out, counted and told in the log, instead of raised: a camera
+            is counted whether or not that can be explained.
+
+    Attributes:
+        lost: sentences that were left out.
+
+    Raises:
+        SinkError: if it cannot be begun.
     """
 
-    def __init__(self, folder: Path, stream: str) -> None:
+    def __init__(self, folder: Path, stream: str, *, endures: bool = False) -> None:
+        self.lost = 0
         self._stream = stream
         self._path = folder / f"{stream}{SUFFIX}"
+        self._endures = endures
+        self._failing = False
         self._written = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._path.write_text("", encoding="utf-8")
+            self._path.write_bytes(b"")
             self._earlier.unlink(missing_ok=True)
         except OSError as error:
-            raise SinkError(f"{self._path}: cannot be written: {error.strerror or error}") from error
+            self._refused(error)
 
     @property
     def _earlier(self) -> Path:
         return self._path.with_name(f"{self._stream}.earlier{SUFFIX}")
 
     def add(self, line: str, track_id: int, label: str, time_s: float, why: str, **more: Any) -> None:
-        """Write one sentence.
+        """Write one sentence, whole or not at all.
 
         Raises:
             SinkError: if the file cannot be written.
@@ -97,16 +112,40 @@ class StoryFile:
             "stream": self._stream, "line": line, "track_id": track_id, "label": label,
             "pts_s": round(time_s, 3), "why": why, **more,
         }  # fmt: skip
-        text = json.dumps(told, ensure_ascii=False) + "\n"
+        data = (json.dumps(told, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
         try:
-            if self._written + len(text) > MOST_BYTES:
+            if self._written + len(data) > MOST_BYTES:
                 self._path.replace(self._earlier)
                 self._written = 0
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(text)
+            self._append(data)
         except OSError as error:
-            raise SinkError(f"{self._path}: cannot be written: {error.strerror or error}") from error
-        self._written += len(text)
+            self.lost += 1
+            self._refused(error)
+            return
+        self._written += len(data)
+        if self._failing:
+            self._failing = False
+            logger.warning("%s: is written again; %d sentences are lacking so far", self._path, self.lost)
+
+    def _append(self, data: bytes) -> None:
+        with self._path.open("ab", buffering=0) as file:
+            try:
+                if file.tell() > self._written:  # half a line
+                    file.truncate(self._written)
+                while data:
+                    data = data[file.write(data) :]
+            except OSError:
+                with suppress(OSError):
+                    file.truncate(self._written)
+                raise
+
+    def _refused(self, error: OSError) -> None:
+        reason = error.strerror or error
+        if not self._endures:
+            raise SinkError(f"{self._path}: cannot be written: {reason}") from error
+        if not self._failing:
+            logger.warning("%s: cannot be written: %s; counts go on unexplained", self._path, reason)
+        self._failing = True
 
 
 def _times(count: int) -> str:

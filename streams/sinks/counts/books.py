@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 
+from pipeline.errors import SinkError
 from pipeline.frame import Frame
 from streams.sinks.counts.bins import Bin, StreamBins
 from streams.sinks.counts.calendar import Calendar
@@ -40,6 +41,14 @@ class Book(ABC):
     @abstractmethod
     def close(self) -> None:
         """Write the open intervals. Raises SinkError if that fails."""
+
+    def retry(self) -> None:
+        """Write what the disk refused. Raises SinkError if that fails again."""
+
+    @property
+    def lost(self) -> int:
+        """Rows that were left out, as the disk took none."""
+        return 0
 
     def _rows(self, bins: Iterable[Bin]) -> list[Row]:
         return [row for one in bins for row in rows_of(self._stream, self._calendar, one)]
@@ -102,20 +111,35 @@ class LiveBook(Book):
         pts_s = frame.moment.pts_s
         self.bins.add_frame(frame)
         final = self.bins.take_final(pts_s)
-        if final:
-            self._files.append(self._rows(final))
         since_s = None if self._remembered_s is None else abs(pts_s - self._remembered_s)
         if final or since_s is None or since_s >= REMEMBER_S:
             self._remembered_s = pts_s
+            self._files.append(self._rows(final))
             self._remember()
         if final:
             self._files.settle(before=min(self._days(), default=None))
 
+    def retry(self) -> None:
+        """Write what waits, and remember the open intervals."""
+        self._files.flush()
+        self._remember()
+        self._files.settle(before=min(self._days(), default=None))
+
+    @property
+    def lost(self) -> int:
+        """Rows that the disk did not take."""
+        return self._files.lost
+
     def close(self) -> None:
         """Write the open intervals as far as they are, in rows that a restart takes back."""
-        self._remember()
-        self._files.append(self._rows(self.bins.take_all()))
-        self._files.settle(before=None)
+        try:
+            self._files.flush()
+            self._remember()
+            self._files.append(self._rows(self.bins.take_all()))
+            self._files.settle(before=None)
+        except SinkError:
+            self._files.give_up(self._rows(self.bins.take_all()))
+            raise
 
     def _remember(self) -> None:
         Memory.of(self.bins, self._files.sizes(self._days())).write(self._path)

@@ -6,9 +6,13 @@ import csv
 import io
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
+from pipeline.errors import SinkError
 from streams.sinks.counts.layout import COLUMNS, Row, csv_text, write_parquet
 from streams.sinks.textfile import writing
 
@@ -16,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HEADER = csv_text([COLUMNS])
+_MOST_WAITING = 4 << 20
+"""Characters of rows that wait while the disk takes none: of 20 lines, in minutes, about half a day."""
 
 
 class DayFiles:
@@ -25,6 +31,9 @@ class DayFiles:
         folder: where they lie; made with the first rows.
         keep_days: so many are kept, the latest ones.
         parquet: whether each gets a Parquet file as well, when its day is over and at the end.
+
+    Attributes:
+        lost: rows that were left out, as the disk took none for too long.
     """
 
     def __init__(self, folder: Path, *, keep_days: int, parquet: bool) -> None:
@@ -32,27 +41,54 @@ class DayFiles:
         self._keep_days = keep_days
         self._parquet = parquet
         self._stale = set(self._without_parquet()) if parquet else set()
+        self._waiting: deque[tuple[str, str]] = deque()
+        self.lost = 0
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Append rows, each to the table of its day; all of a day's by one write.
+        """Append rows, each to the table of its day, after those that wait; all of a day's by one write.
 
         Raises:
-            SinkError: if they cannot be stored.
+            SinkError: if they cannot be stored; then they wait, the newest of them.
         """
-        by_day: dict[str, list[Row]] = {}
         place = COLUMNS.index("start")
-        for row in rows:
-            by_day.setdefault(str(row[place])[:10], []).append(row)
-        for day, group in by_day.items():
-            path = self._path(day)
-            with writing(path):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                is_new = not path.exists()
-                with path.open("a", encoding="utf-8", newline="") as file:
-                    file.write((_HEADER if is_new else "") + csv_text(group))
-            self._stale.add(day)
-            if is_new:
-                self._drop_old()
+        for day, group in groupby(rows, lambda row: str(row[place])[:10]):
+            self._waiting.append((day, csv_text(group)))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that wait. Raises SinkError if they cannot be stored."""
+        try:
+            for day in dict.fromkeys(day for day, _ in self._waiting):
+                self._add(day, "".join(text for of, text in self._waiting if of == day))
+                self._waiting = deque(one for one in self._waiting if one[0] != day)
+        except SinkError:
+            while sum(len(text) for _, text in self._waiting) > _MOST_WAITING:
+                self.lost += self._waiting.popleft()[1].count("\n")
+            raise
+
+    def give_up(self, rows: Iterable[Row]) -> None:
+        """Count what waits as lost, and further rows."""
+        self.lost += sum(1 for _ in rows) + sum(text.count("\n") for _, text in self._waiting)
+        self._waiting.clear()
+
+    def _add(self, day: str, text: str) -> None:
+        """Append to the table of a day: all of it, or nothing."""
+        path = self._path(day)
+        with writing(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            had = path.stat().st_size if path.exists() else 0
+            left = memoryview((_HEADER * (not had) + text).encode())
+            with path.open("ab", buffering=0) as file:
+                try:
+                    while left:
+                        left = left[file.write(left) :]
+                except OSError:
+                    with suppress(OSError):
+                        file.truncate(had)
+                    raise
+        self._stale.add(day)
+        if not had:
+            self._drop_old()
 
     def sizes(self, days: Iterable[str]) -> dict[str, int]:
         """Return the bytes that the tables of these days have, 0 where there is none."""
@@ -86,11 +122,10 @@ class DayFiles:
 
     def settle(self, before: str | None) -> None:
         """Write the Parquet files of the days before this one, or of all (None), that have new rows."""
-        done = {day for day in self._stale if before is None or day < before}
-        self._stale -= done
-        for day in sorted(done) if self._parquet else ():
-            if self._path(day).exists():
+        for day in sorted(day for day in self._stale if before is None or day < before):
+            if self._parquet and self._path(day).exists():
                 write_parquet(self._path(day))
+            self._stale.discard(day)
 
     def _without_parquet(self) -> Iterator[str]:
         """Yield the days whose Parquet file is missing or older than the table: a crash came before it."""

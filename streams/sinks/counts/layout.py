@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -117,9 +118,14 @@ def write_parquet(table: Path) -> None:
     target = table.with_suffix(".parquet")
     beside = target.with_name(f"{target.name}.new")
     with writing(target):
-        content = pyarrow.csv.read_csv(table, parse_options=parse, convert_options=convert)
-        pyarrow.parquet.write_table(content, beside, compression="zstd")
-        beside.replace(target)
+        try:
+            content = pyarrow.csv.read_csv(table, parse_options=parse, convert_options=convert)
+            pyarrow.parquet.write_table(content, beside, compression="zstd")
+            beside.replace(target)
+        except OSError:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
 
 
 def _observed(counted: Bin) -> tuple[str, str, str, str]:

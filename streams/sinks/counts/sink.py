@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.event import Event
+from pipeline.file_sink import FileSink
 from pipeline.frame import Frame
-from pipeline.plugin import NO_EVENTS, Sink, SinkContext, SinkOptions, StreamInfo
+from pipeline.plugin import NO_EVENTS, SinkContext, SinkOptions, StreamInfo
 from streams.sinks.counts.books import Book, LiveBook, RecordingBook
 from streams.sinks.counts.calendar import Calendar, checked_length, zone_named
 from streams.sinks.counts.days import DayFiles
@@ -73,7 +75,7 @@ class CountsOptions(SinkOptions):
         return self
 
 
-class CountsSink(Sink):
+class CountsSink(FileSink):
     """Writes a row for each interval, line and direction (or movement of a route), and class.
 
     An object counts in the interval of its own moment. Where a line saw nothing in one direction there is a
@@ -85,7 +87,8 @@ class CountsSink(Sink):
     counts of an interval add up. The rows of one stream come in a fixed order; recordings interleave as their
     intervals become final, so memory does not grow with the length of the run.
 
-    A live stream that is started again goes on with the interval that was open when it stopped.
+    A live stream that is started again goes on with the interval that was open when it stopped. While the
+    disk takes nothing it counts on, and its rows wait in memory, four megabytes of them.
     """
 
     Options = CountsOptions
@@ -101,6 +104,8 @@ class CountsSink(Sink):
         self._lock = threading.Lock()
         self._file: TextFile | None = None
         self._books: dict[str, Book] = {}
+        self._live: dict[str, StreamInfo] = {}
+        self._lost: Counter[str] = Counter()
 
     @classmethod
     def files(cls, options: CountsOptions, streams: Sequence[str]) -> Sequence[str]:  # noqa: ARG003
@@ -115,39 +120,55 @@ class CountsSink(Sink):
 
     def open_stream(self, info: StreamInfo) -> None:
         """Begin the table with the first recording; go on with a live stream's."""
-        options = self.options
-        zone = zone_named(options.time_zone)
-        calendars = [Calendar(length_s, zone) for length_s in sorted(options.bin_s)]
-        book: Book
         if info.live:
-            folder = (self.context.folder / options.path).with_suffix("") / info.stream
-            files = DayFiles(folder, keep_days=options.keep_days, parquet=options.parquet)
-            book = LiveBook(info.stream, calendars, files)
-        else:
-            book = RecordingBook(info.stream, calendars, self._write)
-            with self._lock:
-                if self._file is None:
-                    self._file = TextFile(self.context.folder / options.path)
-                    self._file.write(csv_text([COLUMNS]))
+            self._live[info.stream] = info
+            self._go_on(info)
+            return
+        book = RecordingBook(info.stream, self._calendars(), self._write)
         with self._lock:
+            if self._file is None:
+                self._file = TextFile(self.context.folder / self.options.path)
+                self._file.write(csv_text([COLUMNS]))
             self._books[info.stream] = book
 
     def on_event(self, event: Event) -> None:
         """Count a crossing or a movement; other events are none of ours."""
         what = counted(event)
-        if what is not None:
-            self._books[event.stream].bins.add(what, event)
+        book = None if what is None else self._books.get(event.stream)
+        if what is not None and book is not None:
+            book.bins.add(what, event)
 
     def on_frame(self, frame: Frame) -> None:
         """Take note of the time and of the lines that are watched, and write the intervals that are final."""
-        self._books[frame.stream].advance(frame)
+        book = self._books.get(frame.stream)
+        if book is not None:  # else its tables cannot be had now
+            book.advance(frame)
+
+    def retry(self, stream: str) -> None:
+        """Write what waits."""
+        book = self._books.get(stream)
+        if book is not None:
+            book.retry()
+        elif stream in self._live:
+            self._go_on(self._live[stream])
+
+    def losses(self, stream: str) -> Mapping[str, int]:
+        """Return the `rows` that are not in the tables."""
+        with self._lock:
+            book = self._books.get(stream)
+            return {"rows": self._lost[stream] + (book.lost if book else 0)}
 
     def close_stream(self, stream: str) -> None:
         """Write the stream's open intervals."""
         with self._lock:
+            self._live.pop(stream, None)
             book = self._books.pop(stream, None)
         if book is not None:
-            book.close()
+            try:
+                book.close()
+            finally:
+                with self._lock:
+                    self._lost[stream] += book.lost
 
     def close(self) -> None:
         """Write what is left and close the file."""
@@ -159,6 +180,18 @@ class CountsSink(Sink):
             file.close()
             if self.options.parquet:
                 write_parquet(file.path)
+
+    def _go_on(self, info: StreamInfo) -> None:
+        options = self.options
+        folder = (self.context.folder / options.path).with_suffix("") / info.stream
+        files = DayFiles(folder, keep_days=options.keep_days, parquet=options.parquet)
+        book = LiveBook(info.stream, self._calendars(), files)
+        with self._lock:
+            self._books[info.stream] = book
+
+    def _calendars(self) -> list[Calendar]:
+        zone = zone_named(self.options.time_zone)
+        return [Calendar(length_s, zone) for length_s in sorted(self.options.bin_s)]
 
     def _write(self, rows: list[Row]) -> None:
         with self._lock:

@@ -34,6 +34,7 @@ class Contents:
         size: bytes up to the end of the last whole box.
         torn: name of the box after that, where the file ends within it.
         is_ended: whether its writer has come to the end: the last box is the table of fragments (8.8.9).
+        shown: bytes up to the end of the last whole fragment, 0 without one.
     """
 
     fragments: int = 0
@@ -43,6 +44,7 @@ class Contents:
     size: int = 0
     torn: bytes = b""
     is_ended: bool = False
+    shown: int = 0
 
 
 @dataclass(slots=True)
@@ -84,7 +86,7 @@ def contents_of(file: BinaryIO) -> Contents:
         file: can be read and sought.
     """
     end = file.seek(0, io.SEEK_END)
-    place = whole = fragments = packets = keys = last = 0
+    place = whole = shown = fragments = packets = keys = last = 0
     scale, defaults = 0, _Defaults()
     fragment: _Fragment | None = None
     first: int | None = None
@@ -96,6 +98,7 @@ def contents_of(file: BinaryIO) -> Contents:
             if name == b"mdat" and fragment is not None:
                 samples = fragment.up_to(end - begin)
                 fragments += not is_torn
+                shown = shown if is_torn else place
                 packets += len(samples)
                 keys += sum(sample.is_key for sample in samples)
                 begun = last if fragment.begin is None else fragment.begin
@@ -113,7 +116,8 @@ def contents_of(file: BinaryIO) -> Contents:
     except (struct.error, ValueError, IndexError):
         name = b""  # strange from here on
     seconds = 0.0 if first is None else (last - first) / scale
-    return Contents(fragments, packets, keys, seconds, whole, torn, is_ended=name == b"mfra" and whole == end)
+    is_ended = name == b"mfra" and whole == end
+    return Contents(fragments, packets, keys, seconds, whole, torn, is_ended, shown)
 
 
 def _box_at(file: BinaryIO, place: int, end: int) -> tuple[bytes, int, int] | None:

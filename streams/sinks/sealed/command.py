@@ -41,12 +41,18 @@ def open_file(
     key: Annotated[Path, typer.Option("--key", "-k", help="The secret key.", show_default=False)],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="What to write.", show_default="beside it, without .age"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="What to write.",
+            show_default="NAME without .age, in the current folder",
+        ),
     ] = None,
 ) -> None:
     """Write the content of a sealed file in clear.
 
-    Of one whose writer was killed, all that was sealed before. `sightline cut` opens what it needs itself.
+    It goes into the current folder, not beside the sealed one, where nothing was to lie in clear. Of a file
+    whose writer was killed, all that was sealed before. `sightline cut` opens what it needs itself.
 
     Example: sightline archive open clip.mp4.age --key owner.age_secret
     """
@@ -56,12 +62,12 @@ def open_file(
 
     if not is_sealed(file):
         raise ConfigError(f"{file} is not sealed: its name has no {SUFFIX}")
-    target = output or file.with_name(file.name.replace(SUFFIX, ""))
+    target = output or Path.cwd() / file.name.replace(SUFFIX, "")
     if target.exists():
         raise ConfigError(f"{target} is there already; name another file with -o, or delete it first")
     size, is_whole = _unsealed(file, target, read_secret(key))
     note = "" if is_whole else "; its end is missing: whoever wrote it was stopped"
-    typer.echo(f"{target}: {size / 1e6:.1f} MB{note}")
+    typer.echo(f"{target}: {size / 1e6:.1f} MB, in clear{note}")
 
 
 def _unsealed(file: Path, target: Path, secret_keys: tuple[bytes, ...]) -> tuple[int, bool]:
@@ -84,11 +90,16 @@ def _unsealed(file: Path, target: Path, secret_keys: tuple[bytes, ...]) -> tuple
         show = console.is_terminal and total > _LONG_BYTES
         shown = wrap_file(source, total, description="opening", console=console, disable=not show)
         try:
-            with writing(part), part.open("xb") as plain, shown as reader:
-                while chunk := reader.read(16 * CHUNK_BYTES):
-                    plain.write(chunk)
+            with writing(part), part.open("xb") as plain:
+                try:
+                    with shown as reader:
+                        while chunk := reader.read(16 * CHUNK_BYTES):
+                            plain.write(chunk)
+                    plain.flush()
+                except BaseException:  # nothing of it stays in clear: also if the disk is full, or at Ctrl-C
+                    part.unlink(missing_ok=True)
+                    raise
         except ValueError as error:
-            part.unlink(missing_ok=True)
             raise SourceError(f"{file} cannot be opened: {error}") from error
     with writing(target):
         part.replace(target)

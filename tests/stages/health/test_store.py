@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.moment import Clock, Moment
+from pipeline.picture import BgrPicture
 from pipeline.plugin import StageContext, StreamInfo
 from pipeline.privacy.options import PrivacyOptions
 from stages.health.options import HealthOptions
 from stages.health.stage import HealthStage
+from stages.health.store import Store
+from tests.disks import Disks, fill
 from tests.stages.health import faults
 from tests.stages.health.faults import broken, looped, sound
 from tests.stages.health.test_stage import PLACE, QUICK, opened, run, told
@@ -151,3 +155,20 @@ def test_with_privacy_no_picture_of_a_problem_is_kept(tmp_path: Path) -> None:
     assert told(events)[0] == ("dark", "begin")
     assert "snapshot" not in events[0].evidence
     assert not list(tmp_path.rglob("*.jpg"))
+
+
+def test_evidence_is_kept_again_once_a_full_disk_has_room(
+    small_disk: Disks, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = small_disk("1m")
+    store = Store(disk, "gate")
+    picture, moment = BgrPicture(np.dstack([PLACE[0]] * 3)), Moment(0.0, 0, Clock.ARRIVAL, 0)
+    assert store.snapshot(picture, moment, "dark") is not None
+    fill(disk / "filler")
+    assert store.snapshot(picture, moment.shifted(1), "dark") is None
+    assert store.reference is None
+    (disk / "filler").unlink()
+    kept = store.snapshot(picture, moment.shifted(2), "dark")
+    assert kept is not None
+    assert cv2.imread(str(disk / kept)) is not None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]

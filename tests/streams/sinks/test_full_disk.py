@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,20 +16,14 @@ from streams.sinks.csv_file import CsvOptions, CsvSink
 from streams.sinks.jsonl import JsonlOptions, JsonlSink
 from streams.sinks.parquet.sink import ParquetOptions, ParquetSink
 from streams.sinks.sqlite import SqliteOptions, SqliteSink
+from tests.disks import Disks
 from tests.pipeline.messages import make_event
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte, if this process may mount one."""
-    if os.geteuid() != 0:
-        pytest.skip("needs to be root, to mount a small tmpfs")
-    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+def disk(small_disk: Disks) -> Path:
+    """A disk of one megabyte."""
+    return small_disk("1m")
 
 
 def jsonl_ids(folder: Path) -> list[str]:

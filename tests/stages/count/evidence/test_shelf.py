@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from stages.count.evidence.shelf import Shelf, hour_of
+from tests.disks import Disks, fill
 
 
 def names(root: Path) -> list[str]:
@@ -60,3 +61,23 @@ def test_a_folder_that_cannot_be_written_is_told_once(
     assert shelf.failed == 2
     (line,) = caplog.messages
     assert "counts go on without it" in line
+
+
+def test_each_time_the_disk_is_full_is_told_and_its_end(
+    small_disk: Disks, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = small_disk("100k")
+    shelf = Shelf(disk / "evidence", 10**9, anew=False)
+    for turn in range(2):
+        fill(disk / "filler")
+        for number in range(3):
+            assert not shelf.put("2026-03-01T08", f"a-{turn}-{number}.jpg", bytes(5000))
+        (disk / "filler").unlink()
+        for number in range(3):
+            assert shelf.put("2026-03-01T08", f"b-{turn}-{number}.jpg", bytes(5000))
+    assert shelf.failed == 6
+    assert [record.getMessage().split(" to ")[0] for record in caplog.records] == [
+        "evidence cannot be written",
+        "evidence is written",
+    ] * 2
+    assert "6 files are lacking so far" in caplog.records[-1].getMessage()

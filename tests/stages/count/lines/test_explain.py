@@ -8,12 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.app import app
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, SinkError
 from pipeline.objects import Tracks
 from pipeline.plugin import StageContext, StreamInfo
 from stages.count.lines import stories
 from stages.count.lines.read import read_stories
 from stages.count.stage import CountStage
+from tests.disks import Disks, fill
 from tests.stages.count.seen import HEIGHT, WIDTH, frame_at
 
 # A line from (200, 180) to (440, 180); right is down; its band is 10 px.
@@ -154,3 +155,34 @@ def test_a_run_that_was_not_told_to_explain(tmp_path):
         read_stories(tmp_path)
     with pytest.raises(ConfigError, match="there is no such folder"):
         read_stories(tmp_path / "nowhere")
+
+
+def test_a_full_disk_leaves_a_camera_counted_and_the_file_whole(
+    small_disk: Disks, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = small_disk("100k")
+    file = stories.StoryFile(disk, "cam", endures=True)
+    for number in range(60):
+        if number == 20:
+            fill(disk / "filler")
+        if number == 40:
+            (disk / "filler").unlink()
+        file.add("gate", number, "car", float(number), "why " * 100)
+    lines = (disk / "cam.explain.jsonl").read_text().splitlines()
+    ids = [json.loads(line)["track_id"] for line in lines]
+    before = len(ids) - 20
+    assert ids == [*range(before), *range(40, 60)]
+    assert 20 <= before < 35  # some find room in the last page
+    assert file.lost == 60 - len(ids)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert "counts go on unexplained" in told[0]
+    assert f"{file.lost} sentences are lacking" in told[1]
+
+
+def test_a_full_disk_ends_a_recording_whose_counts_were_to_be_explained(small_disk: Disks) -> None:
+    disk = small_disk("100k")
+    file = stories.StoryFile(disk, "cam")
+    fill(disk / "filler")
+    with pytest.raises(SinkError, match=r"cam\.explain\.jsonl: cannot be written: No space left on device"):
+        file.add("gate", 1, "car", 1.0, "why " * 100)

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.packet import Packet
 from streams.sinks.clips.clip import note_path
+from tests.disks import Disks
 from tests.streams.sinks.clips.driving import Box, Material, long_video, times_in
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte, if this process may mount one."""
-    if os.geteuid() != 0:
-        pytest.skip("needs to be root, to mount a small tmpfs")
-    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+def disk(small_disk: Disks) -> Path:
+    """A disk of one megabyte."""
+    return small_disk("1m")
 
 
 def make(box: Box, material: Material, times: int, begin: int = 0) -> None:

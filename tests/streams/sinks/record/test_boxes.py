@@ -34,7 +34,8 @@ def read(data: bytes) -> Contents:
 
 def test_what_is_in_it(fragmented: bytes) -> None:
     found = read(fragmented)
-    assert found == Contents(8, 80, 4, pytest.approx(4.0), len(fragmented), is_ended=True)
+    assert 0 < found.shown < len(fragmented)
+    assert found == Contents(8, 80, 4, pytest.approx(4.0), len(fragmented), is_ended=True, shown=found.shown)
 
 
 @pytest.mark.parametrize("name", ["traffic_a.mp4", "car-detection.mp4", "faces.mp4"])

@@ -6,11 +6,9 @@ import errno
 import os
 import shutil
 import sqlite3
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +26,7 @@ from streams.sinks.record.options import RecordOptions
 from streams.sinks.record.recorder import Recorder
 from streams.sinks.record.segment import State
 from streams.sinks.record.sink import RecordSink
+from tests.disks import Disks, fill, mount, remount, unplug
 from tests.packets import hashes, hashes_in
 from tests.servers.footprint import until
 from tests.streams.sinks.record.feeding import Feed, Told, recording, repeated, segments
@@ -37,30 +36,9 @@ Mount = Callable[[str], None]
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of four megabytes, if this process may mount one."""
-    if os.geteuid() != 0:
-        pytest.skip("needs to be root, to mount a small tmpfs")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = mount(folder, "size=4m")
-    if done.returncode:
-        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
-    yield folder
-    while subprocess.run(["umount", "-l", folder], capture_output=True).returncode == 0:
-        pass
-
-
-def mount(folder: Path, options: str) -> subprocess.CompletedProcess[str]:
-    words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    return subprocess.run(words, capture_output=True, text=True)
-
-
-def fill(path: Path) -> None:
-    """Write until the disk is full."""
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
+def disk(small_disk: Disks) -> Path:
+    """A disk of four megabytes."""
+    return small_disk("4m")
 
 
 def test_a_small_disk_keeps_the_newest(disk: Path, material: Material) -> None:
@@ -159,7 +137,7 @@ def test_a_disk_that_was_unplugged_and_comes_back(disk: Path, material: Material
     with recording(disk.parent, told, segment_s=4, folder=str(folder)) as sink:
         feed = Feed(sink, form)
         feed.put(many[:100])
-        subprocess.run(["umount", "-l", disk], check=True)
+        assert unplug(disk)
         feed.idle()
         assert "unplugged (the file is no longer there); plug it in" in feed.failures[0]
         feed.put(many[100:200])
@@ -180,7 +158,7 @@ def test_a_mount_point_that_was_left_is_not_taken_for_the_disk(disk: Path, mater
     with recording(disk.parent, told, folder=str(disk)) as sink:
         feed = Feed(sink, form)
         feed.put(many[:100])
-        subprocess.run(["umount", "-l", disk], check=True)
+        assert unplug(disk)
         feed.idle()
         feed.put(many[100:])
         assert "its disk is not mounted any more" in feed.failures[-1]
@@ -190,12 +168,12 @@ def test_a_mount_point_that_was_left_is_not_taken_for_the_disk(disk: Path, mater
 def test_a_read_only_disk_that_becomes_writable(disk: Path, material: Material) -> None:
     form, packets = material
     told = Told()
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    remount(disk, "ro")
     with recording(disk.parent, told, folder=str(disk)) as sink:
         feed = Feed(sink, form)
         feed.put(packets[:40])
         assert "read-only (Read-only file system); make it writable" in feed.failures[0]
-        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        remount(disk, "rw")
         feed.put(packets[40:])
         feed.close()
     assert told.alarms == [("begin", "read-only"), ("end", "read-only")]

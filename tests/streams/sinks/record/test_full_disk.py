@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.command import as_from_a_terminal
+from tests.disks import Disks, fill
 from tests.packets import hashes_in
 from tests.servers.footprint import until
 from tests.servers.rtsp import RtspServer, looped, require_rtsp_server
@@ -24,19 +22,9 @@ from tests.streams.sinks.record.feeding import segments
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of three megabytes, if this process may mount one."""
-    if os.geteuid() != 0:
-        pytest.skip("needs to be root, to mount a small tmpfs")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+def disk(small_disk: Disks) -> Path:
+    """A disk of three megabytes."""
+    return small_disk("3m")
 
 
 def files(root: Path) -> list[Path]:
@@ -73,9 +61,7 @@ def test_a_run_on_a_disk_that_others_fill(tmp_path: Path, disk: Path) -> None:
                 until(lambda: not first.exists(), 60, lambda: files(disk))  # at 1.3 Mbit/s, after some 12 s
                 assert files(disk)
                 assert alarms(out) == []
-                with filler.open("wb", buffering=0) as file, suppress(OSError):
-                    while True:
-                        file.write(bytes(4096))
+                fill(filler)
                 until(lambda: alarms(out) == ["begin"], 20, lambda: alarms(out))
                 filler.unlink()
                 until(lambda: alarms(out) == ["begin", "end"], 40, lambda: alarms(out))
