@@ -176,13 +176,15 @@ def _listener(events: str, frames: str, publisher: subprocess.Popen[str], *, new
     with Listener([events, frames], ["event/", "frame/gate"], newest=newest) as listener:
         time.sleep(0.5)
         sent = _begin(publisher)
-        quiet_s = 0.0
+        quiet_s, early = 0.0, 0
         while quiet_s < 1.0 or sent.is_alive():
             received = listener.receive(0.2)
             quiet_s = 0.0 if received else quiet_s + 0.2
+            if not seen.frames:  # what it replaced or missed before the first that it handed out
+                early = listener.lost + listener.stale
             if received:
                 seen.take(received.message)
-        return seen.told(sent.sent, listener.lost + listener.stale)
+        return seen.told(sent.sent, listener.lost + listener.stale - early)
 
 
 def _plain(events: str, frames: str, publisher: subprocess.Popen[str]) -> dict[str, Any]:
