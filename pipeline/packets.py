@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
@@ -16,7 +17,7 @@ from pipeline.packet import Packet, PacketFormat, Tap
 _MOST_HELD = 256
 """Packets that may wait for the first frame: a second or more of any camera."""
 _LEAP_S = 2.0
-"""From packet to packet: a pause, or time stamps that have leapt; only a frame tells which."""
+"""Stamps that go so far back, or beyond the time that passed here, have leapt: a frame tells where to."""
 _UNKNOWN = Moment(0.0, 0, Clock.ARRIVAL)
 
 
@@ -41,10 +42,12 @@ class Packets:
 
     Args:
         takers: who takes them.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, takers: Sequence[Taker]) -> None:
+    def __init__(self, takers: Sequence[Taker], clock: Callable[[], float] = time.monotonic) -> None:
         self._takers = tuple(takers)
+        self._clock = clock
         self._lock = threading.Lock()
         self._made = 0
         self._current: _Tap | None = None
@@ -53,7 +56,7 @@ class Packets:
         """Return where the next connection's source may lay down its packets."""
         with self._lock:
             self._made += 1
-            return _Tap(self, self._made)
+            return _Tap(self, self._made, self._clock)
 
     def placed(self, frame: Frame) -> None:
         """Learn from a frame how its connection's time stamps lie on both clocks."""
@@ -92,12 +95,13 @@ class Packets:
 class _Tap:
     """Where one connection's source lays down its packets; used by its thread."""
 
-    def __init__(self, packets: Packets, number: int) -> None:
+    def __init__(self, packets: Packets, number: int, clock: Callable[[], float]) -> None:
         self.number = number
         self._packets = packets
+        self._clock = clock
         self._form: PacketFormat | None = None
         self._sequence = 0
-        self._last_pts: int | None = None
+        self._last: tuple[int, float] | None = None
         self._known: tuple[int, Moment] | None = None
         self._held: deque[Packet] = deque(maxlen=_MOST_HELD)
 
@@ -105,7 +109,7 @@ class _Tap:
         """See `Tap.begin`."""
         self._form = form if self._packets.began(self, form) else None
         self._sequence = 0
-        self._last_pts = None
+        self._last = None
         self._known = None
         self._held.clear()
 
@@ -116,13 +120,21 @@ class _Tap:
             return
         packet = Packet(form.stream, form.run, self._sequence, data, pts, dts, duration, is_key, _UNKNOWN)
         self._sequence += 1
-        if self._last_pts is not None and abs(pts - self._last_pts) * form.time_base > _LEAP_S:
+        if self._leaps(pts, form.time_base):
             self._known = None
-        self._last_pts = pts
         if self._known is None:
             self._held.append(packet)
         else:
             self._packets.hand_on(self, _placed(packet, self._known, form.time_base))
+
+    def _leaps(self, pts: int, time_base: Fraction) -> bool:
+        """Whether the time stamps have leapt since the packet before."""
+        now_s, last = self._clock(), self._last
+        self._last = pts, now_s
+        if last is None:
+            return False
+        step_s = (pts - last[0]) * time_base
+        return not -_LEAP_S <= step_s <= now_s - last[1] + _LEAP_S
 
     def placed(self, run: str, ticks: int, moment: Moment) -> list[Packet]:
         """Take note of a frame's clocks; return what has waited for them."""

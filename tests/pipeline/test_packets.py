@@ -92,15 +92,20 @@ def test_what_comes_after_a_leap_waits_for_its_frame(leap: int) -> None:
     assert [p.moment.pts_s for p in taker.packets] == pytest.approx([10.0, 10.04, 10.08, 10.12, 10.16])
 
 
-def test_pictures_that_are_seconds_apart_are_no_leap() -> None:
+def test_pictures_that_come_seconds_apart_are_no_leap() -> None:
     taker = Keeping()
-    packets = Packets([taker])
+    now_s = 50.0
+    packets = Packets([taker], lambda: now_s)
     tap = packets.tap()
     tap.begin(form())
-    for number in range(4):
+    put(tap, 0)
+    packets.placed(frame(0, 100.0))  # that of a key frame, the only ones that are decoded
+    for number in range(1, 4):
+        now_s += 5.0
         put(tap, 5000 * number)
-        packets.placed(frame(5000 * number, 5.0 * number))
-    assert [p.moment.pts_s for p in taker.packets] == pytest.approx([0.0, 5.0, 10.0, 15.0])
+    now_s += 30.0
+    put(tap, 15_040)  # was held up on its way
+    assert [p.moment.pts_s for p in taker.packets] == pytest.approx([100.0, 105.0, 110.0, 115.0, 115.04])
 
 
 def test_a_later_connection_silences_an_abandoned_one() -> None:

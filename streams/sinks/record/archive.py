@@ -21,6 +21,7 @@ from streams.sinks.record.disk import Trouble, free_bytes, network_file_system
 from streams.sinks.record.index import FILE, Index
 from streams.sinks.record.keep import Keep as Keep
 from streams.sinks.record.keep import NoRoom as NoRoom
+from streams.sinks.record.pending import Pending
 from streams.sinks.record.segment import KEEP, Segment, named, numbered, path_of
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ _CLOSED = -1
 _AT_ONCE = 32
 """Recordings that are asked for at once when some have to go."""
 _MOST_NAMES = 1000
-_MOST_UNWRITTEN = 1000
 _DAY_NS = 86_400 * 1_000_000_000
 _INDEX_BYTES = 1_000_000
 """What an index needs to be opened and written a little."""
@@ -80,7 +80,7 @@ class Archive:
         self._device: int | None = None
         self._bytes = 0
         self._open: dict[str, int] = {}
-        self._unwritten: dict[str, Segment] = {}
+        self._pending = Pending()
         self._begun_ns = now_ns()
         self.opened = 0
         self.complaint = ""
@@ -144,6 +144,8 @@ class Archive:
             handle, self._handle = self._handle, _CLOSED
             if index is not None:
                 with suppress(sqlite3.Error):
+                    self._pending.settle(index)
+                with suppress(sqlite3.Error):
                     index.close()
             if handle != _CLOSED:
                 os.close(handle)
@@ -199,14 +201,10 @@ class Archive:
             self.make_room()
 
     def note(self, segment: Segment) -> None:
-        """Write a segment into the index; a failure is a `complaint`, and the next one makes up for it."""
+        """Write a segment into the index; a failure is a `complaint`, and a later one makes up for it."""
         with self._lock:
-            if len(self._unwritten) >= _MOST_UNWRITTEN:  # the next comparison with the disk finds it
-                del self._unwritten[next(iter(self._unwritten))]
-            self._unwritten[segment.path] = segment
-            with self._without_index(), self.indexed() as index:
-                index.put(self._unwritten.values())
-                self._unwritten.clear()
+            self._pending.put(segment)
+            self._settle()
 
     def end(self, segment: Segment) -> None:
         """Write a finished segment into the index: it is no longer open, whatever the index says."""
@@ -221,9 +219,8 @@ class Archive:
         """Take a segment out of the index whose file is gone."""
         with self._lock:
             self.abandon(path)
-            self._unwritten.pop(path, None)
-            with self._without_index(), self.indexed() as index:
-                index.remove([path])
+            self._pending.remove(path)
+            self._settle()
 
     def is_growing(self, path: str) -> bool:
         """Whether this process writes it."""
@@ -251,9 +248,9 @@ class Archive:
         removed = 0
         while True:
             with self.indexed() as index:
-                aged = index.oldest(_AT_ONCE, before_ns)
-                removed += self._remove(index, aged)
-            if not aged:
+                aged = self._pending.without(index.oldest(_AT_ONCE + len(self._pending), before_ns))
+                removed += self._remove(aged)
+            if not aged or not self._pending.is_due:
                 return removed
 
     def clock_was_set(self, by_ns: int) -> None:
@@ -263,8 +260,7 @@ class Archive:
         """
         until_ns = self.now_ns() - by_ns
         with self._lock:
-            for path, segment in self._unwritten.items():
-                self._unwritten[path] = replace(segment, stored_ns=segment.stored_ns + by_ns)
+            self._pending.move_stored(by_ns)
             with self._without_index(), self.indexed() as index:
                 index.move_stored(self._begun_ns, until_ns, by_ns)
             self._begun_ns += by_ns
@@ -300,37 +296,39 @@ class Archive:
     def _removed_one(self, index: Index) -> bool:
         while segments := self._oldest(index):  # those that were marked meanwhile are none of the next
             for segment in segments:
-                if self._remove(index, [segment]):
+                if self._remove([segment]):
                     return True
+            if not self._pending.is_due:
+                break
         return False
 
     def _oldest(self, index: Index) -> list[Segment]:
         # What was stored in the future was so by a clock that was wrong then, before all that came since.
-        ahead = index.oldest(_AT_ONCE, after_ns=self.now_ns() + _DAY_NS)
-        return ahead or index.oldest(_AT_ONCE)
+        most, tomorrow_ns = _AT_ONCE + len(self._pending), self.now_ns() + _DAY_NS
+        ahead = self._pending.without(index.oldest(most, after_ns=tomorrow_ns))
+        return ahead or self._pending.without(index.oldest(most))
 
     def _noted_unprotected(self, index: Index) -> bool:
         """Note whose marks are gone; whoever was told to unprotect some must not wait for a day."""
-        freed = [
-            replace(segment, protected=False)
-            for segment in index.protected()
-            if not self._is_marked(self.root / segment.path)
-        ]
-        index.put(freed)
+        protected = self._pending.without(index.protected())
+        freed = [segment for segment in protected if not self._is_marked(self.root / segment.path)]
+        for segment in freed:
+            self._pending.put(replace(segment, protected=False))
+        self._settle()
         return bool(freed)
 
     @staticmethod
     def _is_marked(path: Path) -> bool:
         return path.with_name(path.name + KEEP).exists()
 
-    def _remove(self, index: Index, segments: list[Segment]) -> int:
+    def _remove(self, segments: list[Segment]) -> int:
         """Remove files, then rows: what is missed in between is set right at the next start."""
         gone: list[Segment] = []
         try:
             for segment in segments:
                 path = self.root / segment.path
                 if self._is_marked(path):
-                    index.put([replace(segment, protected=True)])
+                    self._pending.put(replace(segment, protected=True))
                     continue
                 path.unlink(missing_ok=True)
                 gone.append(segment)
@@ -338,8 +336,15 @@ class Archive:
                     path.parent.rmdir()
         finally:
             self._bytes -= sum(segment.size for segment in gone)
-            index.remove(segment.path for segment in gone)
+            for segment in gone:
+                self._pending.remove(segment.path)
+            self._settle()
         return len(gone)
+
+    def _settle(self) -> None:
+        if self._pending.is_due:
+            with self._without_index(), self.indexed() as index:
+                self._pending.settle(index)
 
     def _remove_without_index(self) -> None:
         """Remove oldest files of a disk that is full to the brim, where not even an index can be opened."""

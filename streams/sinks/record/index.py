@@ -33,6 +33,8 @@ _PUT = (
 )
 _SELECT = f"SELECT {', '.join(_FIELDS)} FROM segments"  # noqa: S608
 _BUSY_S = 5.0
+_WRITER_BUSY_S = 1.0
+"""Nobody else should write; who does must not hold up recording."""
 _WAL_PAGES = 100
 _WAL_BYTES = 1_000_000
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
@@ -187,7 +189,7 @@ class Index:
 
 def _prepared(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(path, timeout=_WRITER_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         found = database.execute("PRAGMA user_version").fetchone()[0]
         if found > _FORMAT:
@@ -198,10 +200,11 @@ def _prepared(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}").fetchall()
         database.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}").fetchall()
-        with committing(database):
-            for statement in _SCHEMA:
-                database.execute(statement)
-        database.execute(f"PRAGMA user_version = {_FORMAT}")
+        if found < _FORMAT:  # else it is only read: somebody may have locked it
+            with committing(database):
+                for statement in _SCHEMA:
+                    database.execute(statement)
+            database.execute(f"PRAGMA user_version = {_FORMAT}")
         if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             error = sqlite3.DatabaseError("its check fails")
             error.sqlite_errorname = "SQLITE_CORRUPT"

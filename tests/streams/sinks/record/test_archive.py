@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -139,6 +140,27 @@ def test_what_is_unprotected_can_go_at_once(disk: Callable[..., Disk]) -> None:
     paths[1].with_name(paths[1].name + KEEP).unlink()
     here.archive.make_room()
     assert [path.exists() for path in paths] == [True, False, True]
+
+
+def test_an_index_that_somebody_has_locked_stops_nothing(disk: Callable[..., Disk]) -> None:
+    here = disk(most=350)
+    for day in (40, 3, 2, 1):
+        here.add("gate", day)
+    with closing(sqlite3.connect(here.root / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        here.archive.let_go()
+        begun_s = time.monotonic()
+        for _ in range(3):  # opened anew, too
+            here.now_ns += 60 * 10**9
+            here.add("gate", 0)
+        assert here.archive.remove_aged() == 0
+        assert time.monotonic() - begun_s < 3
+        assert "locked" in here.archive.complaint
+        assert len(list(here.root.glob("*/*/*.mp4"))) == 3
+        other.execute("ROLLBACK")
+    here.archive.let_go()
+    here.archive.open()
+    assert left(here.root) == ["gate"] * 3
 
 
 def test_a_disk_that_others_fill(disk: Callable[..., Disk]) -> None:
