@@ -8,7 +8,6 @@ a consumer is a name and the number up to which it has everything.
 from __future__ import annotations
 
 import logging
-import secrets
 import sqlite3
 import threading
 import time
@@ -21,16 +20,25 @@ import msgpack
 
 from pipeline.errors import SinkError
 from pipeline.event import Event
-from pipeline.journal_file import connected, open_journal
-from pipeline.steady import SteadyClock
+from pipeline.journal_bounds import Bounds, Overrun, bytes_of
+from pipeline.journal_clock import JournalClock
+from pipeline.journal_file import connected, identity, open_journal
 from pipeline.transaction import committing
 
 logger = logging.getLogger(__name__)
 
 _TRIM_EVERY = 500
-"""Events between two looks at the bounds."""
+"""Events between two looks at the bounds, or a tenth of them while there are too many bytes."""
+_TRIM_EVERY_NS = 3600 * 10**9
+"""And time, where fewer come."""
 _MOST_BACKLOG = 20_000
 """Events that wait in memory while the disk takes none."""
+_RETRY_S = 1.0
+"""Between two looks whether it does again."""
+_MOST_CONSUMERS = 1000
+"""A program that takes another name at each start must not fill the journal with them."""
+_BUSY_MS = 100
+"""How long a write waits for another program that holds the file, before it counts as one that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +75,11 @@ class Consumer:
     overrun: int
 
 
-@dataclass(frozen=True, slots=True)
-class Overrun:
-    """Events that had to be removed although a consumer did not have them.
-
-    Attributes:
-        consumer: its name.
-        events: how many.
-        last: number of the last of them.
-    """
-
-    consumer: str
-    events: int
-    last: int
-
-
 class Journal:
     """The events of a box, oldest first, bounded by age and size; used from any thread.
 
     While the disk takes nothing (full, read-only, gone) events wait in memory, bounded, and are written as
-    soon as it does; nobody waits for that.
+    soon as it does; nobody waits for that. So do acknowledgements.
 
     Args:
         path: of the file; its folder is made.
@@ -95,9 +88,11 @@ class Journal:
         power_safe: wait for the disk at each event (some ms), so that it also survives a power failure.
         overrun: told, from the thread that appends, when a consumer lost events to the bounds.
         clock_ns: UTC nanoseconds.
+        steady_ns: nanoseconds that never leap.
 
     Attributes:
-        box: identity of this journal, 16 hexadecimal digits: numbers of two boxes are not to be mixed.
+        box: identity of this journal, 16 hexadecimal digits: numbers of two boxes are not to be mixed. After
+            each start of the machine it is another (see `pipeline.journal_file.identity`).
 
     Raises:
         ConfigError: if the file is of a newer sightline.
@@ -113,29 +108,32 @@ class Journal:
         power_safe: bool = False,
         overrun: Callable[[Overrun], None] | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
+        steady_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.path = path
-        self._keep_ns = int(keep_s * 1e9)
-        self._keep_bytes = keep_bytes
+        self._bounds = Bounds(keep_s, keep_bytes)
         self._tell_overrun = overrun
-        self._clock_ns = clock_ns
-        self._time_of_day = SteadyClock(clock_ns)
+        self._steady_ns = steady_ns
         self._lock = threading.RLock()
         self._grown = threading.Condition()
         self._calls = 0
         self._listeners: tuple[Callable[[], None], ...] = ()
-        self._backlog: deque[tuple[int, str, bytes]] = deque()
+        self._backlog: deque[tuple[str, bytes]] = deque()
+        self._acknowledged: dict[str, int] = {}  # what is not written yet
         self._lost = 0
         self._failing = ""
         self._closed = False
+        self._over = threading.Event()
         self._database = open_journal(path, power_safe=power_safe)
         self._reader_lock = threading.Lock()
         self._reader = connected(path)
-        self.box, self._newest, self._bytes = self._facts()
-        latest = self._database.execute("SELECT kept_ns FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-        if latest:
-            self._time_of_day.vouch(latest[0])
-        self._since_trim = 0
+        self.box = identity(self._database)
+        self._newest, newest_ns, self._bytes = self._facts()
+        self._database.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        self._clock = JournalClock(newest_ns, clock_ns, steady_ns)
+        self._before_us, self._undated_ns = self._newest, 0
+        # The first event of a run has the bounds looked at: many short runs must not fill the disk.
+        self._since_trim, self._trimmed_ns = _TRIM_EVERY, steady_ns()
 
     @property
     def newest(self) -> int:
@@ -158,16 +156,18 @@ class Journal:
         Raises:
             SinkError: if an event holds something that msgpack cannot carry; then none is taken.
         """
-        now_ns = self._clock_ns()
-        entries = [(now_ns, event.kind, _packed(event)) for event in events]
+        entries = [(event.kind, _packed(event)) for event in events]
         with self._lock:
             if self._closed:
                 raise SinkError(f"{self.path}: the journal is closed")
             self._backlog.extend(entries)
             if not self._backlog:
                 return self._newest
+            if self._failing:
+                self._shorten()
+                return None
             seq = self._flush()
-            overruns = self._trimmed() if self._since_trim >= _TRIM_EVERY else []
+            overruns = self._trimmed() if seq is not None and self._must_look() else []
         for overrun in overruns:
             logger.warning(
                 "journal: '%s' had not taken %d events when they were removed",
@@ -218,25 +218,42 @@ class Journal:
         Args:
             name: of the consumer; one that is known goes on where it stopped.
             from_start: one that is not known yet gets all that is kept; else what comes from now on.
+
+        Raises:
+            SinkError: if there are too many already, or the disk does not take another one.
         """
-        with self._lock, committing(self._database):
+        with self._lock:
+            known = self._database.execute(
+                "SELECT acknowledged FROM consumers WHERE name = ?", (name,)
+            ).fetchone()
+            if known is not None:  # served also while the disk takes nothing
+                return max(int(known[0]), self._acknowledged.get(name, 0))
+            if self._database.execute("SELECT count(*) FROM consumers").fetchone()[0] >= _MOST_CONSUMERS:
+                raise SinkError(
+                    f"{_MOST_CONSUMERS} consumers are known already, and '{name}' is none of them; "
+                    "programs must keep their names"
+                )
             first = 0 if from_start else self._newest
-            self._database.execute(
-                "INSERT OR IGNORE INTO consumers (name, acknowledged) VALUES (?, ?)", (name, first)
-            )
-            return int(
-                self._database.execute(
-                    "SELECT acknowledged FROM consumers WHERE name = ?", (name,)
-                ).fetchone()[0]
-            )
+            try:
+                with committing(self._database):
+                    self._database.execute(
+                        "INSERT INTO consumers (name, acknowledged) VALUES (?, ?)", (name, first)
+                    )
+            except sqlite3.Error as error:
+                raise SinkError(f"{self.path}: the consumer '{name}' cannot be added: {error}") from error
+            return first
 
     def acknowledge(self, name: str, seq: int) -> None:
-        """Note that a consumer has everything up to `seq`; going back is ignored."""
-        with self._lock, committing(self._database):
-            self._database.execute(
-                "UPDATE consumers SET acknowledged = ? WHERE name = ? AND acknowledged < ?",
-                (min(seq, self._newest), name, seq),
-            )
+        """Note that a consumer has everything up to `seq`; going back is ignored.
+
+        What the disk does not take now is written as soon as it does.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._acknowledged[name] = max(self._acknowledged.get(name, 0), min(seq, self._newest))
+            if not self._failing:
+                self._flush()
 
     def leave(self, name: str) -> bool:
         """Forget a consumer; False when it was not known."""
@@ -259,9 +276,10 @@ class Journal:
         with self._lock:
             if self._closed:
                 return
-            if self._backlog:
+            if self._backlog or self._acknowledged:
                 self._flush()
             self._closed = True
+            self._over.set()
             if self._backlog:
                 logger.error("journal: %d events could not be written: %s", len(self._backlog), self._failing)
         self.wake()
@@ -270,27 +288,44 @@ class Journal:
             self._database.close()
 
     def _flush(self) -> int | None:
-        """Write all that waits in one transaction; return the number of the last, None when none was."""
+        """Write all that waits in one transaction; return the newest number, None when it failed."""
+        seq = self._newest
         try:
+            self._undated_ns += self._clock.leap_ns()
+            now_ns = self._clock.now_ns()
             with committing(self._database):
-                cursor = self._database.executemany(
-                    "INSERT INTO events (kept_ns, kind, body) VALUES (?, ?, ?)", self._backlog
+                if self._undated_ns:
+                    self._database.execute(
+                        "UPDATE events SET kept_ns = kept_ns + ? WHERE seq > ?",
+                        (self._undated_ns, self._before_us),
+                    )
+                if self._backlog:
+                    cursor = self._database.executemany(
+                        "INSERT INTO events (kept_ns, kind, body) VALUES (?, ?, ?)",
+                        [(now_ns, *entry) for entry in self._backlog],
+                    )
+                    seq = int(cursor.connection.execute("SELECT last_insert_rowid()").fetchone()[0])
+                self._database.executemany(
+                    "UPDATE consumers SET acknowledged = ? WHERE name = ? AND acknowledged < ?",
+                    [(upto, name, upto) for name, upto in self._acknowledged.items()],
                 )
-                seq = int(cursor.connection.execute("SELECT last_insert_rowid()").fetchone()[0])
         except sqlite3.Error as error:
             self._wait_for_the_disk(error)
             return None
         if self._failing:
             logger.warning("journal: the disk takes events again; %d had waited", len(self._backlog))
             self._failing = ""
+        self._undated_ns = 0
+        self._acknowledged.clear()
         self._since_trim += len(self._backlog)
-        self._bytes += sum(len(body) for _, _, body in self._backlog)
+        self._bytes += sum(len(body) for _, body in self._backlog)
         self._backlog.clear()
-        with self._grown:
-            self._newest = seq
-            self._grown.notify_all()
-        for call in self._listeners:
-            call()
+        if seq != self._newest:
+            with self._grown:
+                self._newest = seq
+                self._grown.notify_all()
+            for call in self._listeners:
+                call()
         return seq
 
     def _wait_for_the_disk(self, error: sqlite3.Error) -> None:
@@ -301,79 +336,53 @@ class Journal:
                 error,
                 _MOST_BACKLOG,
             )
+            threading.Thread(target=self._retry, name="journal-retry", daemon=True).start()
         self._failing = str(error)
+        self._shorten()
+
+    def _shorten(self) -> None:
+        """Let the oldest of those go that wait in memory beyond the bound."""
         while len(self._backlog) > _MOST_BACKLOG:
             self._backlog.popleft()
             self._lost += 1
 
+    def _retry(self) -> None:
+        """Write what waits as soon as the disk takes it, also when nothing more happens meanwhile."""
+        while not self._over.wait(_RETRY_S):
+            with self._lock:
+                if self._closed or not self._failing or self._flush() is not None:
+                    return
+
+    def _must_look(self) -> bool:
+        """Return whether it is time to look at the bounds."""
+        every = _TRIM_EVERY // 10 if self._bounds.are_exceeded(self._bytes) else _TRIM_EVERY
+        return self._since_trim >= every or self._steady_ns() - self._trimmed_ns >= _TRIM_EVERY_NS
+
     def _trimmed(self) -> list[Overrun]:
         """Remove what is too old or too much; return who lost something by that."""
         self._since_trim = 0
+        self._trimmed_ns = self._steady_ns()
         try:
-            last = self._last_to_go()
-            if last is None:
-                return []
-            with committing(self._database):
-                overruns = [
-                    Overrun(name, events, last)
-                    for name, events in self._database.execute(
-                        "SELECT name, (SELECT count(*) FROM events WHERE seq > acknowledged AND seq <= ?)"
-                        " FROM consumers WHERE acknowledged < ?",
-                        (last, last),
-                    ).fetchall()
-                    if events
-                ]
-                self._database.execute(
-                    "UPDATE consumers SET overrun = overrun +"
-                    " (SELECT count(*) FROM events WHERE seq > acknowledged AND seq <= ?), acknowledged = ?"
-                    " WHERE acknowledged < ?",
-                    (last, last, last),
-                )
-                self._database.execute("DELETE FROM events WHERE seq <= ?", (last,))
-            self._bytes = _bytes_of(self._database)
+            gone_bytes, overruns = self._bounds.trim(self._database, self._bytes, self._clock.now_ns())
         except sqlite3.Error as error:
-            self._wait_for_the_disk(error)
+            logger.warning("journal: what is too old or too much cannot be removed yet: %s", error)
             return []
+        self._bytes -= gone_bytes
         return overruns
 
-    def _last_to_go(self) -> int | None:
-        """Return the number up to which events are too old or too many, None when all may stay."""
-        # A clock that has just leapt ahead by years must not make them too old: nobody has them yet, maybe.
-        oldest_ns = self._clock_ns() - self._keep_ns if self._time_of_day.is_steady() else 0
-        last = self._database.execute(
-            "SELECT max(seq) FROM events WHERE seq <= (SELECT coalesce((SELECT seq FROM events"
-            " WHERE kept_ns >= ? ORDER BY seq LIMIT 1) - 1, (SELECT max(seq) FROM events)))",
-            (oldest_ns,),
-        ).fetchone()[0]
-        excess = self._bytes - self._keep_bytes
-        if excess > 0:
-            # A tenth more goes, so that not every look removes something.
-            excess += self._keep_bytes // 10
-            for seq, size in self._database.execute("SELECT seq, length(body) FROM events ORDER BY seq"):
-                last = max(seq, last or 0)
-                excess -= size
-                if excess <= 0:
-                    break
-        return None if last is None else int(last)
-
-    def _facts(self) -> tuple[str, int, int]:
-        with committing(self._database):
-            self._database.execute("INSERT OR IGNORE INTO facts VALUES ('box', ?)", (secrets.token_hex(8),))
-        box = self._database.execute("SELECT value FROM facts WHERE name = 'box'").fetchone()[0]
-        newest = self._database.execute(
-            "SELECT max(seq) FROM sqlite_sequence WHERE name = 'events'"
+    def _facts(self) -> tuple[int, int, int]:
+        """Return the newest event's number and date, 0 without one, and the bytes of all of them."""
+        newest, newest_ns = self._database.execute(
+            "SELECT coalesce(max(seq), 0), coalesce(max(kept_ns), 0) FROM events"
         ).fetchone()
-        return box, int(newest[0] or 0), _bytes_of(self._database)
+        return int(newest), int(newest_ns), bytes_of(self._database)
 
 
 def _packed(event: Event) -> bytes:
     try:
         packed: bytes = msgpack.packb(event.to_dict())
+        msgpack.unpackb(packed)  # what can be written but not read would hold up every consumer for ever
     except (TypeError, ValueError, OverflowError) as error:
         what = f"event '{event.kind}' of stream '{event.stream}'"
         raise SinkError(f"{what} holds something that msgpack cannot carry: {error}") from error
     return packed
-
-
-def _bytes_of(database: sqlite3.Connection) -> int:
-    return int(database.execute("SELECT coalesce(sum(length(body)), 0) FROM events").fetchone()[0])

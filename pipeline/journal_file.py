@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import ConfigError, SinkError
+from pipeline.transaction import committing
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +22,7 @@ CREATE TABLE IF NOT EXISTS consumers (
     name TEXT PRIMARY KEY, acknowledged INTEGER NOT NULL, overrun INTEGER NOT NULL DEFAULT 0);
 """
 _BUSY_S = 5.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def open_journal(path: Path, *, power_safe: bool) -> sqlite3.Connection:
@@ -56,7 +59,8 @@ def _prepared(path: Path, power_safe: bool) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
         database.executescript(_SCHEMA)
-        database.execute(f"PRAGMA user_version = {_FORMAT}")
+        if found != _FORMAT:  # writing it needs room on the disk, each time
+            database.execute(f"PRAGMA user_version = {_FORMAT}")
         if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("its check fails")
     except BaseException:
@@ -68,6 +72,31 @@ def _prepared(path: Path, power_safe: bool) -> sqlite3.Connection:
 def connected(path: Path) -> sqlite3.Connection:
     """Return another connection to it, for any thread."""
     return sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def identity(database: sqlite3.Connection) -> str:
+    """Return the identity of the journal, 16 hexadecimal digits; another one after each start of the machine.
+
+    A power failure may take the latest events, which consumers elsewhere have already: their numbers are
+    given again, to other events. Under another identity nobody takes the ones for the others. It costs
+    consumers no more than what they had not acknowledged, which comes again.
+    """
+    boot = _boot()
+    facts = dict(database.execute("SELECT name, value FROM facts").fetchall())
+    if facts.get("boot") == boot:
+        return str(facts["box"])
+    box = secrets.token_hex(8)
+    with suppress(sqlite3.Error), committing(database):  # the disk is full: another one again next time
+        database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", [("box", box), ("boot", boot)])
+    return box
+
+
+def _boot() -> str:
+    """Return what the system calls the time since it was started; where it does not, each asking is one."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return secrets.token_hex(8)
 
 
 def _aside(path: Path) -> Path:

@@ -15,7 +15,8 @@ from pipeline.curve import CurveOptions
 from pipeline.errors import ConfigError
 from pipeline.event import Event, Producer, event_id
 from pipeline.feeder import Feeder
-from pipeline.journal import Journal, Overrun
+from pipeline.journal import Journal
+from pipeline.journal_bounds import Overrun
 from pipeline.moment import Clock, Moment
 from pipeline.plugin import EventSink, EventSinkOptions, Options
 from pipeline.reliable import ReliableServer

@@ -5,14 +5,16 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.errors import ConfigError, SinkError
-from pipeline.journal import Consumer, Journal, Overrun
-from tests.pipeline.messages import make_event
+from pipeline.journal import Consumer, Journal
+from pipeline.journal_bounds import Overrun
+from tests.pipeline.messages import make_event, wait_until
 
 DAY_S = 86_400.0
 
@@ -23,6 +25,12 @@ class Clock:
 
     def __call__(self) -> int:
         return int(self.now_s * 1e9)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes nothing is tried again soon."""
+    monkeypatch.setattr("pipeline.journal._RETRY_S", 0.01)
 
 
 def journal(folder: Path, **options: Any) -> Journal:
@@ -115,7 +123,7 @@ def test_the_size_is_bounded_and_who_loses_by_it_is_told(tmp_path: Path) -> None
     kept.close()
 
 
-def test_a_full_disk_delays_events_and_loses_none(tmp_path: Path) -> None:
+def test_a_full_disk_delays_events_and_loses_none(tmp_path: Path, soon: None) -> None:
     kept = journal(tmp_path)
     kept.append([make_event(0)])
     pages = kept._database.execute("PRAGMA page_count").fetchone()[0]
@@ -126,23 +134,125 @@ def test_a_full_disk_delays_events_and_loses_none(tmp_path: Path) -> None:
     assert "full" in kept.trouble
     kept.append([make_event(number + 1)])
     newest = kept.newest
-    kept._database.execute("PRAGMA max_page_count = 1000000")
+    with kept._lock:
+        kept._database.execute("PRAGMA max_page_count = 1000000")
+    wait_until(lambda: not kept.trouble)  # although nothing more happens
+    assert (kept.newest, kept.lost) == (newest + 2, 0)
     assert kept.append([make_event(number + 2)]) == newest + 3
-    assert (kept.trouble, kept.lost) == ("", 0)
     assert [entry.event().track_id for entry in kept.read(0, 10_000)] == list(range(number + 3))
     kept.close()
 
 
-def test_what_waits_in_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_waits_in_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: None) -> None:
     monkeypatch.setattr("pipeline.journal._MOST_BACKLOG", 3)
     kept = journal(tmp_path)
     kept._database.execute("PRAGMA query_only = 1")
     for number in range(5):
         assert kept.append([make_event(number)]) is None
     assert kept.lost == 2
-    kept._database.execute("PRAGMA query_only = 0")
+    with kept._lock:
+        kept._database.execute("PRAGMA query_only = 0")
+    wait_until(lambda: not kept.trouble)
     kept.append([make_event(5)])
     assert [entry.event().track_id for entry in kept.read(0, 10)] == [2, 3, 4, 5]
+    kept.close()
+
+
+def test_nobody_waits_for_a_program_that_holds_the_file(tmp_path: Path, soon: None) -> None:
+    kept = journal(tmp_path)
+    kept.append([make_event(0)])
+    kept.join("shop")
+    kept.join("late", from_start=True)
+    other = sqlite3.connect(kept.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    begun_s = time.monotonic()
+    for number in range(1, 50):
+        assert kept.append([make_event(number)]) is None
+        kept.acknowledge("late", 1)
+        assert kept.join("shop") == 1
+    assert time.monotonic() - begun_s < 3.0  # and not five for each
+    assert "locked" in kept.trouble
+    with pytest.raises(SinkError, match="the consumer 'new' cannot be added: database is locked"):
+        kept.join("new")
+    other.execute("ROLLBACK")
+    other.close()
+    wait_until(lambda: not kept.trouble)
+    assert numbers(kept) == list(range(1, 51))
+    assert kept.consumers()["late"].acknowledged == 1  # it was not forgotten over it
+    kept.close()
+
+
+def test_the_bounds_hold_over_many_short_runs(tmp_path: Path) -> None:
+    clock = Clock()
+    for _ in range(10):
+        kept = journal(tmp_path, clock_ns=clock)
+        kept.append([make_event(number) for number in range(100)])
+        left = len(numbers(kept))
+        kept.close()
+        clock.now_s += 2 * DAY_S
+    assert left == 100
+
+
+def test_the_bounds_hold_where_little_happens(tmp_path: Path) -> None:
+    clock = Clock()
+    kept = journal(tmp_path, clock_ns=clock, steady_ns=clock)
+    for number in range(50):
+        kept.append([make_event(number)])
+        clock.now_s += DAY_S / 10
+    assert 10 <= len(numbers(kept)) <= 11
+    kept.close()
+
+
+def test_a_clock_that_is_set_after_the_start_takes_no_events(tmp_path: Path) -> None:
+    """A box without a battery begins in 1970."""
+    clock, steady = Clock(), Clock()
+    clock.now_s = 60.0
+    told: list[Overrun] = []
+    kept = journal(tmp_path, clock_ns=clock, steady_ns=steady, overrun=told.append)
+    kept.join("shop")
+    kept.append([make_event(number) for number in range(300)])
+    clock.now_s = 1_772_352_000.0
+    kept.append([make_event(number) for number in range(600)])
+    assert (len(numbers(kept)), told) == (900, [])
+    kept.close()
+    for now_s in (clock.now_s + DAY_S / 2, 60.0):  # the next starts
+        clock.now_s = now_s
+        kept = journal(tmp_path, clock_ns=clock, steady_ns=steady)
+        kept.append([make_event(0)])
+        kept.close()
+    assert kept.newest == 902
+    clock.now_s = 1_772_352_000.0 + DAY_S * 0.9
+    kept = journal(tmp_path, clock_ns=clock, steady_ns=steady)
+    kept.append([make_event(0)])
+    assert len(numbers(kept)) == 903
+    clock.now_s, steady.now_s = clock.now_s + DAY_S / 5, steady.now_s + DAY_S / 5
+    kept.append([make_event(0)])
+    assert numbers(kept) == [901, 902, 903, 904]
+    kept.close()
+
+
+def test_another_start_of_the_machine_is_another_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot = tmp_path / "boot_id"
+    monkeypatch.setattr("pipeline.journal_file._BOOT_ID", boot)
+    boxes = []
+    for said in ("one", "one", "two", "two"):
+        boot.write_text(said)
+        kept = journal(tmp_path)
+        boxes.append(kept.box)
+        kept.close()
+    assert boxes[0] == boxes[1] != boxes[2] == boxes[3]
+
+
+def test_names_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.journal._MOST_CONSUMERS", 3)
+    kept = journal(tmp_path)
+    for number in range(3):
+        kept.join(f"shop {number}")
+    with pytest.raises(SinkError, match="3 consumers are known already, and 'shop 3' is none of them"):
+        kept.join("shop 3")
+    assert kept.join("shop 1") == 0
     kept.close()
 
 
@@ -193,6 +303,8 @@ def test_what_msgpack_cannot_carry_is_refused_with_its_neighbours_untaken(tmp_pa
     kept = journal(tmp_path)
     with pytest.raises(SinkError, match=r"'line\.crossing' of stream 'gate' holds something"):
         kept.append([make_event(1), make_event(2, data={"what": object()})])
+    with pytest.raises(SinkError, match=r"'line\.crossing' of stream 'gate' holds something"):
+        kept.append([make_event(1), make_event(2, data={"per lane": {1: 17}})])  # nobody could read it
     assert kept.newest == 0
     kept.close()
     with pytest.raises(SinkError, match="closed"):
