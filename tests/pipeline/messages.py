@@ -62,7 +62,7 @@ def make_tracks(rows: int = 2) -> Tracks:
     )
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for what another thread or process brings about; fail when it does not."""
     deadline = time.monotonic() + seconds
     while not true():

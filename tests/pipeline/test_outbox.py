@@ -123,11 +123,13 @@ def test_a_program_that_is_connected_has_all_of_a_run_when_that_ends(
         while not outbox.server.statistics()["connected"]:
             assert listener.receive(0.05) is None
         outbox.append([make_event(number) for number in range(1, 1501)])  # more than is sent at once
-        reading = threading.Thread(
-            target=lambda: got.extend(
-                found.event.track_id for found in iter(lambda: listener.receive(1.0), None)
-            )
-        )
+
+        def read() -> None:
+            while len(got) < 1500 and (found := listener.receive(30)) is not None:
+                got.append(found.event.track_id)
+            listener.acknowledge()
+
+        reading = threading.Thread(target=read)
         reading.start()
         outbox.close()
         reading.join()

@@ -53,12 +53,12 @@ sinks: [events]
                 events = out / "events.jsonl"
                 until(
                     lambda: events.is_file() and "401" in events.read_text() and run.poll() is None,
-                    20,
+                    60,
                     lambda: log.read_text(errors="replace"),
                 )
                 time.sleep(0.5)
                 run.send_signal(signal.SIGINT)
-                run.wait(20)
+                run.wait(60)
             finally:
                 run.kill()
                 run.wait(10)
