@@ -109,6 +109,23 @@ def test_the_size_is_bounded_and_who_loses_by_it_is_told(tmp_path: Path) -> None
     kept.close()
 
 
+def test_what_is_told_of_removed_events_removes_no_more_of_them_in_turn(tmp_path: Path) -> None:
+    told = []
+
+    def overrun(one: Overrun) -> None:
+        told.append(one)
+        kept.append([make_event(0)])
+
+    kept = journal(tmp_path, keep_bytes=50_000, overrun=overrun)
+    for number in range(100):
+        kept.join(f"gone {number}")
+    for _ in range(3):
+        kept.append([make_event(number) for number in range(500)])
+    assert 100 <= len(told) <= 300
+    assert len(numbers(kept)) < 500
+    kept.close()
+
+
 def test_a_full_disk_delays_events_and_loses_none(tmp_path: Path, soon: None) -> None:
     kept = journal(tmp_path)
     kept.append([make_event(0)])
