@@ -296,6 +296,13 @@ def test_the_journal_of_a_newer_sightline_is_left_alone(tmp_path: Path) -> None:
         journal(tmp_path)
 
 
+def test_the_tables_of_another_program_are_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "journal.sqlite3") as database:
+        database.execute("CREATE TABLE events (what TEXT)")
+    with pytest.raises(SinkError, match="cannot be opened: no such column: seq; choose another folder"):
+        journal(tmp_path)
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match="cannot be opened"):
