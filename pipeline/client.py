@@ -199,7 +199,11 @@ class ReliableListener(Receiver[Numbered]):
                 with suppress(zmq.ZMQError):
                     self._socket.disconnect(self._endpoint)
                 self._socket.connect(self._endpoint)
-            self._send({"type": "ping"} if self._joined else self._hello)
+            self._send(self._sign_of_life() if self._joined else self._hello)
+
+    def _sign_of_life(self) -> dict[str, Any]:
+        """Return what was said last, as it may have found no room: the box sends a window and then waits."""
+        return {"type": "ack", "seq": self._seen} if self._seen else {"type": "ping"}
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
@@ -234,6 +238,8 @@ class ReliableListener(Receiver[Numbered]):
             self.box, self._seen, self._given = box, acknowledged, None
             self._waiting.clear()
         self._joined = True
+        # A box that does not know the name then has lost its journal: all that the new one has is new to us.
+        self._hello["from"] = "start"
         self._upto = max(self._seen, acknowledged)
 
     def _take_doubts(self, doubts: Sequence[str]) -> None:
@@ -244,14 +250,17 @@ class ReliableListener(Receiver[Numbered]):
 
     def _take_events(self, message: dict[str, Any], bodies: Sequence[bytes]) -> None:
         newest = max(self._seen, self._waiting[-1].seq if self._waiting else 0, self._given or 0)
-        new = [
-            Numbered(seq, Event.from_dict(msgpack.unpackb(body)))
-            for seq, body in zip(message["seqs"], bodies, strict=True)
-            if seq > newest  # after a restart of the box some come twice
-        ]
         upto = int(message["upto"])
-        self._waiting.extend(new)
+        for seq, body in zip(message["seqs"], bodies, strict=True):
+            if seq > newest:  # after a restart of the box some come twice
+                self._take_event(seq, body)
         self._upto = max(self._upto, upto)
         if not self._waiting and self._given is None:
             self._seen = max(self._seen, self._upto)
             self._send({"type": "ack", "seq": self._seen})
+
+    def _take_event(self, seq: int, body: bytes) -> None:
+        try:
+            self._waiting.append(Numbered(seq, Event.from_dict(msgpack.unpackb(body))))
+        except Exception:  # of another version: those that came with it are not lost by it
+            self.refused += 1

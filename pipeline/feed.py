@@ -134,7 +134,11 @@ class Feed:
     def over(self) -> None:
         """Tell that the connection has ended: nothing of its format follows."""
         with self._changed:
-            self._append(None, 0)
+            # A connection of which nothing came or fitted: while the sink hangs they must not pile up.
+            if self._queue and isinstance(self._queue[-1], PacketFormat):
+                self._queue.pop()
+            if not self._queue or self._queue[-1] is not None:
+                self._append(None, 0)
 
     def close(self, timeout_s: float) -> bool:
         """Let the sink take what waits, for so long, and end; return whether it has come to its end."""

@@ -124,6 +124,7 @@ class Journal:
         self._failing = ""
         self._closed = False
         self._over = threading.Event()
+        self._telling = False
         self._database = open_journal(path, power_safe=power_safe)
         self._reader_lock = threading.Lock()
         self._reader = connected(path)
@@ -168,14 +169,19 @@ class Journal:
                 return None
             seq = self._flush()
             overruns = self._trimmed() if seq is not None and self._must_look() else []
-        for overrun in overruns:
-            logger.warning(
-                "journal: '%s' had not taken %d events when they were removed",
-                overrun.consumer,
-                overrun.events,
-            )
-            if self._tell_overrun:
-                self._tell_overrun(overrun)
+            self._telling |= bool(overruns)
+        try:
+            for overrun in overruns:
+                logger.warning(
+                    "journal: '%s' had not taken %d events when they were removed",
+                    overrun.consumer,
+                    overrun.events,
+                )
+                if self._tell_overrun:
+                    self._tell_overrun(overrun)
+        finally:
+            if overruns:
+                self._telling = False
         return seq
 
     def read(self, after: int, most: int) -> list[Entry]:
@@ -356,6 +362,8 @@ class Journal:
     def _must_look(self) -> bool:
         """Return whether it is time to look at the bounds."""
         every = _TRIM_EVERY // 10 if self._bounds.are_exceeded(self._bytes) else _TRIM_EVERY
+        if self._telling:  # what is told of it comes back as events: they must not remove more, without end
+            return False
         return self._since_trim >= every or self._steady_ns() - self._trimmed_ns >= _TRIM_EVERY_NS
 
     def _trimmed(self) -> list[Overrun]:

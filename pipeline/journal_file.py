@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE TABLE IF NOT EXISTS consumers (
     name TEXT PRIMARY KEY, acknowledged INTEGER NOT NULL, overrun INTEGER NOT NULL DEFAULT 0);
 """
+_COLUMNS = ("seq, kept_ns, kind, body FROM events", "name, acknowledged, overrun FROM consumers")
 _BUSY_S = 5.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -59,6 +60,8 @@ def _prepared(path: Path, power_safe: bool) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
         database.executescript(_SCHEMA)
+        for columns in _COLUMNS:  # of another program's tables with the same names
+            database.execute(f"SELECT {columns} LIMIT 0")
         if found != _FORMAT:  # writing it needs room on the disk, each time
             database.execute(f"PRAGMA user_version = {_FORMAT}")
         if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":

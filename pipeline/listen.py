@@ -37,6 +37,7 @@ _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 5_000
 _LOOK_S = 0.5
 _IN_A_ROW = 32  # events handed out while a frame waits: they come first, but must not keep it back for ever
+_MOST_TOPICS = 1024  # with a frame that waits here; a publisher that invents topics must not fill the memory
 _DRAINED = 256  # frames looked at before one is handed out, so that a flood cannot hold the listener
 _AWAY_S = 0.01
 """A reader that worked for longer may find older frames first: newer ones wait in the kernel behind them."""
@@ -225,7 +226,7 @@ class Listener(Receiver[Received]):
         if not self._skips:
             return self._next(self._frames)
         drained = 0
-        while drained < _DRAINED:
+        while drained < _DRAINED and len(self._newest) < _MOST_TOPICS:
             received = self._next(self._frames)
             if received is None:
                 # A queue that was full has room now, for what waits behind it.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ import msgpack
 import zmq
 
 from pipeline.curve import CurveOptions, Guard
-from pipeline.journal import Journal
+from pipeline.errors import SinkError
+from pipeline.journal import Entry, Journal
 from pipeline.kinds import doubts_of
 from pipeline.peers import Peers
 from pipeline.place import Place, attach
@@ -35,6 +37,10 @@ _MOST_REQUEST_BYTES = 4096
 _POLL_MS = 100
 _RUSH_S = 0.002
 _NOTE_S = 0.05
+_LOOK_S = 5.0
+"""How often it is looked who has gone."""
+_SAY_AGAIN_S = 60.0
+"""How long the same failure is said once."""
 _QUEUED = 64
 
 
@@ -90,8 +96,10 @@ class ReliableServer:
         self._reserved = frozenset(reserved)
         self._emitted = emitted
         self._sessions: dict[bytes, _Session] = {}
+        self._gone: set[bytes] = set()
         self._refused = 0
         self._noted_s = 0.0
+        self._said: tuple[str, float] = "", -_SAY_AGAIN_S
         self._stopping = False
         self._bell, self._ring = os.pipe()
         os.set_blocking(self._ring, False)
@@ -137,8 +145,7 @@ class ReliableServer:
         self._stopping = True
         self._stop_listening()
         self._wake()
-        self._thread.join(5.0)
-        self._socket.close(linger=200)
+        self._thread.join()  # which closes the socket: nobody else may touch it
         self._peers.close()
         self._guard.close()
         self._context.term()
@@ -153,25 +160,45 @@ class ReliableServer:
             os.close(end)
 
     def _work(self) -> None:
+        try:
+            self._serve()
+            with self._going_on():
+                self._answer_all()
+                self._note_acknowledged(0.0, all_of_them=True)
+        finally:
+            self._socket.close(linger=200)
+
+    def _serve(self) -> None:
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._bell, zmq.POLLIN)
-        sent_s = 0.0
+        sent_s = looked_s = time.monotonic()
         while not self._stopping:
-            try:
+            with self._going_on():
                 poller.poll(_POLL_MS)
                 # Events that come in a rush travel together: a message each would cost four times as much.
                 time.sleep(max(0.0, _RUSH_S - (time.monotonic() - sent_s)))
                 with suppress(BlockingIOError):
                     os.read(self._bell, 4096)
                 self._answer_all()
+                self._forget_who_has_gone()
                 self._send_all()
                 sent_s = time.monotonic()
                 self._note_acknowledged(sent_s)
-            except Exception:  # whatever it was, the others go on being served
+                if sent_s - looked_s >= _LOOK_S:
+                    looked_s = sent_s
+                    self._look_who_is_there()
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Log what fails, and not at each turn: whatever it was, the others go on being served."""
+        try:
+            yield
+        except Exception as error:
+            said, when_s = self._said
+            if said != str(error) or time.monotonic() - when_s >= _SAY_AGAIN_S:
+                self._said = str(error), time.monotonic()
                 logger.exception("reliable events: a request failed")
-        self._answer_all()
-        self._note_acknowledged(0.0, all_of_them=True)
 
     def _answer_all(self) -> None:
         for _ in range(1000):  # then the events have their turn
@@ -192,9 +219,7 @@ class ReliableServer:
     def _join(self, peer: bytes, request: Mapping[str, Any]) -> None:
         name = request["name"]
         if name in self._reserved:
-            self._refused += 1
-            why = "a sink of the box itself has this name; choose another"
-            self._tell(peer, {"type": "refused", "why": why})
+            self._refuse(peer, "a sink of the box itself has this name; choose another")
             return
         for other, session in list(self._sessions.items()):
             if session.name == name and other != peer:
@@ -202,16 +227,29 @@ class ReliableServer:
                 self._tell(other, {"type": "replaced"})
                 self._sessions.pop(other, None)
         if peer not in self._sessions and len(self._sessions) >= _MOST_SESSIONS:
-            self._refused += 1
-            self._tell(peer, {"type": "refused", "why": f"{_MOST_SESSIONS} consumers are connected already"})
+            self._look_who_is_there()
+            self._forget_who_has_gone()
+        if peer not in self._sessions and len(self._sessions) >= _MOST_SESSIONS:
+            self._refuse(peer, f"{_MOST_SESSIONS} consumers are connected already")
             return
-        has = self._journal.join(name, from_start=request["from"] == "start")
+        try:
+            has = self._journal.join(name, from_start=request["from"] == "start")
+        except SinkError as error:
+            if isinstance(error.__cause__, sqlite3.Error):  # of the disk, for now: it asks again
+                raise
+            self._refuse(peer, str(error))
+            return
+        self._gone.discard(peer)
         self._sessions[peer] = _Session(name, tuple(request["kinds"]), has, has, has)
         doubts = [] if self._emitted is None else doubts_of(request["kinds"], self._emitted)
         for doubt in doubts:
             logger.info("reliable events: '%s' is told: %s", name, doubt)
         joined = {"box": self._journal.box, "acknowledged": has, "newest": self._journal.newest}
         self._tell(peer, {"type": "joined", **joined, "doubts": doubts})
+
+    def _refuse(self, peer: bytes, why: str) -> None:
+        self._refused += 1
+        self._tell(peer, {"type": "refused", "why": why})
 
     def _acknowledge(self, session: _Session, seq: int) -> None:
         # Nobody has what was not sent: a number from another box must not skip events.
@@ -241,16 +279,35 @@ class ReliableServer:
         if not entries:
             return False
         wanted = [entry for entry in entries if session.wants(entry.kind)]
-        message = {
-            "type": "events",
-            "box": self._journal.box,
-            "upto": entries[-1].seq,
-            "seqs": [entry.seq for entry in wanted],
-        }
-        if not self._tell(peer, message, [entry.body for entry in wanted]):
+        if not self._tell_events(peer, entries[-1].seq, wanted):
             return False
         session.sent = entries[-1].seq
         return True
+
+    def _look_who_is_there(self) -> None:
+        """Send each consumer no event: only then does ZeroMQ say that nobody is there.
+
+        Those who went without having acknowledged a whole window are sent nothing else.
+        """
+        for peer, session in list(self._sessions.items()):
+            self._tell_events(peer, session.sent, ())
+
+    def _forget_who_has_gone(self) -> None:
+        """End the sessions of those who were not there, after what they had said before was read."""
+        if self._gone:
+            self._note_acknowledged(0.0, all_of_them=True)
+            for peer in self._gone:
+                self._sessions.pop(peer, None)
+            self._gone.clear()
+
+    def _tell_events(self, peer: bytes, upto: int, entries: Sequence[Entry]) -> bool:
+        message = {
+            "type": "events",
+            "box": self._journal.box,
+            "upto": upto,
+            "seqs": [entry.seq for entry in entries],
+        }
+        return self._tell(peer, message, [entry.body for entry in entries])
 
     def _tell(self, peer: bytes, message: Mapping[str, Any], bodies: Sequence[bytes] = ()) -> bool:
         header = msgpack.packb({"v": VERSION, **message})
@@ -260,8 +317,7 @@ class ReliableServer:
             return False
         except zmq.ZMQError as error:
             if error.errno == zmq.EHOSTUNREACH:
-                self._note_acknowledged(0.0, all_of_them=True)
-                self._sessions.pop(peer, None)
+                self._gone.add(peer)
                 return False
             raise
         return True

@@ -100,3 +100,21 @@ def test_what_cannot_be_is_one_line(sightline: Sightline, tmp_path: Path, ports:
         assert len(said.errors) == 1
         assert line in said.errors[0]
         assert "unexpected" not in said.errors[0]
+
+
+@pytest.mark.slow
+def test_a_hub_whose_log_nobody_reads_any_more_goes_on(ports: list[str]) -> None:
+    with hub("--events", ports[0], ports[1], "--every", "0.05") as process:
+        assert said_by(process).startswith("events: boxes connect to")
+        assert process.stderr is not None
+        process.stderr.close()
+        with Bus(Place(ports[0], connects=True), None) as box, Listener([ports[1]]) as program:
+
+            def arrives() -> bool:
+                box.publish_event(make_event())
+                return program.receive(timeout_s=0.02) is not None
+
+            for _ in range(10):  # the numbers of its line change each time
+                wait_until(arrives)
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.1)

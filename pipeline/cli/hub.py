@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event as Flag
 from types import FrameType
@@ -90,16 +90,21 @@ def hub(
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     with _ended_by_signals() as over, hubs.Hub(places, boxes=curves[0], programs=curves[1]) as running:
         if key is None and not all(map(_is_local, sum(running.endpoints.values(), ()))):
-            typer.echo("warning: without --key whoever reaches the hub may publish and subscribe", err=True)
+            _say("warning: without --key whoever reaches the hub may publish and subscribe")
         for name, ends in running.endpoints.items():
-            typer.echo(f"{name}: boxes connect to {ends.boxes}, programs to {ends.programs}", err=True)
+            _say(f"{name}: boxes connect to {ends.boxes}, programs to {ends.programs}")
         before: dict[str, dict[str, int]] = {}
         while not over.wait(every_s or None):
             now = running.statistics()
             for name, counts in now.items():
                 if counts != before.get(name):
-                    typer.echo(_line(name, counts), err=True)
+                    _say(_line(name, counts))
             before = now
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # nobody reads stderr any more; boxes and programs are served all the same
+        typer.echo(line, err=True)
 
 
 def _is_local(endpoint: str) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from pipeline.feed import Feed
 from pipeline.moment import Clock, Moment
 from pipeline.packet import Packet, PacketFormat
+from tests.pipeline.messages import wait_until
 
 GOP = 5
 
@@ -189,3 +190,30 @@ def test_whatever_fails_harms_nobody_else(where: str) -> None:
     bench.feed.start()
     assert bench.feed.close(10)
     assert f"fails at {where}" in bench.sink.calls
+
+
+def test_a_sink_that_hangs_while_its_camera_comes_and_goes_costs_no_memory() -> None:
+    sink = Keeping()
+    sink.gate.clear()
+    feed = Feed("rec", "gate", sink, lambda _: None)
+    feed.start()
+    feed.begin(form())
+    feed.put(packet(0))
+    assert sink.entered.wait(10)
+    for number in range(100):
+        feed.over()
+        feed.begin(form(f"r{number}"))
+        for place in range(30):
+            feed.put(packet(place, f"r{number}"))
+    assert len(feed._queue) < 40
+    feed.over()
+    feed.begin(form("a"))
+    feed.over()
+    feed.over()
+    feed.begin(form("a"))
+    sink.gate.set()
+    wait_until(lambda: not feed.statistics()["waiting"])
+    feed.put(packet(0))
+    assert feed.close(10)
+    assert sink.calls[:2] == ["open a", "a0"]
+    assert sink.calls[-3:] == ["open a", "a0", "close"]

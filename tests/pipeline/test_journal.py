@@ -123,6 +123,23 @@ def test_the_size_is_bounded_and_who_loses_by_it_is_told(tmp_path: Path) -> None
     kept.close()
 
 
+def test_what_is_told_of_removed_events_removes_no_more_of_them_in_turn(tmp_path: Path) -> None:
+    told = []
+
+    def overrun(one: Overrun) -> None:
+        told.append(one)
+        kept.append([make_event(0)])
+
+    kept = journal(tmp_path, keep_bytes=50_000, overrun=overrun)
+    for number in range(100):
+        kept.join(f"gone {number}")
+    for _ in range(3):
+        kept.append([make_event(number) for number in range(500)])
+    assert 100 <= len(told) <= 300
+    assert len(numbers(kept)) < 500
+    kept.close()
+
+
 def test_a_full_disk_delays_events_and_loses_none(tmp_path: Path, soon: None) -> None:
     kept = journal(tmp_path)
     kept.append([make_event(0)])
@@ -290,6 +307,13 @@ def test_the_journal_of_a_newer_sightline_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "journal.sqlite3") as database:
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(ConfigError, match="journal of a newer sightline"):
+        journal(tmp_path)
+
+
+def test_the_tables_of_another_program_are_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "journal.sqlite3") as database:
+        database.execute("CREATE TABLE events (what TEXT)")
+    with pytest.raises(SinkError, match="cannot be opened: no such column: seq; choose another folder"):
         journal(tmp_path)
 
 

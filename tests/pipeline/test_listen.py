@@ -47,8 +47,8 @@ def event_message(n: int = 0, bus: str = BUS, stream: str = "gate") -> EventMess
     return EventMessage(bus, n, make_event(n, stream))
 
 
-def frame_message(n: int = 0) -> FrameMessage:
-    return FrameMessage.of(make_frame(n), b"\xff\xd8\xff", quality=80, bus=BUS, n=n)
+def frame_message(n: int = 0, stream: str = "gate") -> FrameMessage:
+    return FrameMessage.of(make_frame(n, stream), b"\xff\xd8\xff", quality=80, bus=BUS, n=n)
 
 
 @contextmanager

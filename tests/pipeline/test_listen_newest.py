@@ -37,3 +37,19 @@ def test_one_topic_may_be_given_as_text() -> None:
         wait_until(lambda: bool(socket.poll(10)))
         assert socket.recv() == b"\x01frame/gate"
         assert (listener.lost, listener.stale) == (0, 0)
+
+
+def test_a_publisher_that_invents_streams_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.listen._MOST_TOPICS", 3)
+    with publisher() as (socket, endpoint), Listener([endpoint], ["frame/"]) as listener:
+        socket.recv()
+        got = []
+        for n in range(60):
+            socket.send_multipart(encode(frame_message(n, f"s{n}")))
+            found = listener.receive(10) if n % 3 == 0 else None
+            got += [found.message.topic] if found else []
+            assert len(listener._newest) <= 3
+        while (left := listener.receive(0.2)) is not None:
+            got.append(left.message.topic)
+        assert len(got) > 20
+        assert got == sorted(set(got), key=lambda topic: int(topic.removeprefix("frame/s")))
