@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from pipeline.errors import SinkError
-from pipeline.steady import SteadyClock
+from pipeline.steady import SteadyClock, up_s
 from streams.sinks.clips.clip import PART, note_path, read_note
 from streams.sinks.record.disk import Trouble, advice_for, free_bytes
 from streams.sinks.record.segment import KEEP
@@ -41,7 +41,7 @@ class Shelf:
         free_bytes: of the disk.
         free: bytes that are free in a folder.
         now_s: seconds since 1970.
-        clock_s: monotonic.
+        clock_s: monotonic, also while the box sleeps.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Shelf:
         free_bytes: int,
         free: Callable[[Path], int] = free_bytes,
         now_s: Callable[[], float] = time.time,
-        clock_s: Callable[[], float] = time.monotonic,
+        clock_s: Callable[[], float] = up_s,
     ) -> None:
         self.root = root
         self._keep_s = keep_days * _DAY_S
