@@ -11,6 +11,12 @@ _PROBATION_S = 3600.0
 _LATELY_S = 2 * 86_400.0
 
 
+def up_s() -> float:
+    """Return seconds since this box was started, where the system tells also those for which it slept."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 class SteadyClock:
     """Watches the time of day against a clock that nobody sets.
 
@@ -20,17 +26,17 @@ class SteadyClock:
 
     Args:
         utc_ns: the time of day, ns since 1970.
-        monotonic_s: the clock that nobody sets, s.
+        up: the clock that nobody sets, s; it goes on while the box sleeps, or that is a leap.
     """
 
     def __init__(
         self,
         utc_ns: Callable[[], int] = time.time_ns,
-        monotonic_s: Callable[[], float] = time.monotonic,
+        up: Callable[[], float] = up_s,
     ) -> None:
         self._utc_ns = utc_ns
-        self._monotonic_s = monotonic_s
-        self._since_s = monotonic_s()
+        self._up_s = up
+        self._since_s = up()
         self._is_new = True
         self._offset_ns = self._difference_ns()
 
@@ -40,13 +46,13 @@ class SteadyClock:
         leap_ns = self._offset_ns - before_ns
         if abs(leap_ns) <= _LEAP_S * 1e9:
             return 0
-        self._since_s, self._is_new = self._monotonic_s(), False
+        self._since_s, self._is_new = self._up_s(), False
         return leap_ns
 
     def is_steady(self) -> bool:
         """Whether there was no leap for an hour, as far as it was looked; looks itself."""
         self.look()
-        return self._monotonic_s() - self._since_s >= _PROBATION_S
+        return self._up_s() - self._since_s >= _PROBATION_S
 
     def vouch(self, stored_ns: int) -> None:
         """Believe it from the start if what was stored last, before this start, was stored lately.
@@ -63,4 +69,4 @@ class SteadyClock:
         self._is_new = False
 
     def _difference_ns(self) -> int:
-        return self._utc_ns() - round(self._monotonic_s() * 1e9)
+        return self._utc_ns() - round(self._up_s() * 1e9)

@@ -157,7 +157,7 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_process(
     feed = deliver(box, album, [{"n": n} for n in range(5)])
     frames = [("gate", 0), "retry", "retry", ("gate", 3), ("gate", 4)]
     assert album.said == [("open", "gate", 32, 24), *frames, ("close", "gate")]
-    assert feed.delivered == 5
+    assert feed.come == 5
     assert [record.getMessage() for record in caplog.records] == [
         "stream 'gate': sink 'album' fails, and is tried again: no room",
         "stream 'gate': sink 'album' writes again; lost: 2 pictures",

@@ -17,7 +17,7 @@ from typing import Any
 import av
 
 from pipeline.errors import SinkError
-from pipeline.steady import SteadyClock
+from pipeline.steady import SteadyClock, up_s
 from streams.sinks.clips.clip import PART, note_path, read_note
 from streams.sinks.record.disk import Trouble, advice_for, free_bytes
 from streams.sinks.record.segment import KEEP
@@ -43,7 +43,7 @@ class Shelf:
         free_bytes: of the disk.
         free: bytes that are free in a folder.
         now_s: seconds since 1970.
-        clock_s: monotonic.
+        clock_s: monotonic, also while the box sleeps.
 
     Attributes:
         made: the latest clips that were there when it was opened, by the ids of the events that they show.
@@ -58,7 +58,7 @@ class Shelf:
         free_bytes: int,
         free: Callable[[Path], int] = free_bytes,
         now_s: Callable[[], float] = time.time,
-        clock_s: Callable[[], float] = time.monotonic,
+        clock_s: Callable[[], float] = up_s,
     ) -> None:
         self.root = root
         self._keep_s = keep_days * _DAY_S

@@ -36,6 +36,7 @@ class Chores:
         busy: since when each stream waits for the disk, `time.monotonic`; None where it does not.
         alarms: of the streams.
         clock_s: monotonic.
+        time_of_day: tells of leaps.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Chores:
         busy: Callable[[], Mapping[str, float | None]],
         alarm: Callable[[str], Alarm],
         clock_s: Callable[[], float] = time.monotonic,
+        time_of_day: SteadyClock | None = None,
     ) -> None:
         self._archive = archive
         self._tell = tell
@@ -52,7 +54,7 @@ class Chores:
         self._alarm = alarm
         self._clock_s = clock_s
         self._index_alarm = Alarm("", tell, archive.now_ns)
-        self._time_of_day = SteadyClock(archive.now_ns, clock_s)
+        self._time_of_day = time_of_day or SteadyClock(archive.now_ns)
         self._stop = threading.Event()
         self._compared = 0
         self._compare_at_s = self._age_at_s = clock_s()

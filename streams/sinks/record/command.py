@@ -108,7 +108,7 @@ def check(
         wrong = {}
         for segment in _shown(segments, "checking"):
             complaint = complaint_about(found.path_of(segment), segment)
-            if complaint:
+            if complaint and found.is_still_so(segment):
                 wrong[segment.path] = complaint
         missing = sum(segment.lost for segment in segments)
     if as_json:

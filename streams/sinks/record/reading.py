@@ -53,6 +53,18 @@ class Recordings:
         marked = {path.relative_to(self.root).as_posix() for path in self.root.glob(f"*/*/*{KEEP}")}
         return [replace(segment, protected=f"{segment.path}{KEEP}" in marked) for segment in found]
 
+    def is_still_so(self, segment: Segment) -> bool:
+        """Whether the index says the same as before: retention or the recorder may have been there since.
+
+        Raises:
+            SourceError: if the index cannot be read.
+        """
+        try:
+            now = self.index.get(segment.path)
+        except sqlite3.Error as error:
+            raise SourceError(f"{self.root}: its index cannot be read: {error}") from error
+        return now is not None and replace(now, protected=segment.protected) == segment
+
     def path_of(self, segment: Segment) -> Path:
         """Return where its file is."""
         return self.root / segment.path

@@ -52,7 +52,8 @@ def open_file(
     """Write the content of a sealed file in clear.
 
     It goes into the current folder, not beside the sealed one, where nothing was to lie in clear. Of a file
-    whose writer was killed, all that was sealed before. `sightline cut` opens what it needs itself.
+    whose writer was killed, or that is damaged, all that comes before. `sightline cut` opens what it needs
+    itself.
 
     Example: sightline archive open clip.mp4.age --key owner.age_secret
     """
@@ -93,14 +94,21 @@ def _unsealed(file: Path, target: Path, secret_keys: tuple[bytes, ...]) -> tuple
             with writing(part), part.open("xb") as plain:
                 try:
                     with shown as reader:
-                        while chunk := reader.read(16 * CHUNK_BYTES):
+                        while chunk := reader.read(CHUNK_BYTES):
                             plain.write(chunk)
                     plain.flush()
+                except ValueError:  # damage: what is before it may be all that there is
+                    raise
                 except BaseException:  # nothing of it stays in clear: also if the disk is full, or at Ctrl-C
                     part.unlink(missing_ok=True)
                     raise
         except ValueError as error:
-            raise SourceError(f"{file} cannot be opened: {error}") from error
+            if not part.stat().st_size:
+                part.unlink()
+                raise SourceError(f"{file} cannot be opened: {error}") from error
+            with writing(target):  # what is before is as it was sealed, and may be all that there is
+                part.replace(target)
+            raise SourceError(f"{file}: {error}; what is before that is in {target}") from error
     with writing(target):
         part.replace(target)
     return total, is_whole

@@ -149,8 +149,9 @@ def test_an_index_that_somebody_has_locked_stops_nothing(disk: Callable[..., Dis
     with closing(sqlite3.connect(here.root / FILE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         here.archive.let_go()
+        here.archive.open()
         begun_s = time.monotonic()
-        for _ in range(3):  # opened anew, too
+        for _ in range(3):
             here.now_ns += 60 * 10**9
             here.add("gate", 0)
         assert here.archive.remove_aged() == 0

@@ -11,6 +11,7 @@ import av
 import pytest
 
 from pipeline.packet import Packet, PacketFormat
+from pipeline.steady import SteadyClock
 from streams.sinks.record.alarm import Alarm
 from streams.sinks.record.chores import Chores
 from streams.sinks.record.keep import Keep
@@ -30,7 +31,14 @@ class Box:
         self.disk = Disk(root / "recordings", Keep(30, most, 0))
         told = Told()
         archive = self.disk.archive
-        self.chores = Chores(archive, told, dict, lambda _: Alarm("", told, time.time_ns), lambda: self.up_s)
+        self.chores = Chores(
+            archive,
+            told,
+            dict,
+            lambda _: Alarm("", told, time.time_ns),
+            lambda: self.up_s,
+            SteadyClock(archive.now_ns, lambda: self.up_s),
+        )
 
     def go_on(self, seconds: float) -> None:
         self.up_s += seconds

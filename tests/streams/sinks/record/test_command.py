@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.packet import Packet, PacketFormat
-from streams.sinks.record.index import FILE
-from streams.sinks.record.segment import KEEP
+from streams.sinks.record.index import FILE, Index
+from streams.sinks.record.segment import KEEP, Segment
+from streams.sinks.record.verify import complaint_about
 from tests.command import Sightline
 from tests.streams.sinks.record.feeding import record, recording, repeated, segments
 
@@ -135,3 +136,18 @@ def test_what_is_refused(
     said = sightline("recordings", *(places.get(word, word) for word in words))
     assert said.code in (1, 2)
     assert error in said.errors[0]
+
+
+def test_check_while_recordings_go(sightline: Sightline, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = Index.writing(run / "recordings" / FILE)
+
+    def removed_first(path: Path, segment: Segment) -> str:
+        if "yard" in path.name:
+            index.remove([segment.path])
+            path.unlink()
+        return complaint_about(path, segment)
+
+    monkeypatch.setattr("streams.sinks.record.verify.complaint_about", removed_first)
+    said = sightline("recordings", "check", run)
+    index.close()
+    assert (said.code, said.out) == (0, "8 files, 8 of them as they should be\n")
