@@ -108,7 +108,7 @@ def test_nothing_is_lost_although_box_and_sink_are_killed_at_random_moments(tmp_
                 time.sleep(rng.uniform(0.0, 0.5))
             for victim in victims:
                 victim.start()
-        deadline_s = time.monotonic() + 40
+        deadline_s = time.monotonic() + 60
         while (len(seen) <= KILLS or not seen <= stored(table)) and time.monotonic() < deadline_s:
             time.sleep(0.1)
     finally:
@@ -120,7 +120,7 @@ def test_nothing_is_lost_although_box_and_sink_are_killed_at_random_moments(tmp_
     box.start()
     sink.start()
     try:
-        deadline_s = time.monotonic() + 40
+        deadline_s = time.monotonic() + 60
         while not seen <= stored(table) and time.monotonic() < deadline_s:
             time.sleep(0.1)
     finally:

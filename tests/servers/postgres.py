@@ -22,7 +22,7 @@ from tests.servers.daemons import free_port
 
 USER, PASSWORD = "sight", "gar:den/w@ll"
 QUOTED = "gar%3Aden%2Fw%40ll"
-_START_S = 30.0
+_START_S = 60.0
 _SETTINGS = (
     "listen_addresses=127.0.0.1",
     "max_connections=20",

@@ -32,7 +32,7 @@ _PROBE = (
     "missing = [n for n in ('x264enc', 'jpegenc', 'rtph264pay') if not Gst.ElementFactory.find(n)]\n"
     "assert not missing, missing"
 )
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 
 
 def pattern(

@@ -132,7 +132,7 @@ def test_a_line_that_counts_what_the_detector_does_not_know_is_refused(tmp_path:
     clip = write_crossing_video(tmp_path / "clip.mp4")
     command = [str(Path(sys.executable).with_name("sightline")), "run", "traffic", "--source", str(clip)]
     only = ["--set", "stages.count.lines.gate.labels=[car]", "--out", str(tmp_path / "out")]
-    ran = subprocess.run([*command, *only], capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run([*command, *only], capture_output=True, text=True, timeout=200, check=False)
     assert ran.returncode == 2
     assert ran.stderr.endswith("the detector gives no objects of class 'car'; there are moving\n")
     assert not (tmp_path / "out").exists()

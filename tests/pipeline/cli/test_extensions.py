@@ -217,7 +217,7 @@ def test_an_installed_package_in_a_process_of_its_own(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     said = {
         words: subprocess.run(
-            [program, *words], capture_output=True, text=True, timeout=60, env=environment, check=False
+            [program, *words], capture_output=True, text=True, timeout=200, env=environment, check=False
         )
         for words in (("--help",), ("odd",))
     }

@@ -27,7 +27,7 @@ from tests.command import Sightline, as_from_a_terminal
 from tests.media import write_crossing_video
 
 STREET = "synthetic://street?width=160&height=120&duration_s="
-PATIENCE_S = 60.0
+PATIENCE_S = 200.0
 
 
 def start(*words: object, **pipes: Any) -> subprocess.Popen[str]:

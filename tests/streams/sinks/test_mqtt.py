@@ -348,7 +348,7 @@ def storm(
             listener.got = old.got + listener.got
             is_open.set()
         wait_delivered(feeder, len(sent))
-        until(lambda: set(listener.ids()) >= sent and total_of(listener) == len(sent), 20, lambda: len(sent))
+        until(lambda: set(listener.ids()) >= sent and total_of(listener) == len(sent), 60, lambda: len(sent))
     listener.close()
     return sent, listener.ids(), total_of(listener)
 

@@ -22,11 +22,11 @@ from tests.streams.sinks.live.browser import Watcher, chromium
 pytestmark = pytest.mark.slow
 PATIENCE_S = 30.0
 PLAYERS = {
-    "original-hls": 2500,
-    "annotated-hls": 2500,
-    "annotated-mjpeg": 500,
-    "original-webrtc": 1000,
-    "annotated-webrtc": 1000,
+    "original-hls": 4000,
+    "annotated-hls": 4000,
+    "annotated-mjpeg": 1500,
+    "original-webrtc": 2000,
+    "annotated-webrtc": 2000,
 }
 """With the most that their pictures' age may be, ms: far more than it is, as the machine may be busy."""
 
