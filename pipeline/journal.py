@@ -23,6 +23,7 @@ from pipeline.event import Event
 from pipeline.journal_bounds import Bounds, Overrun, bytes_of
 from pipeline.journal_clock import JournalClock
 from pipeline.journal_file import connected, identity, open_journal
+from pipeline.steady import SteadyClock
 from pipeline.transaction import committing
 
 logger = logging.getLogger(__name__)
@@ -132,6 +133,9 @@ class Journal:
         self._newest, newest_ns, self._bytes = self._facts()
         self._database.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         self._clock = JournalClock(newest_ns, clock_ns, steady_ns)
+        self._time_of_day = SteadyClock(clock_ns, lambda: steady_ns() / 1e9)
+        if newest_ns:
+            self._time_of_day.vouch(newest_ns)
         self._before_us, self._undated_ns = self._newest, 0
         # The first event of a run has the bounds looked at: many short runs must not fill the disk.
         self._since_trim, self._trimmed_ns = _TRIM_EVERY, steady_ns()
@@ -371,7 +375,9 @@ class Journal:
         self._since_trim = 0
         self._trimmed_ns = self._steady_ns()
         try:
-            gone_bytes, overruns = self._bounds.trim(self._database, self._bytes, self._clock.now_ns())
+            # A box that begins with a clock that is years ahead must not make them too old: nobody has them yet.
+            now_ns = self._clock.now_ns() if self._time_of_day.is_steady() else 0
+            gone_bytes, overruns = self._bounds.trim(self._database, self._bytes, now_ns)
         except sqlite3.Error as error:
             logger.warning("journal: what is too old or too much cannot be removed yet: %s", error)
             return []
