@@ -22,7 +22,6 @@ import msgpack
 from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.journal_file import connected, open_journal
-from pipeline.steady import SteadyClock
 from pipeline.transaction import committing
 
 logger = logging.getLogger(__name__)
@@ -119,7 +118,6 @@ class Journal:
         self._keep_bytes = keep_bytes
         self._tell_overrun = overrun
         self._clock_ns = clock_ns
-        self._time_of_day = SteadyClock(clock_ns)
         self._lock = threading.RLock()
         self._grown = threading.Condition()
         self._calls = 0
@@ -132,9 +130,6 @@ class Journal:
         self._reader_lock = threading.Lock()
         self._reader = connected(path)
         self.box, self._newest, self._bytes = self._facts()
-        latest = self._database.execute("SELECT kept_ns FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-        if latest:
-            self._time_of_day.vouch(latest[0])
         self._since_trim = 0
 
     @property
@@ -338,8 +333,7 @@ class Journal:
 
     def _last_to_go(self) -> int | None:
         """Return the number up to which events are too old or too many, None when all may stay."""
-        # A clock that has just leapt ahead by years must not make them too old: nobody has them yet, maybe.
-        oldest_ns = self._clock_ns() - self._keep_ns if self._time_of_day.is_steady() else 0
+        oldest_ns = self._clock_ns() - self._keep_ns
         last = self._database.execute(
             "SELECT max(seq) FROM events WHERE seq <= (SELECT coalesce((SELECT seq FROM events"
             " WHERE kept_ns >= ? ORDER BY seq LIMIT 1) - 1, (SELECT max(seq) FROM events)))",

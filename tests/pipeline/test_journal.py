@@ -56,20 +56,6 @@ def test_numbers_ascend_over_restarts_also_when_everything_was_removed(tmp_path:
     again.close()
 
 
-def test_a_clock_that_leaps_ahead_removes_nothing(tmp_path: Path) -> None:
-    clock = Clock()
-    kept = journal(tmp_path, clock_ns=clock)
-    kept.append([make_event(number) for number in range(600)])
-    clock.now_s += 365 * DAY_S
-    kept.append([make_event(number) for number in range(600)])
-    kept.close()
-    clock.now_s += 365 * DAY_S  # and further, while nobody looks
-    again = journal(tmp_path, clock_ns=clock)
-    again.append([make_event(number) for number in range(600)])
-    assert len(numbers(again)) == 1800
-    again.close()
-
-
 def test_a_consumer_goes_on_where_it_stopped(tmp_path: Path) -> None:
     kept = journal(tmp_path)
     kept.append([make_event(1)])

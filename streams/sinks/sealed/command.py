@@ -46,8 +46,7 @@ def open_file(
 ) -> None:
     """Write the content of a sealed file in clear.
 
-    Of one whose writer was killed, or that is damaged, all that comes before. `sightline cut` opens what it
-    needs itself.
+    Of one whose writer was killed, all that was sealed before. `sightline cut` opens what it needs itself.
 
     Example: sightline archive open clip.mp4.age --key owner.age_secret
     """
@@ -86,15 +85,11 @@ def _unsealed(file: Path, target: Path, secret_keys: tuple[bytes, ...]) -> tuple
         shown = wrap_file(source, total, description="opening", console=console, disable=not show)
         try:
             with writing(part), part.open("xb") as plain, shown as reader:
-                while chunk := reader.read(CHUNK_BYTES):
+                while chunk := reader.read(16 * CHUNK_BYTES):
                     plain.write(chunk)
         except ValueError as error:
-            if not part.stat().st_size:
-                part.unlink()
-                raise SourceError(f"{file} cannot be opened: {error}") from error
-            with writing(target):  # what is before is as it was sealed, and may be all that there is
-                part.replace(target)
-            raise SourceError(f"{file}: {error}; what is before that is in {target}") from error
+            part.unlink(missing_ok=True)
+            raise SourceError(f"{file} cannot be opened: {error}") from error
     with writing(target):
         part.replace(target)
     return total, is_whole

@@ -37,13 +37,6 @@ def test_what_cannot_be_opened(sightline: Sightline, tmp_path: Path) -> None:
     assert (changed.code, len(changed.errors)) == (1, 1)
     assert "changed" in changed.err
     assert sorted(tmp_path.iterdir()) == sorted([path, key, tmp_path / "owner.age_public"])
-    data[400] ^= 1
-    data[100_000] ^= 1
-    path.write_bytes(data)
-    damaged = sightline("archive", "open", path, "--key", key)
-    assert (damaged.code, len(damaged.errors)) == (1, 1)
-    assert "its chunk 1 was changed; what is before that is in" in damaged.err
-    assert (tmp_path / "clip.mp4").read_bytes() == CONTENT[:65_536]
     missing = sightline("archive", "open", tmp_path / "none.age", "--key", key)
     assert (missing.code, len(missing.errors)) == (1, 1)
     assert sightline("archive", "open", tmp_path / "clip.mp4", "--key", key).code == 2
