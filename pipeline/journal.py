@@ -375,7 +375,7 @@ class Journal:
         self._since_trim = 0
         self._trimmed_ns = self._steady_ns()
         try:
-            # A box that begins with a clock that is years ahead must not make them too old: nobody has them yet.
+            # A clock that is years ahead at the start must not make them too old: nobody has them yet.
             now_ns = self._clock.now_ns() if self._time_of_day.is_steady() else 0
             gone_bytes, overruns = self._bounds.trim(self._database, self._bytes, now_ns)
         except sqlite3.Error as error:

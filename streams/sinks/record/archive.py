@@ -21,7 +21,7 @@ from streams.sinks.record.disk import Trouble, free_bytes, network_file_system
 from streams.sinks.record.index import FILE, Index
 from streams.sinks.record.keep import Keep as Keep
 from streams.sinks.record.keep import NoRoom as NoRoom
-from streams.sinks.record.pending import Pending
+from streams.sinks.record.pending import Pending, code_of
 from streams.sinks.record.segment import KEEP, Segment, named, numbered, path_of
 
 logger = logging.getLogger(__name__)
@@ -382,11 +382,18 @@ class Archive:
 
     @contextmanager
     def _without_index(self) -> Iterator[None]:
-        """Go on recording without the index; whoever sees the complaint sets it right."""
+        """Go on recording without the index; whoever sees the complaint sets it right.
+
+        Where it lies on the disk of the recordings and that is full, they tell it, and the index makes up for it
+        as soon as some of them have gone.
+        """
         try:
             yield
         except (SinkError, OSError) as error:
-            self.complaint = str(error)
+            cause = error.__cause__
+            is_full = isinstance(cause, sqlite3.Error) and code_of(cause) == sqlite3.SQLITE_FULL
+            if not is_full or self._index_path.parent != self.root:
+                self.complaint = str(error)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

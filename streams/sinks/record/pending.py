@@ -34,7 +34,7 @@ class Pending:
 
     @property
     def is_due(self) -> bool:
-        """Whether to try: each try may wait for a lock, and recording with it."""
+        """Whether to try: while somebody has locked it, each try waits for the lock, and recording with it."""
         return self._clock_s() >= self._due_s
 
     def put(self, segment: Segment) -> None:
@@ -72,9 +72,15 @@ class Pending:
         try:
             index.put(self._put.values())
             index.remove(self._removed)
-        except sqlite3.Error:
-            self._due_s = self._clock_s() + _AGAIN_S
+        except sqlite3.Error as error:
+            if code_of(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                self._due_s = self._clock_s() + _AGAIN_S
             raise
         self._put.clear()
         self._removed.clear()
         self._due_s = float("-inf")
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code, 0 if it has none: `sqlite3.SQLITE_BUSY`, `sqlite3.SQLITE_FULL` ..."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
