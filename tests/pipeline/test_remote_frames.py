@@ -161,7 +161,6 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_process(
     assert [record.getMessage() for record in caplog.records] == [
         "stream 'gate': sink 'album' fails, and is tried again: no room",
         "stream 'gate': sink 'album' writes again; lost: 2 pictures",
-    ] + [
         "stream 'gate': sink 'album' fails, and is tried again: no room",
         "stream 'gate': sink 'album' writes again; lost: nothing",
     ]
