@@ -182,6 +182,9 @@ class VideoSink(FileSink):
             writer = self._writers.pop(stream, None)
         if writer is None:
             return
+        if not writer.pictures and self._begun[stream] > 1:  # begun anew, and nothing came
+            self._give_up(stream, writer)
+            return
         try:
             writer.close()
         except Unwritable:

@@ -216,6 +216,18 @@ def test_files_without_a_picture_do_not_pile_up(disk: Path) -> None:
     assert sink.losses("gate") == {"pictures": 100}
 
 
+def test_a_next_file_into_which_nothing_came_is_removed(disk: Path) -> None:
+    sink = VideoSink(VideoOptions(), SinkContext(disk))
+    sink.open_stream(live())
+    noisy(sink, range(20))
+    fill(disk / "filler")
+    assert noisy(sink, range(20, 60)) == 1
+    (disk / "filler").unlink()
+    sink.retry("gate")
+    sink.close_stream("gate")
+    assert [path.name for path in disk.glob("*.mp4")] == ["gate.mp4"]
+
+
 def test_a_recording_is_told_of_it_and_what_is_there_plays(disk: Path) -> None:
     sink = VideoSink(VideoOptions(), SinkContext(disk))
     sink.open_stream(info())
