@@ -15,6 +15,7 @@ import pytest
 from pipeline.errors import SinkError, Unwritable
 from pipeline.plugin import SinkContext, StreamInfo
 from streams.sinks.counts import CountsOptions, CountsSink
+from streams.sinks.counts.days import DayFiles
 from streams.sinks.events import EventsOptions, EventsSink
 from streams.sinks.textfile import TextFile
 from streams.sinks.video import VideoOptions, VideoSink
@@ -156,6 +157,19 @@ def test_counts_that_are_never_written_are_counted(disk: Path) -> None:
     kept = (disk / "counts/gate/1970-01-01.csv").read_bytes() if (disk / "counts/gate").exists() else b""
     assert lost + max(0, kept.count(b"\n") - 1) == 2 * 20
     assert kept == b"" or kept.endswith(b"\n")
+
+
+def test_a_parquet_file_of_a_day_that_finds_no_room_is_made_later(disk: Path) -> None:
+    pytest.importorskip("pyarrow")
+    files = DayFiles(disk, keep_days=9, parquet=True)
+    files.append([("gate", 60, f"1970-01-01T00:{minute:02}:00+00:00", *[""] * 15) for minute in range(60)])
+    fill(disk / "filler")
+    with pytest.raises(Unwritable, match=r"1970-01-01\.parquet: .*No space left on device"):
+        files.settle(before=None)
+    assert not list(disk.glob("*.parquet*"))
+    (disk / "filler").unlink()
+    files.settle(before=None)
+    assert [path.name for path in disk.glob("*.parquet*")] == ["1970-01-01.parquet"]
 
 
 def noisy(sink: VideoSink, times_s: range) -> int:
