@@ -282,7 +282,11 @@ class Journal:
         }
 
     def close(self) -> None:
-        """Write what waits, if the disk takes it, and close the file; safe more than once."""
+        """Write what waits, if the disk takes it, and close the file; safe more than once.
+
+        Raises:
+            SinkError: if the disk takes none; then it is closed all the same, and what waited is lost.
+        """
         with self._lock:
             if self._closed:
                 return
@@ -290,12 +294,15 @@ class Journal:
                 self._flush()
             self._closed = True
             self._over.set()
-            if self._backlog:
-                logger.error("journal: %d events could not be written: %s", len(self._backlog), self._failing)
+            unwritten = len(self._backlog)
+            self._lost += unwritten
+            self._backlog.clear()
         self.wake()
         with self._reader_lock, self._lock:
             self._reader.close()
             self._database.close()
+        if unwritten:
+            raise SinkError(f"journal: {unwritten} events could not be written: {self._failing}")
 
     def _flush(self) -> int | None:
         """Write all that waits in one transaction; return the newest number, None when it failed."""

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.backoff import Backoff, KeeperOptions
 from pipeline.blame import one_line
 from pipeline.condition import Reason
-from pipeline.errors import Unwritable
+from pipeline.errors import SightlineError, SinkError, Unwritable
 from pipeline.file_sink import FileSink
 from pipeline.plugin import Sink
 from pipeline.secret import without_credentials
@@ -77,14 +77,14 @@ class Outages:
         """Return what a call of a sink is made in: it swallows what a live stream survives."""
         return _Enduring(self, sink)
 
-    def retry(self) -> None:
-        """Have those try again whose time it is.
+    def retry(self, *, at_once: bool = False) -> None:
+        """Have those try again whose time it is, or all, as it is the last time.
 
         Raises:
             Exception: what a sink raises beside `Unwritable`.
         """
         for sink, outage in self._all.items():
-            if outage.trouble and self._clock() >= outage.next_try_s:
+            if outage.trouble and (at_once or self._clock() >= outage.next_try_s):
                 try:
                     sink.retry(self._stream)
                 except Unwritable:
@@ -102,6 +102,14 @@ class Outages:
             }
             for sink, outage in list(self._all.items())
         }
+
+    def unfinished(self) -> list[SightlineError]:
+        """Return an error for each sink that cannot write now; for the end of the stream."""
+        return [
+            SinkError(f"sink '{outage.name}' could not write at the end: {outage.trouble}")
+            for outage in self._all.values()
+            if outage.trouble
+        ]
 
     def survived(self, sink: Sink, error: Unwritable) -> bool:
         """Note a failure; return whether the stream goes on."""

@@ -104,6 +104,8 @@ class Output:
                         self._announce([event])
                     case StreamInfo() as info:
                         self._begin(info)
+        if self.outages.failing:
+            self._retry(at_once=True)
         self._show_rest()
 
     def announce_late(self, event: Event) -> None:
@@ -130,7 +132,7 @@ class Output:
             except SightlineError as error:
                 errors.append(error)
         self._open = []
-        return errors
+        return errors + self.outages.unfinished()
 
     def _begin(self, info: StreamInfo) -> None:
         """Open the sinks for pictures of this format; those open for another one finish first."""
@@ -145,10 +147,10 @@ class Output:
                 sink.open_stream(info)
             self._open.append((name, sink))
 
-    def _retry(self) -> None:
+    def _retry(self, *, at_once: bool = False) -> None:
         """Have file sinks try again whose disk took nothing."""
         with blaming(SinkError, "a sink failed that was tried again"):
-            self.outages.retry()
+            self.outages.retry(at_once=at_once)
 
     def _deliver(self, frame: Frame) -> None:
         books = self._books

@@ -115,11 +115,10 @@ class FrameFeed:
                 known = None
             if known is None:
                 info = StreamInfo(stream, "", message.run, picture.width, picture.height, live=True)
-                known = self._open[stream] = _Open(
-                    form, Veils([self._privacy], stream), self._outages(stream)
-                )
+                known = _Open(form, Veils([self._privacy], stream), self._outages(stream))
                 with known.outages.enduring(self._sink):
                     self._sink.open_stream(info)
+                self._open[stream] = known
             if known.outages.failing:
                 known.outages.retry()
             after_s = known.last.moment.pts_s if known.last else None

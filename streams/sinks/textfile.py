@@ -21,6 +21,7 @@ _CLOSED = -1
 _PASSING = {
     errno.ENOSPC,
     errno.EDQUOT,
+    errno.EFBIG,
     errno.EROFS,
     errno.EIO,
     errno.ENOENT,
@@ -29,7 +30,7 @@ _PASSING = {
     errno.ESTALE,
     errno.ENOTCONN,
 }
-"""Errors of a disk that may pass: room is made, it is mounted writable, it is plugged in again."""
+"""Errors that may pass: room is made, another file begun, the disk mounted writable or plugged in again."""
 
 
 def _within_folder(name: str) -> str:

@@ -103,7 +103,7 @@ class VideoSink(FileSink):
         self._writers: dict[str, VideoWriter] = {}
         self._begun: Counter[str] = Counter()
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._broken: dict[str, VideoWriter] = {}
+        self._torn: dict[str, Path] = {}
         self._lost: Counter[str] = Counter()
 
     @classmethod
@@ -147,10 +147,6 @@ class VideoSink(FileSink):
         """Begin the next file, if there is room for some of it."""
         if stream in self._writers or stream not in self._sizes:
             return
-        broken = self._broken.get(stream)
-        if broken is not None:
-            broken.mend()
-            del self._broken[stream]
         folder = self.context.folder
         with writing(folder):
             space = shutil.disk_usage(folder)
@@ -158,6 +154,9 @@ class VideoSink(FileSink):
         if space.free < needed:
             raise Unwritable(f"cannot write to {folder}: it has room for {space.free} bytes, not {needed}")
         self._begin(stream, *self._sizes[stream])
+        torn = self._torn.pop(stream, None)
+        if torn is not None:  # a disk that was read-only did not let us
+            _mended(torn)
 
     def losses(self, stream: str) -> Mapping[str, int]:
         """Return the `pictures` that are in no file."""
@@ -188,6 +187,9 @@ class VideoSink(FileSink):
             writer = self._writers.pop(stream, None)
         if writer is None:
             return
+        if not writer.pictures and self._begun[stream] > 1:  # begun anew, and nothing came
+            self._give_up(stream, writer)
+            return
         try:
             writer.close()
         except Unwritable:
@@ -203,7 +205,7 @@ class VideoSink(FileSink):
         with self._lock:
             self._begun[stream] -= not kept
         if kept:
-            self._broken[stream] = writer
+            self._torn[stream] = writer.path
 
     def _lose(self, stream: str, pictures: int) -> None:
         with self._lock:
@@ -230,6 +232,7 @@ class VideoWriter:
 
     Attributes:
         encoder: which one is taken.
+        path: the file.
         pictures: that it was given.
 
     Args:
@@ -243,7 +246,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, width: int, height: int, options: VideoOptions) -> None:
-        self._path = path
+        self.path = path
         self._size = (width, height)
         self._small = None if options.size is None else scaled(width, height, options.size)
         self._keyframe_ticks = round(options.keyframe_s * TICKS_PER_S)
@@ -285,12 +288,12 @@ class VideoWriter:
         if (width, height) != self._size:
             was = f"{self._size[0]} x {self._size[1]}"
             raise SinkError(
-                f"cannot go on writing {self._path}: the picture changed from {was} to {width} x {height} px"
+                f"cannot go on writing {self.path}: the picture changed from {was} to {width} x {height} px"
             )
         ticks = round(pts_s * TICKS_PER_S)
         if self._last_ticks is not None and ticks <= self._last_ticks:
             raise SinkError(
-                f"cannot go on writing {self._path}: media time went from {self.last_s:.6f} to {pts_s:.6f} s"
+                f"cannot go on writing {self.path}: media time went from {self.last_s:.6f} to {pts_s:.6f} s"
             )
         self._last_ticks = ticks
         self.pictures += 1
@@ -319,22 +322,7 @@ class VideoWriter:
         self._failed = True
         with suppress(OSError):
             self._file.close()
-        return self.mend()
-
-    def mend(self) -> int:
-        """Cut off what stands behind the last whole fragment, if the disk lets us; see `abandon`."""
-        try:
-            with self._path.open("rb") as file:
-                had = contents_of(file)
-            if not had.shown:
-                self._path.unlink()
-                return 0
-            with suppress(OSError):  # of a disk that is read-only now: it is tried again
-                os.truncate(self._path, had.shown)
-            with self._path.open("rb") as file:
-                return contents_of(file).packets
-        except OSError:
-            return 0
+        return _mended(self.path)
 
     def _wanted(self, options: VideoOptions) -> Wanted:
         width, height = self._small or self._size
@@ -354,14 +342,30 @@ class VideoWriter:
     def _guarded(self) -> Iterator[None]:
         """Turn what FFmpeg and the operating system raise into a SinkError, and remember the failure."""
         try:
-            with writing(self._path):
+            with writing(self.path):
                 yield
         except SinkError:
             self._failed = True
             raise
         except av.FFmpegError as error:
             self._failed = True
-            raise SinkError(f"cannot encode {self._path}: {error}") from error
+            raise SinkError(f"cannot encode {self.path}: {error}") from error
+
+
+def _mended(path: Path) -> int:
+    """Cut off what stands behind the last whole fragment, if the disk lets us; see `VideoWriter.abandon`."""
+    try:
+        with path.open("rb") as file:
+            had = contents_of(file)
+        if not had.shown:
+            path.unlink()
+            return 0
+        with suppress(OSError):
+            os.truncate(path, had.shown)
+        with path.open("rb") as file:
+            return contents_of(file).packets
+    except OSError:
+        return 0
 
 
 class _WholeWrites(io.FileIO):

@@ -14,6 +14,7 @@ import pytest
 from pipeline.errors import ConfigError, SinkError
 from pipeline.journal import Consumer, Journal
 from pipeline.journal_bounds import Overrun
+from tests.disks import Disks, fill
 from tests.pipeline.messages import make_event, wait_until
 
 DAY_S = 86_400.0
@@ -273,6 +274,18 @@ def test_names_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     kept.close()
 
 
+def test_what_is_never_written_is_an_error_at_the_end(small_disk: Disks) -> None:
+    disk = small_disk("1m")
+    kept = journal(disk)
+    fill(disk / "filler")
+    kept.append([make_event(number, data={"why": "x" * 60_000}) for number in range(3)])
+    assert (kept.lost, kept.trouble != "") == (0, True)
+    with pytest.raises(SinkError, match=r"journal: 3 events could not be written: .*full"):
+        kept.close()
+    assert kept.lost == 3
+    kept.close()
+
+
 def test_a_reader_is_woken_by_what_comes(tmp_path: Path) -> None:
     kept = journal(tmp_path)
     assert not kept.wait(0, 0.0)
@@ -339,6 +352,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from pipeline.journal import Journal
+from tests.disks import Disks, fill
 from tests.pipeline.messages import make_event
 kept = Journal(Path(sys.argv[1]), keep_s=1e6, keep_bytes=10**9)
 number = kept.newest

@@ -95,6 +95,15 @@ def test_a_sink_that_could_not_even_be_opened_is_tried_again(monkeypatch: pytest
     assert sink.closed == 1
 
 
+def test_the_end_of_a_stream_is_the_last_try() -> None:
+    stream = run(stream_config(live=True, policy="every"), Disk(range(8, 10)))
+    assert stream.file_statistics()["sink0"] == {"error": None, "outages": 1, "lost": {"pictures": 2}}
+    stream = run(stream_config(live=True, policy="every"), Disk(range(8, 10), tries=1))
+    assert stream.file_statistics()["sink0"]["error"] == str(FULL)
+    assert stream.state is State.FAILED
+    assert str(stream.error) == f"sink 'sink0' could not write at the end: {FULL}"
+
+
 def test_a_recording_ends_at_once_with_the_reason() -> None:
     sink = Disk(range(3, 6))
     stream = run(stream_config(), sink)
@@ -152,7 +161,7 @@ def test_two_sinks_of_one_name_are_told_apart() -> None:
 
 
 def test_prometheus_learns_of_it() -> None:
-    stream = run(stream_config(live=True, policy="every"), Disk(range(8, 10)))
+    stream = run(stream_config(live=True, policy="every"), Disk(range(8, 10), tries=1))
     server = MetricsServer("127.0.0.1:0", [stream])
     try:
         samples = asked(server)

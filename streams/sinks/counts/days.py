@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HEADER = csv_text([COLUMNS])
 _MOST_WAITING = 4 << 20
-"""Characters of rows that wait while the disk takes none: of 20 lines, in minutes, about half a day."""
+"""Characters of rows that wait while the disk takes none: of 20 lines, in minutes, some ten hours."""
 
 
 class DayFiles:

@@ -15,6 +15,7 @@ import pytest
 from pipeline.errors import SinkError, Unwritable
 from pipeline.plugin import SinkContext, StreamInfo
 from streams.sinks.counts import CountsOptions, CountsSink
+from streams.sinks.counts.days import DayFiles
 from streams.sinks.events import EventsOptions, EventsSink
 from streams.sinks.textfile import TextFile
 from streams.sinks.video import VideoOptions, VideoSink
@@ -158,6 +159,19 @@ def test_counts_that_are_never_written_are_counted(disk: Path) -> None:
     assert kept == b"" or kept.endswith(b"\n")
 
 
+def test_a_parquet_file_of_a_day_that_finds_no_room_is_made_later(disk: Path) -> None:
+    pytest.importorskip("pyarrow")
+    files = DayFiles(disk, keep_days=9, parquet=True)
+    files.append([("gate", 60, f"1970-01-01T00:{minute:02}:00+00:00", *[""] * 15) for minute in range(60)])
+    fill(disk / "filler")
+    with pytest.raises(Unwritable, match=r"1970-01-01\.parquet: .*No space left on device"):
+        files.settle(before=None)
+    assert not list(disk.glob("*.parquet*"))
+    (disk / "filler").unlink()
+    files.settle(before=None)
+    assert [path.name for path in disk.glob("*.parquet*")] == ["1970-01-01.parquet"]
+
+
 def noisy(sink: VideoSink, times_s: range) -> int:
     """Give noise, a picture a second; return how often the disk refused it."""
     refused = 0
@@ -214,6 +228,18 @@ def test_files_without_a_picture_do_not_pile_up(disk: Path) -> None:
     assert [path.name for path in disk.glob("*.mp4")] == ["gate.mp4"]
     assert shown(disk / "gate.mp4") == list(range(100, 110))
     assert sink.losses("gate") == {"pictures": 100}
+
+
+def test_a_next_file_into_which_nothing_came_is_removed(disk: Path) -> None:
+    sink = VideoSink(VideoOptions(), SinkContext(disk))
+    sink.open_stream(live())
+    noisy(sink, range(20))
+    fill(disk / "filler")
+    assert noisy(sink, range(20, 60)) == 1
+    (disk / "filler").unlink()
+    sink.retry("gate")
+    sink.close_stream("gate")
+    assert [path.name for path in disk.glob("*.mp4")] == ["gate.mp4"]
 
 
 def test_a_recording_is_told_of_it_and_what_is_there_plays(disk: Path) -> None:

@@ -32,10 +32,12 @@ def files(root: Path) -> list[Path]:
 
 
 def told(out: Path) -> list[dict[str, Any]]:
-    """Return the particulars of all alarms so far."""
+    """Return the particulars of the stream's alarms so far; the index may have one of its own, of `_box`."""
     lines = (out / "events.jsonl").read_text().split("\n")[:-1]  # the last may be half written
     events = [json.loads(line) for line in lines]
-    return [event["data"] for event in events if event["kind"] == "recording.alarm"]
+    return [
+        event["data"] for event in events if (event["stream"], event["kind"]) == ("gate", "recording.alarm")
+    ]
 
 
 def alarms(out: Path) -> list[str]:
