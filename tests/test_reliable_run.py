@@ -22,6 +22,7 @@ KILLS = 8
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_what_anybody_saw_is_delivered_although_the_daemon_is_killed(tmp_path: Path) -> None:
     events, reliable = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     sets = (f"bus.events={events}", f"bus.reliable={reliable}", "sinks=[]")

@@ -70,6 +70,7 @@ def stored(path: Path) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_although_box_and_sink_are_killed_at_random_moments(tmp_path: Path) -> None:
     events, reliable = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     sets = (f"bus.events={events}", f"bus.reliable={reliable}", "sinks=[]")

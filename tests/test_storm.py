@@ -12,6 +12,7 @@ KILLS = 14
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_what_anybody_saw_everybody_has(tmp_path: Path) -> None:
     with World(tmp_path, seed=11) as world:
         world.rage(KILLS)

@@ -80,7 +80,7 @@ def test_without_a_message_the_wait_ends_in_time() -> None:
     with Listener(["ipc:///no/publisher/here"]) as listener:
         began = time.monotonic()
         assert listener.receive(timeout_s=0.1) is None
-        assert 0.09 < time.monotonic() - began < 2
+        assert 0.09 < time.monotonic() - began < 10
         assert listener.receive(timeout_s=0) is None
         listener.close()
 
@@ -179,12 +179,12 @@ def test_a_slow_viewer_is_never_far_behind_and_counts_what_it_missed() -> None:
                     last = found.message.n
                     behind_s.append((published - 1 - last) / 100)
         assert len(behind_s) >= 10
-        assert max(behind_s) < 0.6  # with default settings 1.2 at the end, and growing
+        assert max(behind_s) < 1  # with default settings 1.2 at the end, and growing
         while (found := listener.receive(timeout_s=0.1)) is not None:
             last = found.message.n
         seen = listener.statistics()
         assert seen["received"] + seen["stale"] + seen["lost"] == last + 1
-        assert seen["stale"] > 25  # 80 on a box with nothing else to do
+        assert seen["stale"] > 5  # 80 on a box with nothing else to do
 
 
 def test_the_listener_may_start_first_and_outlives_restarts(tmp_path: Path) -> None:

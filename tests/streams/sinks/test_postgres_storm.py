@@ -46,7 +46,7 @@ def stored(server: PostgresServer) -> tuple[set[str], int]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_server_that_is_killed_and_restarted_again_and_again(
     server: PostgresServer, tmp_path: Path
 ) -> None:
@@ -110,7 +110,7 @@ sink.close()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_box_and_its_database_are_killed_in_turn(server: PostgresServer, tmp_path: Path) -> None:
     rng, written, lives = random.Random(5), 0, 10
     for life in range(lives):
@@ -167,7 +167,7 @@ def pooled(server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_several_boxes_behind_a_pooler(server: PostgresServer, pooled: str, tmp_path: Path) -> None:
     def feed() -> None:
         sink = PostgresSink(PostgresOptions(dsn=pooled), SinkContext(tmp_path))

@@ -48,7 +48,7 @@ class Child:
         """End it; return its exit code (negative: the signal) and the last of what it said on stderr."""
         if self._process.poll() is None:
             try:
-                self._process.wait(5)
+                self._process.wait(HANG_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
         said = self._process.communicate()[1].decode(errors="replace")

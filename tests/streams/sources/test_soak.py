@@ -138,7 +138,7 @@ class Place:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_eight_cameras_and_two_hundred_faults(tmp_path: Path) -> None:
     bound_arenas()
     before = Footprint.now()

@@ -32,13 +32,13 @@ KILLS = 12
 ROOT = Path(__file__).parents[4]
 
 
-def kill_once(out: Path, clip: Path, start_ns: int, life_s: float) -> int:
-    """Let a recorder live so long; return how many packets it was fed."""
+def kill_once(out: Path, clip: Path, start_ns: int, least: int, more_s: float) -> int:
+    """Kill a recorder a moment after so many packets; return how many it was fed."""
     words = [sys.executable, "-m", child.__name__, out, clip, str(start_ns)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
-        first = process.stdout.read(4)
-        time.sleep(life_s)
+        first = process.stdout.read(4 * least)
+        time.sleep(more_s)
         process.send_signal(signal.SIGKILL)
         said = first + process.stdout.read()
     return int.from_bytes(said[-4 - len(said) % 4 :][:4], "little")
@@ -63,7 +63,7 @@ def test_a_kill_costs_a_fragment_at_most(tmp_path: Path, clip: Path) -> None:
     lost = []
     for number in range(KILLS):
         start_ns = START_NS + number * 10**12
-        fed = kill_once(tmp_path, clip, start_ns, rng.uniform(0.05, 0.7))
+        fed = kill_once(tmp_path, clip, start_ns, rng.randrange(20, 280), rng.uniform(0.0, 0.01))
         lost.append(lost_packets(tmp_path / "recordings", expected, start_ns, fed))
     # One packet more: the first of the next fragment ends a fragment.
     assert max(lost) <= child.FRAGMENT_S * RATE_HZ + 1, lost

@@ -119,7 +119,8 @@ def test_rtsp_h265_has_a_stand_in_too(tmp_path: Path) -> None:
     words = f"-v error -rtsp_flags listen -timeout 20 -i rtsp://127.0.0.1:{port}/gate -c copy {got}"
     command = [binary("ffmpeg", "ffmpeg"), *words.split()]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        with Stage(tmp_path, f"rtsp://127.0.0.1:{port}/gate") as stage:
+        # Late enough that a camera which the box holds up does not pass for one that is gone.
+        with Stage(tmp_path, f"rtsp://127.0.0.1:{port}/gate", stub_after_s=2, timeout_s=5) as stage:
             stage.camera = Camera(stage.sink, codec="hevc")
             stage.camera.start()
             wait_for(lambda: "gate" in stage.sink._copied and stage.pusher()._sent > 20)

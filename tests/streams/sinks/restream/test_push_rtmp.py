@@ -16,7 +16,7 @@ def test_the_camera_s_packets_arrive_and_a_stand_in_bridges_its_absence(tmp_path
     with rtmp(tmp_path) as server:
         server.start()
         url = f"rtmp://127.0.0.1:{server.port}/live/gate"
-        with Stage(tmp_path, url, timeout_s=5) as stage:
+        with Stage(tmp_path, url, timeout_s=5, stub_after_s=1.5) as stage:
             stage.camera.start()
             player = stage.player(url, patience_s=5)
             wait_for(lambda: player.has(lambda seen: seen.stamp is not None), player)

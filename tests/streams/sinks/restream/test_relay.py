@@ -67,7 +67,7 @@ def is_taken(link: socket.socket, data: bytes) -> bool:
 
 def test_what_goes_in_comes_out_both_ways() -> None:
     with Server(echo) as server:
-        relay = Relay("127.0.0.1", server.port, timeout_s=2)
+        relay = Relay("127.0.0.1", server.port, timeout_s=10)
         assert through(relay, bytes(range(256)) * 4000) == bytes(range(256)) * 4000
         assert relay.sent == 256 * 4000
         assert relay.is_clear(0)
@@ -80,13 +80,13 @@ def test_tls_is_checked_against_what_is_trusted(certificate: Path) -> None:
     context.load_cert_chain(certificate)
     with Server(echo, context) as server:
         trusting = tls_context(certificate, verify=True)
-        relay = Relay("localhost", server.port, timeout_s=2, context=trusting)
+        relay = Relay("localhost", server.port, timeout_s=10, context=trusting)
         assert through(relay, b"hello") == b"hello"
         relay.close()
     with Server(echo, context) as server, pytest.raises(SinkError, match="certificate is not trusted"):
-        Relay("localhost", server.port, timeout_s=2, context=tls_context(None, verify=True))
+        Relay("localhost", server.port, timeout_s=10, context=tls_context(None, verify=True))
     with Server(echo, context) as server:
-        relay = Relay("localhost", server.port, timeout_s=2, context=tls_context(None, verify=False))
+        relay = Relay("localhost", server.port, timeout_s=10, context=tls_context(None, verify=False))
         assert through(relay, b"hello") == b"hello"
         relay.close()
     with (
@@ -95,7 +95,7 @@ def test_tls_is_checked_against_what_is_trusted(certificate: Path) -> None:
         ) as server,
         pytest.raises(SinkError, match="no TLS with it"),
     ):
-        Relay("localhost", server.port, timeout_s=2, context=trusting)
+        Relay("localhost", server.port, timeout_s=10, context=trusting)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_tls_is_checked_against_what_is_trusted(certificate: Path) -> None:
 )
 def test_a_server_that_is_not_there(host: str, complaint: str) -> None:
     with pytest.raises(SinkError, match=complaint):
-        Relay(host, free_port(), timeout_s=2)
+        Relay(host, free_port(), timeout_s=10)
 
 
 def test_a_server_that_stops_reading_is_left_and_whoever_writes_is_freed() -> None:
