@@ -311,10 +311,11 @@ class Journal:
                         [(now_ns, *entry) for entry in self._backlog],
                     )
                     seq = int(cursor.connection.execute("SELECT last_insert_rowid()").fetchone()[0])
-                self._database.executemany(
-                    "UPDATE consumers SET acknowledged = ? WHERE name = ? AND acknowledged < ?",
-                    [(upto, name, upto) for name, upto in self._acknowledged.items()],
-                )
+                for name, upto in self._acknowledged.items():
+                    self._database.execute(
+                        "UPDATE consumers SET acknowledged = ? WHERE name = ? AND acknowledged < ?",
+                        (upto, name, upto),
+                    )
         except sqlite3.Error as error:
             self._wait_for_the_disk(error)
             return None
