@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -15,6 +16,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from pipeline.address import check_address
+from pipeline.awaiting import in_thread
 from pipeline.curve import Credentials
 from pipeline.errors import SinkError
 from pipeline.event import Event
@@ -23,6 +25,7 @@ from pipeline.reliable import VERSION
 from pipeline.wire import printable
 
 _PING_S = 2.0
+_LOOK_S = 0.5
 _GIVEN_UP_S = 10.0
 """ZeroMQ gives up for ever what does not speak as it does; after so long without the box we connect anew."""
 _MOST_MESSAGE_BYTES = 64 << 20
@@ -133,12 +136,12 @@ class ReliableListener:
                 self._given = found[-1].seq
                 return found
             now_s = time.monotonic()
-            if ends_s is not None and now_s >= ends_s:
-                return []
             self._keep_in_touch(now_s)
-            left_s = _PING_S if ends_s is None else min(_PING_S, ends_s - now_s)
-            if self._socket.poll(max(1, int(left_s * 1e3))):
+            left_s = _PING_S if ends_s is None else min(_PING_S, max(0.0, ends_s - now_s))
+            if self._socket.poll(math.ceil(left_s * 1e3)):
                 self._take(self._socket.recv_multipart())
+            elif ends_s is not None and time.monotonic() >= ends_s:
+                return []
 
     def attend(self) -> None:
         """Show the box that we are here, and take in what it sends, without handing anything out.
@@ -183,7 +186,7 @@ class ReliableListener:
     async def __aiter__(self) -> AsyncIterator[Numbered]:
         """Yield events for ever, waiting in a thread of its own."""
         while True:
-            found = await asyncio.to_thread(self.receive, 0.5)
+            found = await in_thread(partial(self.receive, _LOOK_S), self._put_back)
             if found is not None:
                 yield found
 
@@ -200,6 +203,12 @@ class ReliableListener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _put_back(self, found: Numbered | None) -> None:
+        """Have what was handed out to nobody come again."""
+        if found is not None:
+            self._waiting.appendleft(found)
+            self._given = None
 
     def _keep_in_touch(self, now_s: float) -> None:
         """Join, or show that we are there; a box that was started anew asks us to join again."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import zmq
 
+from pipeline.awaiting import in_thread
 from pipeline.curve import Credentials
 from pipeline.errors import ConfigError
 from pipeline.peers import Peers
@@ -92,6 +93,7 @@ class Listener:
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
         self._in_a_row = 0
+        self._again: Received | None = None
         self._received = self._lost = self._stale = self._refused = 0
         self._credentials = credentials
         self._addresses = addresses
@@ -136,7 +138,7 @@ class Listener:
     async def __aiter__(self) -> AsyncIterator[Received]:
         """Yield messages for ever, waiting in a thread of its own."""
         while True:
-            received = await asyncio.to_thread(self.receive, _LOOK_S)
+            received = await in_thread(partial(self.receive, _LOOK_S), self._put_back)
             if received is not None:
                 yield received
 
@@ -233,8 +235,17 @@ class Listener:
             return Received(message, lost)
         return None
 
+    def _put_back(self, received: Received | None) -> None:
+        """Have what was handed out to nobody come again."""
+        if received is not None:
+            self._again = received
+            self._received -= 1
+
     def _next_of_all(self) -> Received | None:
         """Return an event, else a packet, else a frame; after many in a row the others have their turn."""
+        if self._again is not None:
+            again, self._again = self._again, None
+            return again
         self._in_a_row += 1
         if self._in_a_row >= _IN_A_ROW:
             self._in_a_row = 0

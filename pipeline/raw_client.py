@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import cv2
 import numpy as np
 
+from pipeline.awaiting import in_thread
 from pipeline.curve import Credentials
 from pipeline.errors import ConfigError, SinkError
 from pipeline.listen import Listener
@@ -122,7 +123,7 @@ class RawListener:
     async def __aiter__(self) -> AsyncIterator[RawFrame]:
         """Yield pictures for ever, waiting in a thread of its own."""
         while True:
-            found = await asyncio.to_thread(self.receive, _LOOK_S)
+            found = await in_thread(partial(self.receive, _LOOK_S))
             if found is not None:
                 yield found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import sqlite3
@@ -153,3 +154,39 @@ def test_a_journal_that_cannot_be_read_is_told_once(
         assert len(caplog.records) == 1
         monkeypatch.undo()
         assert take(listener, 1) == [1]
+
+
+def test_who_stops_awaiting_loses_nothing(box: Box) -> None:
+    async def main() -> None:
+        with box.listener(from_start=True) as listener:
+            got: list[int] = []
+
+            async def read() -> None:
+                async for _, event in listener:
+                    got.append(int(event.track_id or 0))
+
+            for _ in range(3):
+                reading = asyncio.ensure_future(read())
+                await asyncio.sleep(0.1)
+                reading.cancel()
+                await asyncio.sleep(0)
+                box.happen()  # its thread still waits, and finds it
+                with pytest.raises(asyncio.CancelledError):
+                    await reading
+            reading = asyncio.ensure_future(read())
+            while len(got) < 3:
+                await asyncio.sleep(0.01)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            assert got == [1, 2, 3]
+
+    asyncio.run(asyncio.wait_for(main(), 20.0))
+
+
+def test_who_only_looks_finds_what_is_there(box: Box) -> None:
+    with box.listener(from_start=True) as listener:
+        box.happen(2)
+        found: list[int] = []
+        until(lambda: found.extend(one.event.track_id for one in listener.take(1, 0.0)) or len(found) == 2)
+        assert found == [1, 2]
