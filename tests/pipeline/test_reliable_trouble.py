@@ -93,6 +93,7 @@ def test_what_a_new_journal_has_goes_to_those_who_were_there_before(box: Box, tm
 def test_after_a_power_failure_new_events_are_not_taken_for_those_that_it_took(
     box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pipeline.client._PING_S", 0.05)
     with box.listener(from_start=True) as listener:
         box.happen(5)
         assert take(listener, 5) == [1, 2, 3, 4, 5]
