@@ -174,7 +174,7 @@ class ReliableListener:
             self._seen = max(self._seen, self._upto)
         elif upto is None:
             return
-        self._send({"type": "ack", "seq": self._seen})
+        self._send(self._last_said())
 
     def __iter__(self) -> Iterator[Numbered]:
         """Yield events for ever."""
@@ -193,7 +193,7 @@ class ReliableListener:
     def close(self) -> None:
         """Disconnect; what was received last and not acknowledged comes again. Safe more than once."""
         if not self._socket.closed and self._seen:
-            self._send({"type": "ack", "seq": self._seen})
+            self._send(self._last_said())
         self._context.destroy(linger=200)
 
     def __enter__(self) -> Self:
@@ -225,11 +225,14 @@ class ReliableListener:
                 with suppress(zmq.ZMQError):
                     self._socket.disconnect(self._endpoint)
                 self._socket.connect(self._endpoint)
-            self._send(self._sign_of_life() if self._joined else self._hello)
+            self._send(self._last_said() if self._joined else self._hello)
 
-    def _sign_of_life(self) -> dict[str, Any]:
-        """Return what was said last, as it may have found no room: the box sends a window and then waits."""
-        return {"type": "ack", "seq": self._seen} if self._seen else {"type": "ping"}
+    def _last_said(self) -> dict[str, Any]:
+        """Return what is acknowledged; again as a sign of life, as it may have found no room before.
+
+        It names the box, as it may arrive when another journal is served there already.
+        """
+        return {"type": "ack", "seq": self._seen, "box": self.box} if self._seen else {"type": "ping"}
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
@@ -276,7 +279,7 @@ class ReliableListener:
         self._upto = max(self._upto, upto)
         if not self._waiting and self._given is None:
             self._seen = max(self._seen, self._upto)
-            self._send({"type": "ack", "seq": self._seen})
+            self._send(self._last_said())
 
     def _take_event(self, seq: int, body: bytes) -> None:
         try:

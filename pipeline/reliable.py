@@ -211,7 +211,7 @@ class ReliableServer:
                 self._join(peer, request)
             elif peer not in self._sessions:
                 self._tell(peer, {"type": "unknown"})  # after a restart of ours: it joins again
-            elif request["type"] == "ack":
+            elif request["type"] == "ack" and request.get("box", self._journal.box) == self._journal.box:
                 self._acknowledge(self._sessions[peer], request["seq"])
 
     def _join(self, peer: bytes, request: Mapping[str, Any]) -> None:

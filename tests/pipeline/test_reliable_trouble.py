@@ -125,7 +125,7 @@ def test_an_acknowledgement_that_got_lost_is_said_again(peer: Peer, monkeypatch:
         for _ in range(3):
             while (said := peer.hear(listener))["type"] != "ack":
                 pass
-            assert said["seq"] == 3
+            assert (said["seq"], said["box"]) == (3, "b")
 
 
 def test_an_event_that_cannot_be_read_takes_no_others_along(peer: Peer) -> None:
@@ -191,3 +191,20 @@ def test_who_only_looks_finds_what_is_there(box: Box) -> None:
         found: list[int] = []
         until(lambda: found.extend(one.event.track_id for one in listener.take(1, 0.0)) or len(found) == 2)
         assert found == [1, 2]
+
+
+def test_an_acknowledgement_of_another_journal_counts_for_nothing(box: Box) -> None:
+    box.happen(5)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as program:
+        program.linger = 0
+        program.connect(box.endpoint)
+        join = {"v": 1, "type": "join", "name": "shop", "from": "start", "kinds": []}
+        program.send(msgpack.packb(join))
+        while msgpack.unpackb(program.recv_multipart()[0])["type"] != "events":
+            pass
+        for seq, known in ((5, "another box"), (2, box.journal.box), (4, None)):
+            ack = {"v": 1, "type": "ack", "seq": seq} | ({"box": known} if known else {})
+            program.send(msgpack.packb(ack))
+            if known != "another box":
+                until(lambda seq=seq: box.journal.consumers()["shop"].acknowledged >= seq)
+                assert box.journal.consumers()["shop"].acknowledged == seq
