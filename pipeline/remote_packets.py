@@ -100,7 +100,8 @@ class PacketFeeds:
                         form.stream, "", form.run, form.width, form.height, live=form.live, codec=form.codec
                     )
                 )
-            feed = Feed(self._name, packet.stream, self._sink, _log_has_it)
+            # Waiting for a recording's sink would hold up all streams: they come through one thread here.
+            feed = Feed(self._name, packet.stream, self._sink, _log_has_it, patience_s=0.0)
             known = self._known[packet.stream] = _Known(feed, message.bus, form)
             feed.start()
             feed.begin(form)
