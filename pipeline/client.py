@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -138,12 +139,12 @@ class ReliableListener(Receiver[Numbered]):
                 self._given = found[-1].seq
                 return found
             now_s = time.monotonic()
-            if ends_s is not None and now_s >= ends_s:
-                return []
             self._keep_in_touch(now_s)
-            left_s = _PING_S if ends_s is None else min(_PING_S, ends_s - now_s)
-            if self._socket.poll(max(1, int(left_s * 1e3))):
+            left_s = _PING_S if ends_s is None else min(_PING_S, max(0.0, ends_s - now_s))
+            if self._socket.poll(math.ceil(left_s * 1e3)):
                 self._take(self._socket.recv_multipart())
+            elif ends_s is not None and time.monotonic() >= ends_s:
+                return []
 
     def attend(self) -> None:
         """Show the box that we are here, and take in what it sends, without handing anything out.
@@ -176,13 +177,19 @@ class ReliableListener(Receiver[Numbered]):
             self._seen = max(self._seen, self._upto)
         elif upto is None:
             return
-        self._send({"type": "ack", "seq": self._seen})
+        self._send(self._last_said())
 
     def close(self) -> None:
         """Disconnect; what was received last and not acknowledged comes again. Safe more than once."""
         if not self._socket.closed and self._seen:
-            self._send({"type": "ack", "seq": self._seen})
+            self._send(self._last_said())
         self._context.destroy(linger=200)
+
+    def _put_back(self, found: Numbered | None) -> None:
+        """Have what was handed out to nobody come again."""
+        if found is not None:
+            self._waiting.appendleft(found)
+            self._given = None
 
     def _keep_in_touch(self, now_s: float) -> None:
         """Join, or show that we are there; a box that was started anew asks us to join again."""
@@ -199,11 +206,14 @@ class ReliableListener(Receiver[Numbered]):
                 with suppress(zmq.ZMQError):
                     self._socket.disconnect(self._endpoint)
                 self._socket.connect(self._endpoint)
-            self._send(self._sign_of_life() if self._joined else self._hello)
+            self._send(self._last_said() if self._joined else self._hello)
 
-    def _sign_of_life(self) -> dict[str, Any]:
-        """Return what was said last, as it may have found no room: the box sends a window and then waits."""
-        return {"type": "ack", "seq": self._seen} if self._seen else {"type": "ping"}
+    def _last_said(self) -> dict[str, Any]:
+        """Return what is acknowledged; again as a sign of life, as it may have found no room before.
+
+        It names the box, as it may arrive when another journal is served there already.
+        """
+        return {"type": "ack", "seq": self._seen, "box": self.box} if self._seen else {"type": "ping"}
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
@@ -257,7 +267,7 @@ class ReliableListener(Receiver[Numbered]):
         self._upto = max(self._upto, upto)
         if not self._waiting and self._given is None:
             self._seen = max(self._seen, self._upto)
-            self._send({"type": "ack", "seq": self._seen})
+            self._send(self._last_said())
 
     def _take_event(self, seq: int, body: bytes) -> None:
         try:

@@ -149,6 +149,9 @@ class Feeder:
                 self._deliver(events)
                 break
             except EventsRefused as refusal:
+                left = [event for place, event in enumerate(events) if place not in refusal.reasons]
+                if len(left) == len(events):  # who refuses none of them would be asked without a pause
+                    raise
                 for place, why in refusal.reasons.items():
                     logger.error(
                         "sink '%s' will never take event %s (%s): %s; it is left out",
@@ -158,7 +161,7 @@ class Feeder:
                         why,
                     )
                 refused += len(refusal.reasons)
-                events = [event for place, event in enumerate(events) if place not in refusal.reasons]
+                events = left
         if self.status.detail:
             logger.warning("sink '%s' takes events again", self.name)
         self._backoff.succeeded()

@@ -22,8 +22,7 @@ from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.journal_bounds import Bounds, Overrun, bytes_of
 from pipeline.journal_clock import JournalClock
-from pipeline.journal_file import connected, identity, open_journal
-from pipeline.steady import SteadyClock
+from pipeline.journal_file import connected, identity, open_journal, packed
 from pipeline.transaction import committing
 
 logger = logging.getLogger(__name__)
@@ -133,9 +132,6 @@ class Journal:
         self._newest, newest_ns, self._bytes = self._facts()
         self._database.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         self._clock = JournalClock(newest_ns, clock_ns, steady_ns)
-        self._time_of_day = SteadyClock(clock_ns, lambda: steady_ns() / 1e9)
-        if newest_ns:
-            self._time_of_day.vouch(newest_ns)
         self._before_us, self._undated_ns = self._newest, 0
         # The first event of a run has the bounds looked at: many short runs must not fill the disk.
         self._since_trim, self._trimmed_ns = _TRIM_EVERY, steady_ns()
@@ -161,7 +157,7 @@ class Journal:
         Raises:
             SinkError: if an event holds something that msgpack cannot carry; then none is taken.
         """
-        entries = [(event.kind, _packed(event)) for event in events]
+        entries = [(event.kind, packed(event)) for event in events]
         with self._lock:
             if self._closed:
                 raise SinkError(f"{self.path}: the journal is closed")
@@ -322,10 +318,11 @@ class Journal:
                         [(now_ns, *entry) for entry in self._backlog],
                     )
                     seq = int(cursor.connection.execute("SELECT last_insert_rowid()").fetchone()[0])
-                self._database.executemany(
-                    "UPDATE consumers SET acknowledged = ? WHERE name = ? AND acknowledged < ?",
-                    [(upto, name, upto) for name, upto in self._acknowledged.items()],
-                )
+                for name, upto in self._acknowledged.items():
+                    self._database.execute(
+                        "UPDATE consumers SET acknowledged = ? WHERE name = ? AND acknowledged < ?",
+                        (upto, name, upto),
+                    )
         except sqlite3.Error as error:
             self._wait_for_the_disk(error)
             return None
@@ -382,9 +379,7 @@ class Journal:
         self._since_trim = 0
         self._trimmed_ns = self._steady_ns()
         try:
-            # A clock that is years ahead at the start must not make them too old: nobody has them yet.
-            now_ns = self._clock.now_ns() if self._time_of_day.is_steady() else 0
-            gone_bytes, overruns = self._bounds.trim(self._database, self._bytes, now_ns)
+            gone_bytes, overruns = self._bounds.trim(self._database, self._bytes, self._clock.believed_ns())
         except sqlite3.Error as error:
             logger.warning("journal: what is too old or too much cannot be removed yet: %s", error)
             return []
@@ -397,13 +392,3 @@ class Journal:
             "SELECT coalesce(max(seq), 0), coalesce(max(kept_ns), 0) FROM events"
         ).fetchone()
         return int(newest), int(newest_ns), bytes_of(self._database)
-
-
-def _packed(event: Event) -> bytes:
-    try:
-        packed: bytes = msgpack.packb(event.to_dict())
-        msgpack.unpackb(packed)  # what can be written but not read would hold up every consumer for ever
-    except (TypeError, ValueError, OverflowError) as error:
-        what = f"event '{event.kind}' of stream '{event.stream}'"
-        raise SinkError(f"{what} holds something that msgpack cannot carry: {error}") from error
-    return packed

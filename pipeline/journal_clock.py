@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from pipeline.steady import SteadyClock
+
 _LEAP_NS = 60_000_000_000
 """So far from where it was expected the box's clock was set; less is drift."""
 
@@ -31,10 +33,20 @@ class JournalClock:
         self._steady_ns = steady_ns
         self._least_ns = newest_ns - steady_ns()
         self._ahead_ns = self._wanted_ns()
+        self._time_of_day = SteadyClock(wall_ns, lambda: steady_ns() / 1e9)
+        if newest_ns:
+            self._time_of_day.vouch(newest_ns)
 
     def now_ns(self) -> int:
         """Return the time."""
         return self._steady_ns() + self._ahead_ns
+
+    def believed_ns(self) -> int:
+        """Return the time to count ages by; 0, by which nothing is old, while it may be wrong.
+
+        A clock that is years ahead at the start must not make everything too old: nobody has it yet, maybe.
+        """
+        return self.now_ns() if self._time_of_day.is_steady() else 0
 
     def leap_ns(self) -> int:
         """Follow the box's clock where it was set; return what to add to all dates since the start."""

@@ -8,7 +8,10 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+import msgpack
+
 from pipeline.errors import ConfigError, SinkError
+from pipeline.event import Event
 from pipeline.transaction import committing
 
 logger = logging.getLogger(__name__)
@@ -108,3 +111,18 @@ def _aside(path: Path) -> Path:
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).unlink()
     return path.replace(path.with_name(path.name + ".damaged"))
+
+
+def packed(event: Event) -> bytes:
+    """Return an event as it is stored: msgpack.
+
+    Raises:
+        SinkError: if it holds something that msgpack cannot carry.
+    """
+    try:
+        body: bytes = msgpack.packb(event.to_dict())
+        msgpack.unpackb(body)  # what can be written but not read would hold up every consumer for ever
+    except (TypeError, ValueError, OverflowError) as error:
+        what = f"event '{event.kind}' of stream '{event.stream}'"
+        raise SinkError(f"{what} holds something that msgpack cannot carry: {error}") from error
+    return body

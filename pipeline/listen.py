@@ -91,6 +91,7 @@ class Listener(Receiver[Received]):
         self._gaps = GapCounter()
         self._newest: OrderedDict[str, Received] = OrderedDict()
         self._in_a_row = 0
+        self._again: Received | None = None
         self._received = self._lost = self._stale = self._refused = 0
         self._credentials = credentials
         self._addresses = addresses
@@ -210,8 +211,17 @@ class Listener(Receiver[Received]):
             return Received(message, lost)
         return None
 
+    def _put_back(self, received: Received | None) -> None:
+        """Have what was handed out to nobody come again."""
+        if received is not None:
+            self._again = received
+            self._received -= 1
+
     def _next_of_all(self) -> Received | None:
         """Return an event, else a packet, else a frame; after many in a row the others have their turn."""
+        if self._again is not None:
+            again, self._again = self._again, None
+            return again
         self._in_a_row += 1
         if self._in_a_row >= _IN_A_ROW:
             self._in_a_row = 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+
+from pipeline.awaiting import in_thread
 
 _LOOK_S = 0.5
 """How long a thread waits before it looks whether its async iterator is still wanted."""
@@ -35,7 +37,7 @@ class Receiver(ABC, Generic[Item]):
     async def __aiter__(self) -> AsyncIterator[Item]:
         """Yield what comes, for ever, waiting in a thread of its own."""
         while True:
-            found = await asyncio.to_thread(self.receive, _LOOK_S)
+            found = await in_thread(partial(self.receive, _LOOK_S), self._put_back)
             if found is not None:
                 yield found
 
@@ -46,3 +48,6 @@ class Receiver(ABC, Generic[Item]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _put_back(self, found: Item | None) -> None:
+        """Have come again what was received when its async iterator was cancelled; here it is lost."""

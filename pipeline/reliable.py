@@ -19,6 +19,7 @@ from typing import Any
 import msgpack
 import zmq
 
+from pipeline.blame import one_line
 from pipeline.curve import CurveOptions, Guard
 from pipeline.errors import SinkError
 from pipeline.journal import Entry, Journal
@@ -198,7 +199,8 @@ class ReliableServer:
             said, when_s = self._said
             if said != str(error) or time.monotonic() - when_s >= _SAY_AGAIN_S:
                 self._said = str(error), time.monotonic()
-                logger.exception("reliable events: a request failed")
+                is_known = isinstance(error, SinkError | sqlite3.Error)  # the disk
+                logger.error("reliable events: %s", one_line(error), exc_info=not is_known)
 
     def _answer_all(self) -> None:
         for _ in range(1000):  # then the events have their turn
@@ -213,7 +215,7 @@ class ReliableServer:
                 self._join(peer, request)
             elif peer not in self._sessions:
                 self._tell(peer, {"type": "unknown"})  # after a restart of ours: it joins again
-            elif request["type"] == "ack":
+            elif request["type"] == "ack" and request.get("box", self._journal.box) == self._journal.box:
                 self._acknowledge(self._sessions[peer], request["seq"])
 
     def _join(self, peer: bytes, request: Mapping[str, Any]) -> None:

@@ -81,7 +81,10 @@ class FrameFeed:
             self.lost += received.lost
             if not self._sink.options.serve(message.stream):
                 continue
-            bgr = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_COLOR)
+            try:
+                bgr = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_COLOR)
+            except cv2.error:  # it claims more than 2**30 pixels
+                bgr = None
             if bgr is None or bgr.shape[:2] != (message.height, message.width):
                 self.unreadable += 1
                 continue

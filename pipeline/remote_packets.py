@@ -142,7 +142,9 @@ class PacketFeeds:
         """Return what is known of a stream, from now on; None if there are too many."""
         known = self._known.get(stream)
         if known is None and len(self._known) < _MOST_STREAMS:
-            known = self._known[stream] = _Known(Feed(self._name, stream, self._sink, _log_has_it))
+            # Waiting for a recording's sink would hold up all streams: they come through one thread here.
+            feed = Feed(self._name, stream, self._sink, _log_has_it, patience_s=0.0)
+            known = self._known[stream] = _Known(feed)
             known.feed.start()
         return known
 

@@ -120,6 +120,23 @@ def test_an_event_that_is_refused_for_ever_holds_up_nobody(kept: Journal, caplog
     assert "too long" in caplog.text
 
 
+def test_a_sink_that_refuses_none_of_its_events_is_paused(kept: Journal) -> None:
+    asked: list[int] = []
+    over = threading.Event()
+
+    def confused(events: Sequence[Event]) -> None:
+        asked.append(len(events))
+        if over.is_set():
+            return
+        raise EventsRefused({})
+
+    feeder = feed(kept, confused)
+    kept.append([make_event(1)])
+    assert not feeder.stop(kept.newest, 0.2)
+    over.set()
+    assert feeder.status.failures >= len(asked) - 1 > 0
+
+
 def test_events_that_are_not_wanted_count_as_delivered(kept: Journal) -> None:
     receiver = Receiver()
     feeder = feed(kept, receiver, wants=lambda event: event.track_id == 2)

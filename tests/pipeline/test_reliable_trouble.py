@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import sqlite3
@@ -92,6 +93,7 @@ def test_what_a_new_journal_has_goes_to_those_who_were_there_before(box: Box, tm
 def test_after_a_power_failure_new_events_are_not_taken_for_those_that_it_took(
     box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pipeline.client._PING_S", 0.05)
     with box.listener(from_start=True) as listener:
         box.happen(5)
         assert take(listener, 5) == [1, 2, 3, 4, 5]
@@ -123,7 +125,7 @@ def test_an_acknowledgement_that_got_lost_is_said_again(peer: Peer, monkeypatch:
         for _ in range(3):
             while (said := peer.hear(listener))["type"] != "ack":
                 pass
-            assert said["seq"] == 3
+            assert (said["seq"], said["box"]) == (3, "b")
 
 
 def test_an_event_that_cannot_be_read_takes_no_others_along(peer: Peer) -> None:
@@ -153,3 +155,56 @@ def test_a_journal_that_cannot_be_read_is_told_once(
         assert len(caplog.records) == 1
         monkeypatch.undo()
         assert take(listener, 1) == [1]
+
+
+def test_who_stops_awaiting_loses_nothing(box: Box) -> None:
+    async def main() -> None:
+        with box.listener(from_start=True) as listener:
+            got: list[int] = []
+
+            async def read() -> None:
+                async for _, event in listener:
+                    got.append(int(event.track_id or 0))
+
+            for _ in range(3):
+                reading = asyncio.ensure_future(read())
+                await asyncio.sleep(0.1)
+                reading.cancel()
+                await asyncio.sleep(0)
+                box.happen()  # its thread still waits, and finds it
+                with pytest.raises(asyncio.CancelledError):
+                    await reading
+            reading = asyncio.ensure_future(read())
+            while len(got) < 3:
+                await asyncio.sleep(0.01)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            assert got == [1, 2, 3]
+
+    asyncio.run(asyncio.wait_for(main(), 20.0))
+
+
+def test_who_only_looks_finds_what_is_there(box: Box) -> None:
+    with box.listener(from_start=True) as listener:
+        box.happen(2)
+        found: list[int] = []
+        until(lambda: found.extend(one.event.track_id for one in listener.take(1, 0.0)) or len(found) == 2)
+        assert found == [1, 2]
+
+
+def test_an_acknowledgement_of_another_journal_counts_for_nothing(box: Box) -> None:
+    box.happen(5)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as program:
+        program.linger = 0
+        program.connect(box.endpoint)
+        join = {"v": 1, "type": "join", "name": "shop", "from": "start", "kinds": []}
+        program.send(msgpack.packb(join))
+        while msgpack.unpackb(program.recv_multipart()[0])["type"] != "events":
+            pass
+        for seq, known in ((5, "another box"), (2, box.journal.box), (4, None)):
+            ack = {"v": 1, "type": "ack", "seq": seq} | ({"box": known} if known else {})
+            program.send(msgpack.packb(ack))
+            if known != "another box":
+                until(lambda seq=seq: box.journal.consumers()["shop"].acknowledged >= seq)
+                assert box.journal.consumers()["shop"].acknowledged == seq

@@ -120,11 +120,18 @@ def test_another_size_and_another_start_of_the_box_begin_anew(box: Box) -> None:
 
 def test_streams_that_are_not_wanted_and_pictures_that_are_none_are_left_out(box: Box) -> None:
     album = Album(streams=("gate",))
-    feed = deliver(
-        box, album, [{"n": 0, "stream": "gate2"}, {"n": 0, "jpeg": b"\xff\xd8\xff no picture"}, {"n": 1}]
-    )
-    assert album.said == [("open", "gate", 32, 24), ("gate", 1), ("close", "gate")]
-    assert (feed.come, feed.unreadable) == (1, 1)
+    huge = bytearray(cv2.imencode(".jpg", np.zeros((24, 32, 3), np.uint8))[1].tobytes())
+    size = huge.index(b"\xff\xc0") + 5
+    huge[size : size + 4] = b"\xfd\xe8" * 2  # OpenCV raises where it returns nothing else
+    messages: list[dict[str, Any]] = [
+        {"n": 0, "stream": "gate2"},
+        {"n": 0, "jpeg": b"\xff\xd8\xff no picture"},
+        {"n": 1, "jpeg": bytes(huge)},
+        {"n": 2},
+    ]
+    feed = deliver(box, album, messages)
+    assert album.said == [("open", "gate", 32, 24), ("gate", 2), ("close", "gate")]
+    assert (feed.come, feed.unreadable) == (1, 2)
 
 
 def test_what_a_sink_raises_is_one_line_that_names_it(box: Box) -> None:

@@ -151,3 +151,31 @@ def test_a_sink_that_fails_is_tried_again_at_the_next_key_frame(
             bus.publish_packet(form, replace(packets[0], sequence=number))
             number += 1
             time.sleep(0.01)
+
+
+def test_a_recording_that_its_sink_is_too_slow_for_holds_up_no_other_stream(
+    recording: tuple[PacketFormat, list[Packet]],
+) -> None:
+    form, packets = recording
+    gate = threading.Event()
+
+    class Slow(Deck):
+        queue_bytes = 1
+
+        def on_packet(self, packet: Packet) -> None:
+            if packet.stream == "gate":
+                gate.wait(10)
+            super().on_packet(packet)
+
+    deck = Slow()
+    camera = replace(form, stream="camera", live=True)
+    try:
+        with Bus(None, None, FREE) as bus, Running(deck, bus.endpoints["packets"]):
+            wait_until(lambda: bus.wants_packets("gate"))
+            for packet in packets[:5]:
+                bus.publish_packet(form, packet)
+            bus.publish_packet(camera, replace(packets[0], stream="camera"))
+            wait_until(lambda: [packet.stream for packet in deck.packets] == ["camera"], 3)
+            gate.set()
+    finally:
+        gate.set()

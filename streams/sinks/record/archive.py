@@ -384,15 +384,12 @@ class Archive:
     def _without_index(self) -> Iterator[None]:
         """Go on recording without the index; whoever sees the complaint sets it right.
 
-        Where it lies on the disk of the recordings and that is full, they tell it, and the index makes up for it
-        as soon as some of them have gone.
+        That their disk is full the recordings tell themselves; the index is written once some are gone.
         """
         try:
             yield
         except (SinkError, OSError) as error:
-            cause = error.__cause__
-            is_full = isinstance(cause, sqlite3.Error) and code_of(cause) == sqlite3.SQLITE_FULL
-            if not is_full or self._index_path.parent != self.root:
+            if code_of(error.__cause__) != sqlite3.SQLITE_FULL or self._index_path.parent != self.root:
                 self.complaint = str(error)
 
     @contextmanager

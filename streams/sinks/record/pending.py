@@ -34,7 +34,7 @@ class Pending:
 
     @property
     def is_due(self) -> bool:
-        """Whether to try: while somebody has locked it, each try waits for the lock, and recording with it."""
+        """Whether to try: while somebody has locked it each try waits, and recording with it."""
         return self._clock_s() >= self._due_s
 
     def put(self, segment: Segment) -> None:
@@ -81,6 +81,6 @@ class Pending:
         self._due_s = float("-inf")
 
 
-def code_of(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code, 0 if it has none: `sqlite3.SQLITE_BUSY`, `sqlite3.SQLITE_FULL` ..."""
+def code_of(error: BaseException | None) -> int:
+    """Return SQLite's primary result code, e.g. `sqlite3.SQLITE_FULL`; 0 if it has none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
