@@ -169,7 +169,8 @@ def test_a_receiver_that_is_absent_killed_or_comes_back(tmp_path: Path) -> None:
                 wait_for(lambda told=told: stage.states()[told:][-1:] == ["working"], player)
                 wait_for(lambda count=count: len(player.seen) > count + 20, player)
                 told = len(stage.told)
-            wait_for(lambda told=told: len(stage.told) > told, player)
+            # SRT gives up a peer after 5 s of silence, and later where its round trips took long.
+            wait_for(lambda told=told: len(stage.told) > told, player, seconds=60)
             assert stage.states()[-1] == "failed"
         stage.assert_held_up_nobody()
     assert senders() == []
@@ -210,7 +211,7 @@ def test_a_wrong_passphrase_is_told_and_not_tried_at_once(
     port = free_port()
     with (
         receiver(port, str(tmp_path / "got.ts"), PASSPHRASE),
-        Stage(tmp_path, f"srt://127.0.0.1:{port}{query}") as stage,
+        Stage(tmp_path, f"srt://127.0.0.1:{port}{query}", timeout_s=10) as stage,
     ):
         stage.camera.start()
         wait_for(lambda: len(stage.told) > 0)
