@@ -201,6 +201,7 @@ class ReliableServer:
                 self._said = str(error), time.monotonic()
                 is_known = isinstance(error, SinkError | sqlite3.Error)  # the disk
                 logger.error("reliable events: %s", one_line(error), exc_info=not is_known)
+            time.sleep(_NOTE_S)  # what fails at each turn must not take the processor
 
     def _answer_all(self) -> None:
         for _ in range(1000):  # then the events have their turn
