@@ -49,7 +49,8 @@ def test_of_a_file_that_finds_no_room_nothing_stays_in_clear(
     assert not list(disk.iterdir())
 
 
-def test_what_cannot_be_opened(sightline: Sightline, tmp_path: Path) -> None:
+def test_what_cannot_be_opened(sightline: Sightline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     sightline("archive", "keys", "owner", "--folder", tmp_path)
     path, key = tmp_path / "clip.mp4.age", tmp_path / "owner.age_secret"
     with closing(create(path, read_public([str(tmp_path / "owner.age_public")]))) as file:
