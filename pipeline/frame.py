@@ -91,7 +91,7 @@ class Frame:
         detections: set by a detector.
         carried_s: age of the detections, seconds of media time: 0 when the detector looked at this picture,
             else how long ago it did; the boxes stayed because nothing moved, or were carried by optical flow.
-        still: nothing has moved since the picture that a detector looked at last; this one or one up to 50 ms
+        still: nothing has moved since the picture that a detector looked at last; this one or one up to 0.1 s
             before it, was compared.
         tracks: set by a tracker.
         counts: totals so far, set by a counter.

@@ -219,6 +219,8 @@ def _u8(array: object) -> U8Array:
 
 
 def _frozen(array: U8Array) -> U8Array:
+    if not array.flags.writeable:
+        return array
     view = array.view()
     view.flags.writeable = False
     return view

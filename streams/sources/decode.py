@@ -48,11 +48,12 @@ class PictureMaker:
         matrix = _MATRICES.get(frame.colorspace)
         pixel_format = frame.format.name
         if pixel_format in _PLANAR_420 and matrix is not None:
-            planes = frame.planes
-            if all(plane.line_size > 0 for plane in planes):
-                y, u, v = (self._upright.apply(_view(plane)) for plane in planes)
+            y, u, v = frame.planes
+            if y.line_size > 0 and u.line_size > 0 and v.line_size > 0:
+                apply = self._upright.apply
                 full_range = pixel_format == "yuvj420p" or frame.color_range == ColorRange.JPEG
-                return YuvPicture(y, u, v, matrix=matrix, full_range=full_range)
+                views = apply(_view(y)), apply(_view(u)), apply(_view(v))
+                return YuvPicture(*views, matrix=matrix, full_range=full_range)
         try:
             bgr = self._reformatter.reformat(frame, format="bgr24", threads=1)
         except av.FFmpegError as error:
@@ -64,8 +65,8 @@ class PictureMaker:
 
 
 def _view(plane: VideoPlane, channels: int = 1) -> U8Array:
-    """Return a plane's pixels, (H, W) or (H, W, channels) uint8, without the padding of its rows."""
+    """Return a plane's pixels, (H, W) or (H, W, channels) uint8, read-only, without its rows' padding."""
     # PyAV's planes are buffers, which its type stubs leave out.
-    pixels: U8Array = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+    pixels: U8Array = np.frombuffer(memoryview(plane).toreadonly(), np.uint8)
     pixels = pixels.reshape(plane.height, plane.line_size)[:, : plane.width * channels]
     return pixels if channels == 1 else pixels.reshape(plane.height, plane.width, channels)

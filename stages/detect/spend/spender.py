@@ -23,7 +23,7 @@ from stages.vision.sparse_flow import FlowView
 
 # Of changes that regions are made of so many are remembered: half a second at 60 frames/s.
 _MOST_CHANGES = 32
-_IDLE_S = 0.05
+_IDLE_S = 0.09
 """While nothing moves, pictures that follow the last comparison sooner than this are not compared either."""
 
 

@@ -86,7 +86,7 @@ def test_while_nothing_moves_pictures_are_compared_so_often_only(monkeypatch: py
     monkeypatch.setattr(MotionGate, "changes", counted)
     frames = [each for each, _ in scene(0.96)]
     seen = run(Bright(every=1), frames)
-    assert len(compared) == 11, "of 24 pictures, 40 ms apart: the first is looked at, then every second"
+    assert len(compared) == 7, "of 24 pictures, 40 ms apart: the first is looked at, then every third"
     assert all(each.still and each.detections is not None for each in seen[1:])
 
 
