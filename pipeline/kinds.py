@@ -13,7 +13,7 @@ NO_EVENTS: Mapping[str, str] = MappingProxyType({})
 ENGINE: Mapping[str, str] = {
     "stream.gap": "media is missing before this frame",
     "source.state": "a live source began to play, stalled, was lost or refused",
-    "sink.state": "a sink that copies packets has failed, is too slow, or works again",
+    "sink.state": "a sink of packets or files has failed, is too slow, or works again",
     "journal.overrun": "the journal's bounds took events that a consumer did not have",
 }
 """The kinds that the engine makes, each with when it does."""
