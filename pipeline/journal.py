@@ -22,6 +22,7 @@ from pipeline.errors import SinkError
 from pipeline.event import Event
 from pipeline.journal_bounds import Bounds, Overrun, bytes_of
 from pipeline.journal_clock import JournalClock
+from pipeline.journal_consumers import Consumer, consumers_in
 from pipeline.journal_file import connected, identity, open_journal, packed
 from pipeline.transaction import committing
 
@@ -58,21 +59,6 @@ class Entry:
     def event(self) -> Event:
         """Return the event."""
         return Event.from_dict(msgpack.unpackb(self.body))
-
-
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """How far a consumer is.
-
-    Attributes:
-        acknowledged: it has everything up to this number.
-        waiting: events that it does not have yet.
-        overrun: events that were removed before it had them.
-    """
-
-    acknowledged: int
-    waiting: int
-    overrun: int
 
 
 class Journal:
@@ -237,7 +223,7 @@ class Journal:
             if self._database.execute("SELECT count(*) FROM consumers").fetchone()[0] >= _MOST_CONSUMERS:
                 raise SinkError(
                     f"{_MOST_CONSUMERS} consumers are known already, and '{name}' is none of them; "
-                    "programs must keep their names"
+                    "programs must keep their names, and `sightline consumers` forgets old ones"
                 )
             first = 0 if from_start else self._newest
             try:
@@ -261,21 +247,10 @@ class Journal:
             if not self._failing:
                 self._flush()
 
-    def leave(self, name: str) -> bool:
-        """Forget a consumer; False when it was not known."""
-        with self._lock, committing(self._database):
-            return self._database.execute("DELETE FROM consumers WHERE name = ?", (name,)).rowcount > 0
-
     def consumers(self) -> dict[str, Consumer]:
         """Return how far each consumer is, by name."""
         with self._lock:
-            rows = self._database.execute(
-                "SELECT name, acknowledged, overrun,"
-                " (SELECT count(*) FROM events WHERE seq > acknowledged) FROM consumers ORDER BY name"
-            ).fetchall()
-        return {
-            name: Consumer(acknowledged, waiting, overrun) for name, acknowledged, overrun, waiting in rows
-        }
+            return consumers_in(self._database)
 
     def close(self) -> None:
         """Write what waits, if the disk takes it, and close the file; safe more than once.

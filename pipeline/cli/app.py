@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.check import check
+from pipeline.cli.consumers import consumers
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
 from pipeline.cli.events import events
@@ -39,7 +40,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, run, check, events, probe, listen, hub, sink, keys, doctor):
+for command in (demo, run, check, events, probe, listen, hub, sink, consumers, keys, doctor):
     app.command(epilog=EPILOG)(command)
 
 
