@@ -14,7 +14,7 @@ import pytest
 from tests.command import Sightline
 from tests.media import HEIGHT, RATE_HZ, WIDTH, write_crossing_video
 
-COMMANDS = ("demo", "run", "check", "events", "probe", "listen", "hub", "sink", "keys", "doctor")
+COMMANDS = ("demo", "run", "check", "events", "probe", "listen", "hub", "sink", "consumers", "keys", "doctor")
 
 
 def test_help_lists_every_command_and_the_exit_codes(sightline: Sightline) -> None:
