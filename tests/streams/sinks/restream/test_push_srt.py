@@ -55,6 +55,18 @@ def senders(parent: int = os.getpid()) -> list[int]:
     return [pid for pid in children(parent) if b"-fpre" in command_line(pid)]
 
 
+def sender(parent: int = os.getpid()) -> int:
+    """Return the one that sends, once there is one: it may be missed for a moment, or replaced."""
+    found: list[int] = []
+
+    def is_one() -> bool:
+        found[:] = senders(parent)
+        return len(found) == 1
+
+    wait_for(is_one)
+    return found[0]
+
+
 def has_socket(pid: int) -> bool:
     """Whether it has begun to call."""
     with suppress(OSError):  # one was closed meanwhile
@@ -141,7 +153,7 @@ def test_packets_arrive_as_they_were_and_no_command_line_has_the_secrets(tmp_pat
                 packets.append(encoder.encode(picture(number, (64, 48), noise=True), moment))
                 connection.write(packets[-1])
             wait_for(lambda: [has_socket(pid) for pid in senders()] == [True])  # it is ffmpeg by now
-            (child,) = senders()
+            child = sender()
             assert f"srt://127.0.0.1:{port}".encode() in command_line(child)
             assert b"pa55" not in command_line(child)
             assert b"pa55" not in Path(f"/proc/{child}/environ").read_bytes()
@@ -231,7 +243,7 @@ def test_an_ffmpeg_that_hangs_is_ended_and_another_takes_its_place(tmp_path: Pat
             stage.camera.noise = True
             stage.camera.start()
             wait_for(lambda: len(player.seen) > 20, player)
-            (child,) = senders()
+            child = sender()
             os.kill(child, signal.SIGSTOP)
             wait_for(lambda: stage.states() == ["failed"])
             assert "it took nothing for 1 s" in str(stage.told[0]["detail"])
@@ -263,8 +275,7 @@ def test_none_is_left_when_sightline_is_killed(is_there: bool, tmp_path: Path) -
         if is_there:
             around.enter_context(receiver(port, str(tmp_path / "got.ts")))
         process = around.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE))
-        wait_for(lambda: len(senders(process.pid)) == 1)
-        (child,) = senders(process.pid)
-        wait_for((tmp_path / "got.ts").exists if is_there else lambda: has_socket(child))
+        wait_for((tmp_path / "got.ts").exists if is_there else lambda: has_socket(sender(process.pid)))
+        child = sender(process.pid)
         process.kill()
         wait_for(lambda: not command_line(child))
