@@ -184,7 +184,8 @@ def killed(kills: int) -> None:
         lost = []
         for number in range(kills):
             start_ns = START_NS + number * 10**12
-            fed = kill_once(folder, folder / "camera.mp4", start_ns, rng.uniform(0.0, 0.5))
+            least, more_s = rng.randrange(20, 280), rng.uniform(0.0, 0.01)
+            fed = kill_once(folder, folder / "camera.mp4", start_ns, least, more_s)
             lost.append(lost_packets(folder / "recordings", expected, start_ns, fed))
     seconds = [number / RATE_HZ for number in sorted(lost)]
     print(f"\n| {kills} kills, fragments of {child.FRAGMENT_S:g} s | |\n| --- | ---: |")
