@@ -133,7 +133,7 @@ class _Tap:
         self._last = pts, now_s
         if last is None:
             return False
-        step_s = (pts - last[0]) * time_base
+        step_s = float((pts - last[0]) * time_base)
         return not -_LEAP_S <= step_s <= now_s - last[1] + _LEAP_S
 
     def placed(self, run: str, ticks: int, moment: Moment) -> list[Packet]:
