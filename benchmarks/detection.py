@@ -62,6 +62,7 @@ class BoxesOptions(Options):
 
     boxes: Path
     detector: dict[str, Any] | None = None
+    stage: str = "onnx"
 
 
 class BoxesStage(Stage):
@@ -74,7 +75,7 @@ class BoxesStage(Stage):
         self._boxes = read_boxes(options.boxes)
         self._inner: Stage | None = None
         if options.detector is not None:
-            plugin = load_plugin("stage", "onnx")
+            plugin = load_plugin("stage", options.stage)
             self._inner = plugin(plugin.Options(**options.detector), context)
             self.batch = self._inner.batch
 

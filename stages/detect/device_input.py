@@ -6,6 +6,8 @@ when it is used.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,14 @@ import numpy as np
 from pipeline.picture import Picture
 from stages.detect.layouts.spec import InputSpec
 from stages.detect.letterbox import Letterbox
+from stages.detect.recorded import Recorded
 
 
 class DeviceTensors:
     """Fills input tensors of bytes on a torch device; stands for `Tensors` there. Used by one thread.
+
+    On a GPU it works beside the network, on a stream of its own for which the network's waits. The way from
+    the planes to the tensor is recorded once two pictures of the same shape have come.
 
     Attributes:
         spec: with a size.
@@ -37,60 +43,132 @@ class DeviceTensors:
         self.spec = spec
         self.count = count
         self._device = device
-        self._width, self._height = spec.width or 0, spec.height or 0
-        self._order = [0, 1, 2] if spec.colour == "bgr" else [2, 1, 0]
-        self._staging: dict[tuple[int, int], Any] = {}
-        self._uploaded: dict[int, Any] = {}
+        self._lane: _Lane | None = None
+        self._stream: Any = None
+        self._tensors: list[Any] = []
 
     def fill(self, picture: Picture, index: int = 0) -> tuple[Any, Letterbox]:
-        """Scale a picture into a new tensor.
+        """Scale a picture into tensor `index`.
 
         Returns:
-            The tensor, (1, 3, height, width) uint8 on the device, and where the picture lies in it.
+            The tensor, (1, 3, height, width) uint8 on the device, valid until it is filled again; and where
+            the picture lies in it.
         """
         import torch
 
-        if index in self._uploaded:
-            self._uploaded[index].synchronize()  # what was staged before may still be on its way
-        place = Letterbox.of(picture.width, picture.height, self._width, self._height, self.spec.place)
-        size = (1, 3, self._height, self._width)
-        tensor = torch.full(size, self.spec.grey, dtype=torch.uint8, device=self._device)
-        rows = slice(place.top, place.top + place.height)
-        columns = slice(place.left, place.left + place.width)
-        bgr = self._bgr(picture, place, index)
-        tensor[0, :, rows, columns] = bgr.clamp_(0, 255).round_()[self._order].to(torch.uint8)
-        if self._device.type == "cuda":
-            self._uploaded[index] = torch.cuda.Event()
-            self._uploaded[index].record()
-        return tensor, place
+        width, height = self.spec.width or 0, self.spec.height or 0
+        place = Letterbox.of(picture.width, picture.height, width, height, self.spec.place)
+        planes = picture.planes()
+        arrays = [picture.bgr()] if planes is None else [planes.y, planes.u, planes.v]
+        to_bgr = None if planes is None else planes.to_bgr
+        if not self._tensors:
+            shape = (1, 3, height, width)
+            self._tensors = [
+                torch.empty(shape, dtype=torch.uint8, device=self._device) for _ in range(self.count)
+            ]
+        with self._beside_the_network():
+            if self._lane is None or not self._lane.fits(arrays, place):
+                self._lane = _Lane(self.spec, place, arrays, self._device)
+            self._tensors[index].copy_(self._lane.made(arrays, to_bgr))
+        return self._tensors[index], place
 
     def forget(self) -> None:
-        """Do nothing: each picture has a tensor of its own."""
+        """Leave the tensors to whoever may still read them, and go on with new ones."""
+        self._tensors = []
 
-    def _bgr(self, picture: Picture, place: Letterbox, index: int) -> Any:
-        """Return the scaled picture, (3, h, w) float32 levels, B first."""
+    @contextlib.contextmanager
+    def _beside_the_network(self) -> Any:
         import torch
 
-        planes = picture.planes()
-        if planes is None:
-            return _scaled(self._upload(picture.bgr(), (index, 0)).permute(2, 0, 1), place)
-        parts = [
-            _scaled(self._upload(plane, (index, number))[None], place)
-            for number, plane in enumerate((planes.y, planes.u, planes.v))
+        if self._device.type != "cuda":
+            yield
+            return
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(self._device)
+        others = torch.cuda.current_stream(self._device)
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            yield
+        others.wait_stream(self._stream)
+
+
+class _Lane:
+    """The way of pictures of one shape: where they are staged, and how they become a tensor.
+
+    Args:
+        spec: of the tensor.
+        place: where the picture lies in it.
+        arrays: planes of a picture, (H, W) uint8 each, or one of BGR, (H, W, 3).
+        device: `torch.device`.
+    """
+
+    def __init__(self, spec: InputSpec, place: Letterbox, arrays: Sequence[Any], device: Any) -> None:
+        import torch
+
+        self._place = place
+        self._device = device
+        self._on_gpu = device.type == "cuda"
+        self._order = [0, 1, 2] if spec.colour == "bgr" else [2, 1, 0]
+        self._staged = [
+            torch.empty(array.shape, dtype=torch.uint8, pin_memory=self._on_gpu) for array in arrays
         ]
-        to_bgr = torch.from_numpy(planes.to_bgr).to(self._device)
-        return torch.einsum("ck,khw->chw", to_bgr[:, :3], torch.cat(parts)) + to_bgr[:, 3, None, None]
+        size = (1, 3, spec.height or 0, spec.width or 0)
+        self._tensor = torch.full(size, spec.grey, dtype=torch.uint8, device=device)
+        self._to_bgr = torch.zeros(3, 4, device=device)
+        self._matrix: Any = None
+        self._uploaded: Any = None
+        self._recorded: Recorded | None = None
+        self._pictures = 0
 
-    def _upload(self, array: Any, key: tuple[int, int]) -> Any:
-        """Copy an array to the device through memory that the GPU can read by itself."""
+    def fits(self, arrays: Sequence[Any], place: Letterbox) -> bool:
+        """Whether a picture of these planes goes this way."""
+        shapes = [tuple(staged.shape) for staged in self._staged]
+        return place == self._place and [array.shape for array in arrays] == shapes
+
+    def made(self, arrays: Sequence[Any], to_bgr: Any) -> Any:
+        """Return the tensor of a picture, (1, 3, height, width) uint8, valid until the next one.
+
+        Args:
+            arrays: its planes.
+            to_bgr: (3, 4) float32 of `Planes.to_bgr`; None for BGR.
+        """
         import torch
 
-        buffer = self._staging.get(key)
-        if buffer is None or buffer.shape != array.shape:
-            pinned = self._device.type == "cuda"
-            buffer = self._staging[key] = torch.empty(array.shape, dtype=torch.uint8, pin_memory=pinned)
-        np.copyto(buffer.numpy(), array)
-        return buffer.to(self._device, non_blocking=True)
+        if self._uploaded is not None:
+            self._uploaded.synchronize()  # what was staged before may still be on its way
+        for staged, array in zip(self._staged, arrays, strict=True):
+            np.copyto(staged.numpy(), array)
+        if to_bgr is not None and (self._matrix is None or not np.array_equal(self._matrix, to_bgr)):
+            self._matrix = np.array(to_bgr)
+            self._to_bgr.copy_(torch.from_numpy(self._matrix))
+        if self._on_gpu and self._recorded is None and self._pictures == 1:
+            self._recorded = Recorded(lambda: (self._convert(),), self._device)
+        if self._recorded is None:
+            self._convert()
+        else:
+            self._recorded.replay()
+        self._pictures += 1
+        if self._on_gpu:
+            self._uploaded = torch.cuda.Event()
+            self._uploaded.record()
+        return self._tensor
+
+    def _convert(self) -> Any:
+        """Upload what is staged, and write it into the tensor."""
+        import torch
+
+        sent = [staged.to(self._device, non_blocking=True) for staged in self._staged]
+        if len(sent) == 1:
+            bgr = _scaled(sent[0].permute(2, 0, 1), self._place)
+        else:
+            yuv = torch.cat([_scaled(plane[None], self._place) for plane in sent])
+            bgr = torch.einsum("ck,khw->chw", self._to_bgr[:, :3], yuv) + self._to_bgr[:, 3, None, None]
+        place = self._place
+        rows = slice(place.top, place.top + place.height)
+        columns = slice(place.left, place.left + place.width)
+        levels = bgr.clamp_(0, 255).round_().to(torch.uint8)
+        for channel, number in enumerate(self._order):
+            self._tensor[0, channel, rows, columns] = levels[number]
+        return self._tensor
 
 
 def _scaled(planes: Any, place: Letterbox) -> Any:

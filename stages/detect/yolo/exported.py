@@ -60,6 +60,16 @@ class Exported:
         self.module: Any = loaded
         self.graph = _graph(facts, outputs, height, width)
 
+    def view(self) -> Any:
+        """Return the module, which keeps nothing between calls.
+
+        Raises:
+            ModelError: if it is closed.
+        """
+        if self.module is None:
+            raise ModelError("the network is closed")
+        return self.module
+
     def close(self) -> None:
         """Free the memory once nobody holds it any more."""
         self.module = None

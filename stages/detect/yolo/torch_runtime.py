@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import ModelError
+from stages.detect.recorded import Recorded
 from stages.detect.runtime.base import Inputs, MissingRuntimeError, OutOfMemoryError, Outputs, Precision
 from stages.detect.torch_run import first_line
 from stages.detect.yolo.exported import Exported
-from stages.detect.yolo.weights import Weights, tensors
+from stages.detect.yolo.weights import Weights, remembered, tensors
+
+logger = logging.getLogger(__name__)
 
 
 def precision_of(wanted: str, device: Any) -> Precision:
@@ -47,10 +52,14 @@ def _has_bf16() -> bool:
 class TorchRuntime:
     """A `Runtime` on torch. The input is bytes, (B, 3, H, W) RGB: a quarter of what floats are to upload.
 
+    On a GPU the network is recorded for batches of 1, 2, 4 ... `max_batch` pictures when it is warmed up, and
+    replayed; a batch in between takes the next larger one. What cannot be recorded (RT-DETR, engines) is
+    launched kernel by kernel.
+
     Args:
         weights: the network, on its device; in 16 bit floats for precision f16.
         device: `torch.device`.
-        precision: what it calculates in.
+        precision: what it calculates in; f32 is without TF32, which torch takes for convolutions otherwise.
         max_batch: most pictures in one call of a GPU; on a CPU a batch gains nothing.
         callers: pictures at once on a CPU.
         threads: of one call on a CPU, for the whole process.
@@ -68,7 +77,9 @@ class TorchRuntime:
     ) -> None:
         import torch
 
-        self._weights, self._device = weights, device
+        self._module: Any = weights.view()
+        self._device = device
+        self._recorded: dict[int, _RecordedBatch] = {}
         self.name: Any = "torch"
         self.device = str(device)
         self.precision: Precision = precision
@@ -77,26 +88,22 @@ class TorchRuntime:
         self.parallel = callers if on_cpu else 1
         if on_cpu:
             torch.set_num_threads(threads)
+        elif device.type == "cuda" and precision == "f32":
+            torch.backends.cudnn.allow_tf32 = False  # for the whole process, as torch has it
 
     def run(self, inputs: Inputs) -> Outputs:
         """Run the network; see `Runtime.run`."""
         import torch
 
-        module = self._weights.module
-        if module is None:
+        if self._module is None:
             raise ModelError("the network is closed")
-        dtype = torch.float16 if self.precision == "f16" else torch.float32
-        arithmetic = (
-            torch.autocast(self._device.type, dtype=torch.bfloat16)
-            if self.precision == "bf16"
-            else contextlib.nullcontext()
-        )
+        given: Any = torch.as_tensor(inputs[0])  # an array, or a tensor that was made on the device
         try:
-            with torch.inference_mode(), arithmetic:
-                given: Any = inputs[0]  # an array, or a tensor that was made on the device
-                pictures = torch.as_tensor(given).to(self._device, non_blocking=True)
-                outputs = tensors(module(pictures.to(dtype).div_(255)))
-                return [output.float().cpu().numpy() for output in outputs]
+            with torch.inference_mode():
+                recorded = self._recorded_for(given)
+                if recorded is None:
+                    return _arrays(self._compute(given.to(self._device, non_blocking=True)))
+                return _arrays(recorded.run(given))
         except torch.OutOfMemoryError as error:
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -105,8 +112,118 @@ class TorchRuntime:
             raise ModelError(f"the network fails on torch, {self.device}: {first_line(error)}") from error
 
     def warm_up(self, shape: tuple[int, ...]) -> None:
-        """Run once, so that the first picture does not wait for what torch prepares (or compiles)."""
+        """Run once, so that the first picture does not wait for what torch prepares (or compiles).
+
+        Args:
+            shape: of one picture's input, (1, 3, H, W).
+        """
         self.run([np.zeros(shape, np.uint8)])
+        if self._device.type == "cuda":
+            self._record(shape)
 
     def close(self) -> None:
         """Let go of the network; whoever leased the weights frees them."""
+        self._module = None
+        self._recorded.clear()
+
+    def _compute(self, pictures: Any) -> tuple[Any, ...]:
+        """Return the outputs, float32 on the device, of (B, 3, H, W) bytes there."""
+        import torch
+
+        dtype = torch.float16 if self.precision == "f16" else torch.float32
+        arithmetic = (
+            # Weights are not kept in both widths: a recording would not see the wider ones change.
+            torch.autocast(self._device.type, dtype=torch.bfloat16, cache_enabled=self._device.type == "cpu")
+            if self.precision == "bf16"
+            else contextlib.nullcontext()
+        )
+        with arithmetic:
+            outputs = tensors(self._module(pictures.to(dtype).div_(255)))
+            return tuple(output.float() for output in outputs)
+
+    def _recorded_for(self, given: Any) -> _RecordedBatch | None:
+        """Return the smallest recording that takes so many pictures of this shape, None if there is none."""
+        sizes = [size for size in self._recorded if size >= len(given)]
+        recorded = self._recorded[min(sizes)] if sizes else None
+        return recorded if recorded is not None and recorded.fits(given) else None
+
+    def _record(self, shape: tuple[int, ...]) -> None:
+        import torch
+
+        pool = None
+        for size in batch_sizes(self.max_batch):
+            try:
+                with torch.inference_mode():
+                    batch = _RecordedBatch(self._compute, (size, *shape[1:]), self._device, pool)
+            except torch.OutOfMemoryError as error:
+                self._without_room(size, error)
+                return
+            except RuntimeError as error:
+                logger.info("it is launched kernel by kernel on %s (%s)", self.device, first_line(error))
+                self._recorded.clear()
+                return
+            batch.needs = remembered(self._module)
+            self._recorded[size] = batch
+            pool = batch.pool
+
+    def _without_room(self, size: int, error: BaseException) -> None:
+        import torch
+
+        torch.cuda.empty_cache()
+        if size == 1:
+            raise OutOfMemoryError(
+                f"device '{self.device}' has no room for one picture; end what else uses it, or take a "
+                f"smaller 'image_size' or model ({first_line(error)})"
+            ) from error
+        self.max_batch = max(self._recorded)
+        logger.warning(
+            "device '%s' has no room for %d pictures at once; at most %d", self.device, size, self.max_batch
+        )
+
+
+class _RecordedBatch:
+    """The network recorded for one size of batch.
+
+    Attributes:
+        needs: what the recording reads beside its input and the weights; kept alive by it.
+        pool: memory that further recordings may share.
+    """
+
+    def __init__(
+        self, compute: Callable[[Any], tuple[Any, ...]], shape: tuple[int, ...], device: Any, pool: Any
+    ) -> None:
+        import torch
+
+        self.needs: Any = None
+        self._input = torch.zeros(shape, dtype=torch.uint8, device=device)
+        self._recorded = Recorded(lambda: compute(self._input), device, pool)
+        self.pool = self._recorded.pool
+
+    def fits(self, given: Any) -> bool:
+        """Whether pictures of this shape go into it."""
+        return bool(given.shape[1:] == self._input.shape[1:])
+
+    def run(self, given: Any) -> tuple[Any, ...]:
+        """Return the outputs of these pictures, valid until the next call of any recording of the pool."""
+        self._input[: len(given)].copy_(given, non_blocking=True)
+        self._recorded.replay()
+        return tuple(output[: len(given)] for output in self._recorded.outputs)
+
+
+def batch_sizes(most: int) -> list[int]:
+    """Return the sizes of batches that are recorded: the powers of two up to the largest batch, and it."""
+    sizes = [1 << power for power in range(most.bit_length()) if 1 << power < most]
+    return [*sizes, most]
+
+
+def _arrays(outputs: Sequence[Any]) -> Outputs:
+    """Return tensors of a device as arrays, through memory that a GPU writes by itself."""
+    import torch
+
+    if not outputs or outputs[0].device.type != "cuda":
+        return [output.cpu().numpy() for output in outputs]
+    copies = [torch.empty(output.shape, dtype=output.dtype, pin_memory=True) for output in outputs]
+    for copy, output in zip(copies, outputs, strict=True):
+        copy.copy_(output, non_blocking=True)
+    torch.cuda.current_stream(outputs[0].device).synchronize()
+    return [copy.numpy() for copy in copies]

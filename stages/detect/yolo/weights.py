@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
 import tempfile
@@ -77,7 +78,25 @@ class Weights:
             module.to(device)
         except torch.OutOfMemoryError as error:
             raise ModelError(f"device '{device}' has no room for '{path}'; end what else uses it") from error
-        self.module: Any = torch.compile(module) if compiled else module
+        self.module: Any = module
+        self._compiled = compiled
+
+    def view(self) -> Any:
+        """Return a module of its own with the same weights.
+
+        A head keeps the grid of the latest shape that it saw: two threads with different shapes would read
+        each other's.
+
+        Raises:
+            ModelError: if the weights are closed.
+        """
+        import torch
+
+        if self.module is None:
+            raise ModelError("the network is closed")
+        shared = {id(tensor): tensor for tensor in (*self.module.parameters(), *self.module.buffers())}
+        module = copy.deepcopy(self.module, shared)
+        return torch.compile(module) if self._compiled else module
 
     def close(self) -> None:
         """Free the memory once nobody holds it any more."""
@@ -89,6 +108,15 @@ def tensors(outputs: Any) -> tuple[Any, ...]:
     import torch
 
     return (outputs,) if torch.is_tensor(outputs) else tuple(outputs)
+
+
+def remembered(module: Any) -> list[Any]:
+    """Return what the heads of a module keep of the latest shape; see `Recorded`."""
+    return [
+        (part.anchors, part.strides)
+        for part in module.modules()
+        if hasattr(part, "anchors") and hasattr(part, "strides")
+    ]
 
 
 def import_ultralytics() -> Any:
@@ -138,7 +166,8 @@ def _prepare(module: Any) -> None:
     module.fuse(verbose=False)
     for part in module.modules():
         if isinstance(part, Detect | RTDETRDecoder):
-            part.dynamic, part.export, part.format = True, True, "onnx"
+            # Not `dynamic`: a grid that is kept per shape, not made anew in each call from memory of the CPU.
+            part.dynamic, part.export, part.format = isinstance(part, RTDETRDecoder), True, "onnx"
             part.max_det, part.shape, part.xyxy, part.agnostic_nms = _MOST_DETECTIONS, None, False, False
         elif isinstance(part, C2f):
             part.forward = part.forward_split
