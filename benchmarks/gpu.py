@@ -6,21 +6,21 @@ needs a GPU, the extra `yolo`, for the rows `cuda` the extra `gpu`, for the peer
 
 The network is YOLO11n at 640 x 384 with random weights: its speed is real. `bare` is the same module alone,
 its input already on the GPU and its output left there, launched kernel by kernel or (where nothing is said)
-replayed as a CUDA graph: the engine's share is of that at the largest batch. In the streams' rows a 1080p file
-is decoded for each stream, detected, tracked (with the boxes that YOLOX nano finds there, as in
-`benchmarks.detection`) and counted, all streams in one process; counted is from when all run until the first
-ends.
+replayed as a CUDA graph: the engine's share is of that at the largest batch. In the streams' rows a 1080p
+file is decoded for each stream, detected, tracked (with the boxes that YOLOX nano finds there, as in
+`benchmarks.detection`) and counted, all streams of a process over one network; counted is from when all run
+until the first ends.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ from pipeline.cli.session import set_up_process
 from pipeline.config.schema import PluginConfig, StreamConfig
 from pipeline.errors import ModelError
 from pipeline.frame import Frame
-from pipeline.plugin import Options, Stage, StageContext
+from pipeline.plugin import Stage, StageContext
 from pipeline.registry import load_plugin
 from pipeline.secret import SecretUrl
 from pipeline.shared import Shared
@@ -44,6 +44,7 @@ from stages.detect.runtime.files import read_graph
 from stages.detect.runtime.opening import Network, open_plan
 from stages.detect.runtime.options import RuntimeOptions
 from stages.detect.runtime.plans import Plan
+from stages.detect.yolo.stage import YoloDetector
 
 _BATCHES = (1, 2, 4, 8, 16, 32)
 _TRIAL_S = 1.0
@@ -53,6 +54,7 @@ _TORCH = {"runtime": "torch", "device": "cuda:0"}
 _WAYS: dict[str, tuple[str, dict[str, Any]] | None] = {
     "no network": None,
     "torch f16": ("yolo", {**_TORCH, "precision": "f16"}),
+    "torch f16, CPU's input": ("yolo", {**_TORCH, "precision": "f16"}),
     "torch full": ("yolo", {**_TORCH, "precision": "full"}),
     "cuda full": ("onnx", {"runtime": "cuda", "device": "cuda:0"}),
 }
@@ -64,7 +66,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=list(_SECTIONS), default=list(_SECTIONS))
-    parser.add_argument("--streams", type=int, nargs="+", default=[1, 4, 8, 16])
+    parser.add_argument(
+        "--streams",
+        nargs="+",
+        default=["1", "4", "8", "16", "4x4", "4x8"],
+        metavar="N",
+        help="streams in one process, or processes x streams in each: 4x8",
+    )
     parser.add_argument("--ways", nargs="+", choices=list(_WAYS), default=list(_WAYS), metavar="WAY")
     parser.add_argument("--hwaccel", nargs="+", choices=["none", "cuda"], default=["none", "cuda"])
     parser.add_argument("--peers", nargs="*", choices=["ultralytics"], default=["ultralytics"])
@@ -104,29 +112,30 @@ def network(asked: argparse.Namespace, work: Work, weights: Path) -> None:  # no
 
 
 def streams(asked: argparse.Namespace, work: Work, weights: Path) -> None:
-    """Frames per second of whole pipelines in one process."""
+    """Frames per second of whole pipelines."""
     # The largest batch's, as what a user of the bare network could reach at best.
     best = {
         half: _frames_s(_bare(weights, _BATCHES[-1], half=half), _BATCHES[-1])
         for half in (True, False)
         if any(_WAYS[name] for name in asked.ways)
     }
-    print("\n### Streams of 1080p in one process\n")
-    print("| decoded by | network | streams | frames/s | CPU ms a frame | of bare, % |")
+    print("\n### Streams of 1080p\n")
+    print("| decoded by | network | processes x streams | frames/s | CPU ms a frame | of bare, % |")
     print("|---|---|---:|---:|---:|---:|")
     for hwaccel in asked.hwaccel:
         for name in asked.ways:
-            for count in asked.streams:
-                way = _WAYS[name]
-                model = weights if way and way[0] == "yolo" else work.network
-                rate, cpu_ms = _run(work, way, model, count, hwaccel, asked.max_batch)
-                share = "" if way is None else f"{100 * rate / best['f16' in name]:.0f}"
+            for amount in asked.streams:
+                processes, count = map(int, amount.split("x")) if "x" in amount else (1, int(amount))
+                rate, cpu_ms = _steady(_run(work, weights, name, processes, count, hwaccel, asked.max_batch))
+                share = "" if _WAYS[name] is None else f"{100 * rate / best['f16' in name]:.0f}"
                 where = "CPU" if hwaccel == "none" else "GPU"
-                print(f"| {where} | {name} | {count} | {rate:.0f} | {cpu_ms:.2f} | {share} |", flush=True)
-    if "ultralytics" not in asked.peers:
-        return
-    rate, cpu_ms = _ultralytics(work, weights)
-    print(f"| CPU | ultralytics `track`, its defaults | 1 | {rate:.0f} | {cpu_ms:.2f} | |", flush=True)
+                cells = [where, name, f"{processes} x {count}", f"{rate:.0f}", f"{cpu_ms:.2f}", share]
+                print(f"| {' | '.join(cells)} |", flush=True)
+    if "ultralytics" in asked.peers:
+        rate, cpu_ms = _ultralytics(work, weights)
+        print(
+            f"| CPU | ultralytics `track`, its defaults | 1 x 1 | {rate:.0f} | {cpu_ms:.2f} | |", flush=True
+        )
 
 
 def boxes(asked: argparse.Namespace, work: Work, weights: Path) -> None:  # noqa: ARG001
@@ -280,55 +289,91 @@ def _frames_s(call: Callable[[], Any], batch: int) -> float:
     return calls * batch / (time.perf_counter() - begun_s)
 
 
-class _Seen:
-    """When which stream finished a frame."""
+_Times = dict[str, list[tuple[float, float]]]
+"""Monotonic seconds and the process's CPU seconds at which each stream has finished its frames."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._frames: dict[str, list[tuple[float, float]]] = {}
 
-    def note(self, stream: str) -> None:
-        """A frame is finished now."""
-        with self._lock:
-            self._frames.setdefault(stream, []).append((time.perf_counter(), time.process_time()))
+def _steady(runs: Sequence[_Times]) -> tuple[float, float]:
+    """Return frames a second and CPU ms a frame of all processes, from when all run until the first ends."""
+    streams = [frames for run in runs for frames in run.values()]
+    begun_s = max(frames[min(30, len(frames) // 4)][0] for frames in streams)
+    ended_s = min(frames[-1][0] for frames in streams)
+    done, cpu_s = 0, 0.0
+    for run in runs:
+        inside = sorted(one for frames in run.values() for one in frames if begun_s <= one[0] <= ended_s)
+        done += len(inside)
+        cpu_s += inside[-1][1] - inside[0][1] if inside else 0.0
+    return done / (ended_s - begun_s), 1e3 * cpu_s / max(done, 1)
 
-    def steady(self) -> tuple[float, float]:
-        """Return frames a second and CPU ms a frame from when all streams run until the first ends."""
-        begun_s = max(frames[min(30, len(frames) // 4)][0] for frames in self._frames.values())
-        ended_s = min(frames[-1][0] for frames in self._frames.values())
-        inside = sorted(
-            one for frames in self._frames.values() for one in frames if begun_s <= one[0] <= ended_s
-        )
-        wall_s, cpu_s = (inside[-1][place] - inside[0][place] for place in (0, 1))
-        return (len(inside) - 1) / wall_s, 1e3 * cpu_s / (len(inside) - 1)
+
+class _Meeting(Stage):
+    """Waits when it is opened until every stream of every process has opened its network."""
+
+    def __init__(self, barrier: Any, context: StageContext) -> None:
+        super().__init__(None, context)
+        self._barrier = barrier
+
+    def open(self, info: Any) -> None:  # noqa: ARG002
+        """Wait for the others."""
+        self._barrier.wait(180)
+
+    def process(self, frame: Frame) -> None:
+        """Leave it as it is."""
 
 
 class _Note(Stage):
-    def __init__(self, seen: _Seen, context: StageContext) -> None:
+    def __init__(self, times: _Times, context: StageContext) -> None:
         super().__init__(None, context)
-        self._seen = seen
+        self._mine = times.setdefault(context.stream, [])
 
-    def process(self, frame: Frame) -> None:
-        self._seen.note(frame.stream)
+    def process(self, frame: Frame) -> None:  # noqa: ARG002
+        """Note that it is finished."""
+        self._mine.append((time.monotonic(), time.process_time()))
 
 
 def _run(
-    work: Work, way: tuple[str, dict[str, Any]] | None, model: Path, count: int, hwaccel: str, most: int
-) -> tuple[float, float]:
-    seen, shared = _Seen(), Shared()
+    work: Work, weights: Path, name: str, processes: int, count: int, hwaccel: str, most: int
+) -> list[_Times]:
+    """Run so many streams in each of so many processes."""
+    spawning = multiprocessing.get_context("spawn")
+    barrier, results = spawning.Barrier(processes * count), spawning.Queue()
+    arguments = (work, weights, name, count, hwaccel, most, barrier, results)
+    running = [spawning.Process(target=_process, args=arguments) for _ in range(processes)]
+    for process in running:
+        process.start()
+    found = [results.get(timeout=300) for _ in running]
+    for process in running:
+        process.join(60)
+    for one in found:
+        if isinstance(one, str):
+            raise SystemExit(one)
+    return found
+
+
+def _process(
+    work: Work, weights: Path, name: str, count: int, hwaccel: str, most: int, barrier: Any, results: Any
+) -> None:
+    set_up_process()
+    way = _WAYS[name]
+    times: _Times = {}
+    shared = Shared()
     detector = None
     if way is not None:
         # Every picture is looked at: what not looking saves is measured in spending.py.
+        model = weights if way[0] == "yolo" else work.network
         detector = {"model": str(model), "spend": False, "max_batch": most, **way[1]}
+        if "CPU's input" in name:
+            YoloDetector.made_on_device = frozenset()
     options = BoxesOptions(boxes=work.boxes, detector=detector, stage=way[0] if way else "onnx")
     track, rule = load_plugin("stage", "track"), load_plugin("stage", "count")
-    makers: dict[str, Callable[[Options | None, StageContext], Stage]] = {
+    makers: dict[str, Callable[[Any, StageContext], Stage]] = {
         "detect": lambda _, context: BoxesStage(options, context),
         "track": lambda _, context: track(track.Options(appearance="none"), context),
         "count": lambda _, context: rule(rule.Options(**_COUNT), context),
-        "note": lambda _, context: _Note(seen, context),
+        "meet": lambda _, context: _Meeting(barrier, context),
+        "note": lambda _, context: _Note(times, context),
     }
-    made: tuple[Any, ...] = tuple(PluginConfig("stage", name, make, None) for name, make in makers.items())
+    made: Any = tuple(PluginConfig("stage", key, make, None) for key, make in makers.items())  # type: ignore[arg-type]
     plugin = load_plugin("source", "file")
     given = {} if hwaccel == "none" else {"hwaccel": hwaccel}
     source = PluginConfig("source", "file", plugin, plugin.Options(**given))
@@ -346,10 +391,8 @@ def _run(
         stream.start()
     for stream in running:
         stream.join()
-    for stream in running:
-        if stream.error:
-            raise stream.error
-    return seen.steady()
+    errors = [str(stream.error) for stream in running if stream.error]
+    results.put(errors[0] if errors else times)
 
 
 def _ultralytics(work: Work, weights: Path) -> tuple[float, float]:

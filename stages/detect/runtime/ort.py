@@ -198,9 +198,12 @@ def _session(path: Path, threads: int, providers: list[Any]) -> Any:
     settings.log_severity_level = _SILENT
     # Plans for memory are kept for each caller at once: 20 MB of YOLO11n's 60, and no sooner on a CPU.
     settings.enable_mem_pattern = len(providers) > 1
-    if len(providers) > 1 and hasattr(onnxruntime, "preload_dlls"):
-        # CUDA and cuDNN from NVIDIA's pip packages; what is missing shows in the session's providers.
-        onnxruntime.preload_dlls()
+    if len(providers) > 1:
+        # It says on stderr that no plug-in stands for the provider that is built in.
+        onnxruntime.set_default_logger_severity(_SILENT)
+        if hasattr(onnxruntime, "preload_dlls"):
+            # CUDA and cuDNN from NVIDIA's pip packages; what is missing shows in the session's providers.
+            onnxruntime.preload_dlls()
     try:
         session = onnxruntime.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:  # as in run

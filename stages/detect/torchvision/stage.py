@@ -20,7 +20,7 @@ from stages.detect.classes import read_names, wanted
 from stages.detect.models.resolve import resolve
 from stages.detect.runtime.guard import Guard
 from stages.detect.runtime.shared import BAD_OUTPUT
-from stages.detect.torch_run import Batches, TorchOptions, device_of, is_half, need
+from stages.detect.torch_run import Batches, TorchOptions, device_of, is_half, keep_floats_whole, need
 from stages.detect.torchvision.network import Found, Network, Weights, published_classes
 
 _UNUSED = "N/A"  # numbers that COCO left out
@@ -105,6 +105,10 @@ class TorchvisionDetector(Detector):
         )
         shared = self._lease.value
 
+        half = is_half(options.half, device, f"'{file.path.name}'")
+        if not half:
+            keep_floats_whole(device)
+
         def make() -> Network:
             return Network(
                 shared,
@@ -112,7 +116,7 @@ class TorchvisionDetector(Detector):
                 confidence=options.confidence,
                 nms_iou=options.nms_iou,
                 max_detections=options.max_detections,
-                half=is_half(options.half, device),
+                half=half,
             )
 
         try:

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import ModelError
 from stages.detect.recorded import Recorded
 from stages.detect.runtime.base import Inputs, MissingRuntimeError, OutOfMemoryError, Outputs, Precision
-from stages.detect.torch_run import first_line
+from stages.detect.torch_run import first_line, keep_floats_whole
 from stages.detect.yolo.exported import Exported
 from stages.detect.yolo.weights import Weights, remembered, tensors
 
@@ -88,8 +88,8 @@ class TorchRuntime:
         self.parallel = callers if on_cpu else 1
         if on_cpu:
             torch.set_num_threads(threads)
-        elif device.type == "cuda" and precision == "f32":
-            torch.backends.cudnn.allow_tf32 = False  # for the whole process, as torch has it
+        elif precision == "f32":
+            keep_floats_whole(device)
 
     def run(self, inputs: Inputs) -> Outputs:
         """Run the network; see `Runtime.run`."""

@@ -65,12 +65,15 @@ def test_devices_that_are_not_there_are_named(name: str) -> None:
         device_of(name)
 
 
-def test_half_is_for_gpus_unless_asked_for() -> None:
+def test_half_is_for_gpus_unless_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     import torch
 
     cpu, cuda = torch.device("cpu"), torch.device("cuda:0")
     assert [is_half("auto", cpu), is_half("auto", cuda)] == [False, True]
+    assert "is calculated in f16 on cuda:0" in caplog.text
+    caplog.clear()
     assert [is_half(True, cpu), is_half(False, cuda)] == [True, False]
+    assert not caplog.text, "what was asked for needs no word"
     assert device_of("cpu") == cpu
 
 

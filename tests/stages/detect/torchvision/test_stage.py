@@ -32,7 +32,13 @@ pytestmark = [
 SMALL = "ssdlite320_mobilenet_v3_large"
 NAMES = ("car", "bus", "dog")
 # Random weights are sure of nothing.
-EAGER: dict[str, Any] = {"confidence": 0.001, "nms_iou": 1.0, "classes": NAMES, "max_detections": 10}
+EAGER: dict[str, Any] = {
+    "confidence": 0.001,
+    "nms_iou": 1.0,
+    "classes": NAMES,
+    "max_detections": 10,
+    "device": "cpu",  # as the oracles are
+}
 SIZE = (160, 120)
 
 
