@@ -10,9 +10,9 @@ from pydantic import AwareDatetime, Field, SecretStr, model_validator
 
 from pipeline.plugin import Options
 from pipeline.secret import SecretUrl
+from streams.sources.hardware import Hwaccel
 
 ClockChoice = Literal["auto", "camera", "arrival"]
-Hwaccel = Literal["none", "auto", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"]
 
 
 class NetworkOptions(Options):
