@@ -42,8 +42,8 @@ class NetworkOptions(Options):
             all the same. The keeper's `stall_s` must be longer than the time between two key frames.
         hwaccel: decode by hardware. "none" by default: a 1080p picture takes 3 ms of one core, arrives
             sooner than through a graphics card and its copy back, and looks the same on every box.
-            "auto" takes the first device that works. Where none does, decoding is done in software, with a
-            warning.
+            "auto" takes the first device that works. Where none does, or it fails on the way, decoding is
+            done in software, with a warning, and no picture is lost.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
