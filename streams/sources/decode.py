@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import av
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -13,6 +14,8 @@ from pipeline.picture import BgrPicture, Matrix, Picture, U8Array, YuvPicture
 from streams.sources.upright import Upright
 
 _PLANAR_420 = ("yuv420p", "yuvj420p")
+_SEMIPLANAR_420 = "nv12"
+"""What hardware decoders give: U and V side by side in one plane."""
 
 # Matrix coefficients of ITU-T H.273, table 4. 4 (FCC) differs from BT.601 by less than a level.
 _BT709, _UNSPECIFIED = 1, 2
@@ -25,9 +28,9 @@ _HD_HEIGHT = 720
 class PictureMaker:
     """Makes pictures of the decoded frames of one stream; used by one thread at a time.
 
-    8-bit planar 4:2:0 becomes a `YuvPicture` whose planes are views of the decoder's own buffer, which they
-    keep alive. Everything else (other chroma, more bits, grey, RGB, palettes, other matrices) goes through
-    swscale into a `BgrPicture`.
+    8-bit 4:2:0 becomes a `YuvPicture` whose planes are views of the decoder's own buffer, which they keep
+    alive; U and V of NV12 are copies. Everything else (other chroma, more bits, grey, RGB, palettes, other
+    matrices) goes through swscale into a `BgrPicture`.
 
     Args:
         upright: how to turn every picture.
@@ -47,13 +50,11 @@ class PictureMaker:
             frame.colorspace = _BT709 if frame.height >= _HD_HEIGHT else _BT470BG
         matrix = _MATRICES.get(frame.colorspace)
         pixel_format = frame.format.name
-        if pixel_format in _PLANAR_420 and matrix is not None:
-            y, u, v = frame.planes
-            if y.line_size > 0 and u.line_size > 0 and v.line_size > 0:
-                apply = self._upright.apply
-                full_range = pixel_format == "yuvj420p" or frame.color_range == ColorRange.JPEG
-                views = apply(_view(y)), apply(_view(u)), apply(_view(v))
-                return YuvPicture(*views, matrix=matrix, full_range=full_range)
+        planes = _planes(frame) if matrix is not None else None
+        if planes is not None and matrix is not None:
+            y, u, v = map(self._upright.apply, planes)
+            full_range = pixel_format == "yuvj420p" or frame.color_range == ColorRange.JPEG
+            return YuvPicture(y, u, v, matrix=matrix, full_range=full_range)
         try:
             bgr = self._reformatter.reformat(frame, format="bgr24", threads=1)
         except av.FFmpegError as error:
@@ -62,6 +63,21 @@ class PictureMaker:
                 "e.g. to H.264"
             ) from error
         return BgrPicture(self._upright.apply(_view(bgr.planes[0], channels=3)))
+
+
+def _planes(frame: VideoFrame) -> tuple[U8Array, U8Array, U8Array] | None:
+    """Return Y, U and V of 8-bit 4:2:0; None for all else, and for what is stored bottom up."""
+    pixel_format = frame.format.name
+    if pixel_format not in (*_PLANAR_420, _SEMIPLANAR_420):
+        return None
+    if any(plane.line_size <= 0 for plane in frame.planes):
+        return None
+    if pixel_format == _SEMIPLANAR_420:
+        y, uv = frame.planes
+        u, v = cv2.split(_view(uv, channels=2))  # 0.08 ms of 1080p, without the GIL; numpy takes 0.29
+        return _view(y), np.asarray(u, np.uint8), np.asarray(v, np.uint8)
+    y, blue, red = frame.planes
+    return _view(y), _view(blue), _view(red)
 
 
 def _view(plane: VideoPlane, channels: int = 1) -> U8Array:

@@ -15,6 +15,7 @@ from pipeline.plugin import NO_EVENTS, Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
 from streams.sources.decode import PictureMaker
 from streams.sources.fingerprint import fingerprint
+from streams.sources.hardware import Hwaccel
 from streams.sources.media_file import Lost, MediaFile, Threads
 from streams.sources.recording import on_the_clock, recording_info
 from streams.sources.timeline import Timeline
@@ -33,10 +34,15 @@ class FileOptions(Options):
             `creation_time`, else 1970-01-01.
         threads: "none" is the same in every run; "frame" decodes on all cores, but pictures next to damage
             may differ from run to run.
+        hwaccel: decode by hardware. "none" by default: it looks the same on every box. "auto" takes the first
+            device that works. Where none does, or it fails on the way, decoding is done in software, with a
+            warning, and no picture is lost; `threads` counts only then, as a device needs none. Errors in a
+            picture's data are told by software only: most devices patch them up in silence.
     """
 
     start_time: AwareDatetime | None = None
     threads: Threads = "none"
+    hwaccel: Hwaccel = "none"
 
 
 class FileSource(Source):
@@ -59,7 +65,7 @@ class FileSource(Source):
 
     def open(self) -> StreamInfo:
         """Open the file and decode up to its first good picture: only that tells which way is up."""
-        file = self._file = MediaFile(self._path, self.options.threads, self.tap)
+        file = self._file = MediaFile(self._path, self.options.threads, self.tap, self.options.hwaccel)
         try:
             if self._closed:
                 file.close()

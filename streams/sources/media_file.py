@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
 from pipeline.packet import Tap
+from streams.sources.hardware import Decoder, Hwaccel
 from streams.sources.media_facts import MediaFacts
 from streams.sources.packet_copy import PacketCopy
 from streams.sources.transport_stream import TAIL_BYTES, ends_inside_packet
@@ -67,12 +68,15 @@ class MediaFile:
         threads: "none" decodes in the calling thread. "frame" uses all cores, but FFmpeg's pictures next to
             damage then differ between runs. (Slice threads would switch off H.264's error detection.)
         tap: where a copy of each video packet goes; None for nowhere.
+        hwaccel: what to decode by; `threads` counts where that is software.
 
     Raises:
         SourceError: what is wrong with the file, and what to do.
     """
 
-    def __init__(self, path: Path, threads: Threads = "none", tap: Tap | None = None) -> None:
+    def __init__(
+        self, path: Path, threads: Threads = "none", tap: Tap | None = None, hwaccel: Hwaccel = "none"
+    ) -> None:
         self.path = path
         self.copy = PacketCopy(tap)
         self._lock = threading.Lock()
@@ -92,6 +96,7 @@ class MediaFile:
             context.flags |= Flags.output_corrupt
             if context.name == "mjpeg":
                 context.options = {"err_detect": "explode"}
+            self._decoder = Decoder(str(path), self._stream, hwaccel)
         except BaseException:
             self._container.close()
             raise
@@ -151,6 +156,7 @@ class MediaFile:
         self._stopped = True
         if self._lock.acquire(blocking=False):
             try:
+                self._decoder.close()
                 self._container.close()
             finally:
                 self._lock.release()
@@ -200,7 +206,7 @@ class MediaFile:
         if packet.size:
             self.copy.take(packet, 0.0)
         try:
-            frames = self._stream.decode(packet if packet.size else None)
+            frames = self._decoder.decode(packet if packet.size else None)
         except av.FFmpegError as error:
             return [Lost("decode error", f"damaged: {error.strerror}")]
         if self.facts.format == "avi":

@@ -20,11 +20,10 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
 from pipeline.packet import Tap
+from streams.sources.hardware import Decoder, Hwaccel
 from streams.sources.network.access_units import ASSEMBLED, AccessUnit, AccessUnits, Torn
 from streams.sources.network.failures import open_failure, read_failure
 from streams.sources.network.h264 import HEAD_BYTES, FrameNumbers
-from streams.sources.network.hardware import Decoder
-from streams.sources.network.options import Hwaccel
 from streams.sources.network.protocols import Opening
 from streams.sources.network.tracks import PLAYLISTS, has_an_end, prepare, video_track
 from streams.sources.packet_copy import PacketCopy

@@ -10,9 +10,9 @@ from pydantic import AwareDatetime, Field, SecretStr, model_validator
 
 from pipeline.plugin import Options
 from pipeline.secret import SecretUrl
+from streams.sources.hardware import Hwaccel
 
 ClockChoice = Literal["auto", "camera", "arrival"]
-Hwaccel = Literal["none", "auto", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"]
 
 
 class NetworkOptions(Options):
@@ -42,8 +42,8 @@ class NetworkOptions(Options):
             all the same. The keeper's `stall_s` must be longer than the time between two key frames.
         hwaccel: decode by hardware. "none" by default: a 1080p picture takes 3 ms of one core, arrives
             sooner than through a graphics card and its copy back, and looks the same on every box.
-            "auto" takes the first device that works. Where none does, decoding is done in software, with a
-            warning.
+            "auto" takes the first device that works. Where none does, or it fails on the way, decoding is
+            done in software, with a warning, and no picture is lost.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"

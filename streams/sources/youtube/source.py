@@ -12,7 +12,8 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.frame import Frame, Gap
 from pipeline.plugin import NO_EVENTS, Options, Source, StreamInfo
 from pipeline.secret import SecretUrl
-from streams.sources.network.options import Hwaccel, NetworkOptions
+from streams.sources.hardware import Hwaccel
+from streams.sources.network.options import NetworkOptions
 from streams.sources.network.reader import MediaReader
 from streams.sources.youtube.extract import Request
 from streams.sources.youtube.link import Link

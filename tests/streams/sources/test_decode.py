@@ -93,7 +93,7 @@ def test_x264_colours(
         ("a.mkv", "ffv1", "gbrp10le", BgrPicture),
         ("a.mov", "png", "rgb24", BgrPicture),
         ("a.avi", "rawvideo", "bgr24", BgrPicture),
-        ("a.nut", "rawvideo", "nv12", BgrPicture),
+        ("a.nut", "rawvideo", "nv12", YuvPicture),
     ],
 )
 def test_every_pixel_format_has_right_colours(
