@@ -16,12 +16,13 @@ from pipeline.picture import Picture
 from stages.detect.layouts.spec import InputSpec
 from stages.detect.letterbox import Letterbox
 from stages.detect.recorded import Recorded
+from stages.detect.torch_run import on_stream, own_stream
 
 
 class DeviceTensors:
     """Fills input tensors of bytes on a torch device; stands for `Tensors` there. Used by one thread.
 
-    On a GPU it works beside the network, on a stream of its own for which the network's waits. The way from
+    On a GPU it works beside the network, on a stream of its own, for which the network's waits. The way from
     the planes to the tensor is recorded once two pictures of the same shape have come.
 
     Attributes:
@@ -32,18 +33,20 @@ class DeviceTensors:
         spec: with a size, axes "nchw" and dtype "uint8".
         device: a `torch.device`.
         count: how many tensors are in use at once.
+        reader: the CUDA stream that reads the tensors; None on other devices.
 
     Raises:
         ValueError: if axes or dtype are others, or the size is open.
     """
 
-    def __init__(self, spec: InputSpec, device: Any, count: int = 1) -> None:
+    def __init__(self, spec: InputSpec, device: Any, count: int = 1, reader: Any = None) -> None:
         if spec.axes != "nchw" or spec.dtype != "uint8" or not spec.fixed:
             raise ValueError(f"input on a device needs a size, axes 'nchw' and dtype 'uint8', got {spec}")
         self.spec = spec
         self.count = count
         self._device = device
         self._lane: _Lane | None = None
+        self._reader = reader
         self._stream: Any = None
         self._tensors: list[Any] = []
 
@@ -84,11 +87,10 @@ class DeviceTensors:
             yield
             return
         if self._stream is None:
-            self._stream = torch.cuda.Stream(self._device)
-        others = torch.cuda.current_stream(self._device)
-        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            self._stream = own_stream(self._device)
+        with torch.inference_mode(), on_stream(self._stream):
             yield
-        others.wait_stream(self._stream)
+        (self._reader or torch.cuda.current_stream(self._device)).wait_stream(self._stream)
 
 
 class _Lane:
@@ -148,7 +150,7 @@ class _Lane:
             self._recorded.replay()
         self._pictures += 1
         if self._on_gpu:
-            self._uploaded = torch.cuda.Event()
+            self._uploaded = torch.cuda.Event(blocking=True)
             self._uploaded.record()
         return self._tensor
 

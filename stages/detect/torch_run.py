@@ -5,6 +5,7 @@ torch is imported when a stage is made, never before.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import re
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.errors import ModelError
+from stages.detect.cuda_context import wait_asleep
 from stages.detect.spend.options import DetectorOptions
 
 logger = logging.getLogger(__name__)
@@ -59,9 +61,11 @@ def device_of(name: str) -> Any:
     import torch
 
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        name = "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if device.type == "cuda":
+            wait_asleep(device.index or 0)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         count = torch.cuda.device_count()
@@ -84,6 +88,20 @@ def is_half(half: bool | Literal["auto"], device: Any, name: str = "the network"
         device,
     )
     return True
+
+
+def own_stream(device: Any) -> Any:
+    """Return a CUDA stream that does not wait for what others do on the default one; None elsewhere."""
+    import torch
+
+    return torch.cuda.Stream(device) if device.type == "cuda" else None
+
+
+def on_stream(stream: Any) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which work is given to this stream; None is for devices without."""
+    import torch
+
+    return contextlib.nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
 def keep_floats_whole(device: Any) -> None:

@@ -16,6 +16,13 @@ Inputs = Sequence[Array]
 Outputs = list[Array]
 """One array per output of the network, in the graph's order."""
 
+
+class Parts(tuple[Any, ...]):
+    """A batch whose pictures are tensors on a device, (1, 3, H, W) each, not joined yet."""
+
+    __slots__ = ()
+
+
 RuntimeName = Literal["onnxruntime", "openvino", "cuda", "tensorrt"]
 """`cuda` and `tensorrt` are ONNX Runtime with the execution provider of that name."""
 Precision = Literal["f32", "bf16", "f16", "int8"]

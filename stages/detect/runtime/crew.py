@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import ModelError
-from stages.detect.runtime.base import Inputs, OutOfMemoryError, Outputs, Runtime
+from stages.detect.runtime.base import Inputs, OutOfMemoryError, Outputs, Parts, Runtime
 
 
 @dataclass(slots=True, eq=False)
@@ -197,11 +197,11 @@ def joined(pictures: Sequence[Inputs]) -> Inputs:
 
 
 def _concatenated(arrays: Sequence[Any]) -> Any:
-    if len(arrays) == 1 or isinstance(arrays[0], np.ndarray):
-        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    import torch  # they were made on a device
-
-    return torch.cat(list(arrays))
+    if len(arrays) == 1:
+        return arrays[0]
+    if isinstance(arrays[0], np.ndarray):
+        return np.concatenate(arrays)
+    return Parts(arrays)  # made on a device: they are joined there, in the order of its work
 
 
 def split(outputs: Outputs, count: int) -> list[Outputs] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import ModelError
+from stages.detect.cuda_context import wait_asleep
 from stages.detect.runtime.base import (
     Inputs,
     MissingRuntimeError,
@@ -99,6 +100,8 @@ class OrtRuntime:
         self.max_batch = self._fixed or (1 if on_cpu else max_batch)
         self.parallel = callers if on_cpu else 1
         index = 0 if on_cpu else int(device.partition(":")[2] or 0)
+        if not on_cpu:
+            wait_asleep(index)
         providers: list[Any] = ["CPUExecutionProvider"]
         if name != "onnxruntime":
             providers = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from stages.detect.runtime.graph import Graph, TensorInfo
-from stages.detect.torch_run import first_line
+from stages.detect.torch_run import first_line, own_stream
 from stages.detect.yolo.weights import TASKS, import_ultralytics, tensors
 
 SUFFIXES = (".engine", ".torchscript")
@@ -24,6 +24,8 @@ class Exported:
     Attributes:
         module: takes (B, 3, H, W) RGB in 0..1, gives a tuple of tensors.
         graph: what it says of itself; the input is of bytes, see `TorchRuntime`.
+
+        stream: of a GPU, on which all work of the network is done; None elsewhere.
 
     Raises:
         ModelError: if ultralytics or TensorRT is missing, or the file does not run on the device.
@@ -58,6 +60,7 @@ class Exported:
                 f"{', '.join(TASKS)}"
             )
         self.module: Any = loaded
+        self.stream = own_stream(device)
         self.graph = _graph(facts, outputs, height, width)
 
     def view(self) -> Any:

@@ -165,7 +165,7 @@ class YoloDetector(OnnxDetector):
 
     def _buffers(self, spec: InputSpec, count: int) -> Tensors | DeviceTensors:
         if self._weights is not None and self._device.type in self.made_on_device:
-            return DeviceTensors(spec, self._device, count)
+            return DeviceTensors(spec, self._device, count, self._weights.value.stream)
         return super()._buffers(spec, count)
 
     def _lease(self, shapes: Sequence[tuple[int, ...]]) -> InferenceClient:

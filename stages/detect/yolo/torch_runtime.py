@@ -11,8 +11,15 @@ import numpy as np
 
 from pipeline.errors import ModelError
 from stages.detect.recorded import Recorded
-from stages.detect.runtime.base import Inputs, MissingRuntimeError, OutOfMemoryError, Outputs, Precision
-from stages.detect.torch_run import first_line, keep_floats_whole
+from stages.detect.runtime.base import (
+    Inputs,
+    MissingRuntimeError,
+    OutOfMemoryError,
+    Outputs,
+    Parts,
+    Precision,
+)
+from stages.detect.torch_run import first_line, keep_floats_whole, on_stream
 from stages.detect.yolo.exported import Exported
 from stages.detect.yolo.weights import Weights, remembered, tensors
 
@@ -78,6 +85,7 @@ class TorchRuntime:
         import torch
 
         self._module: Any = weights.view()
+        self._stream = weights.stream
         self._device = device
         self._recorded: dict[int, _RecordedBatch] = {}
         self.name: Any = "torch"
@@ -97,13 +105,17 @@ class TorchRuntime:
 
         if self._module is None:
             raise ModelError("the network is closed")
-        given: Any = torch.as_tensor(inputs[0])  # an array, or a tensor that was made on the device
+        # An array, a tensor that was made on the device, or several of these.
+        given: Any = inputs[0]
+        if not isinstance(given, Parts):
+            given = torch.as_tensor(given)
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), on_stream(self._stream):
                 recorded = self._recorded_for(given)
-                if recorded is None:
-                    return _arrays(self._compute(given.to(self._device, non_blocking=True)))
-                return _arrays(recorded.run(given))
+                if recorded is not None:
+                    return _arrays(recorded.run(given))
+                whole = torch.cat(given) if isinstance(given, Parts) else given
+                return _arrays(self._compute(whole.to(self._device, non_blocking=True)))
         except torch.OutOfMemoryError as error:
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -153,7 +165,7 @@ class TorchRuntime:
         pool = None
         for size in batch_sizes(self.max_batch):
             try:
-                with torch.inference_mode():
+                with torch.inference_mode(), on_stream(self._stream):
                     batch = _RecordedBatch(self._compute, (size, *shape[1:]), self._device, pool)
             except torch.OutOfMemoryError as error:
                 self._without_room(size, error)
@@ -201,11 +213,16 @@ class _RecordedBatch:
 
     def fits(self, given: Any) -> bool:
         """Whether pictures of this shape go into it."""
-        return bool(given.shape[1:] == self._input.shape[1:])
+        one = given[0] if isinstance(given, Parts) else given
+        return bool(one.shape[1:] == self._input.shape[1:])
 
     def run(self, given: Any) -> tuple[Any, ...]:
         """Return the outputs of these pictures, valid until the next call of any recording of the pool."""
-        self._input[: len(given)].copy_(given, non_blocking=True)
+        if isinstance(given, Parts):
+            for place, part in enumerate(given):
+                self._input[place].copy_(part[0])
+        else:
+            self._input[: len(given)].copy_(given, non_blocking=True)
         self._recorded.replay()
         return tuple(output[: len(given)] for output in self._recorded.outputs)
 

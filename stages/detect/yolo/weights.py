@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from stages.detect.runtime.graph import Graph, TensorInfo
-from stages.detect.torch_run import first_line
+from stages.detect.torch_run import first_line, own_stream
 
 _PROBE_PX = 256
 TASKS = ("detect", "segment", "pose", "obb")
@@ -35,6 +35,8 @@ class Weights:
     Attributes:
         module: takes (B, 3, H, W) RGB in 0..1, gives a tuple of tensors.
         graph: what its export would say of itself; the input is of bytes, see `TorchRuntime`.
+
+        stream: of a GPU, on which all work of the network is done; None elsewhere.
 
     Raises:
         ModelError: if ultralytics is missing or too old, or the weights are damaged or no detector.
@@ -79,6 +81,7 @@ class Weights:
         except torch.OutOfMemoryError as error:
             raise ModelError(f"device '{device}' has no room for '{path}'; end what else uses it") from error
         self.module: Any = module
+        self.stream = own_stream(device)
         self._compiled = compiled
 
     def view(self) -> Any:
