@@ -260,10 +260,11 @@ class Spender:
 def _smoothed(seed: Frame, found: Detections) -> Detections:
     """Return what was found at a look, with the boxes of the tracks that a later stage made of it.
 
-    A tracker knows better where an object is than one look does, and what is carried lasts for long.
+    A tracker knows better where an object is than one look does, and what is carried lasts for long. Stages
+    put tables with more columns in the place of the one that was found; other rows are another matter.
     """
-    tracks = seed.tracks
-    if tracks is None or seed.detections is not found:
+    tracks, table = seed.tracks, seed.detections
+    if tracks is None or table is None or not np.array_equal(table.xyxy, found.xyxy):
         return found
     rows = np.flatnonzero((tracks.detection >= 0) & (tracks.detection < len(found)))
     xyxy = found.xyxy.copy()

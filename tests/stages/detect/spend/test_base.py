@@ -192,7 +192,8 @@ def test_regions_are_looked_at_between_whole_pictures() -> None:
             assert iou(truth, each.detections.xyxy).max() > 0.75, each.sequence
 
 
-def test_what_is_carried_is_where_the_tracker_says_it_is() -> None:
+@pytest.mark.parametrize("table", ["as found", "with embeddings", "other rows"])
+def test_what_is_carried_is_where_the_tracker_says_it_is(table: str) -> None:
     detector = Bright(every=3, gate=False)
     frames = [each for each, truth in scene(4.0) if len(truth)][20:23]
     detector.process_batch(frames[:1])
@@ -204,14 +205,19 @@ def test_what_is_carried_is_where_the_tracker_says_it_is() -> None:
     frames[0].tracks = Tracks(
         np.array([7]), better, ones, found.label, np.array([0]), np.zeros(1, np.float32)
     )
+    if table == "with embeddings":  # as the stage `track` leaves them
+        frames[0].detections = found.with_embedding(np.ones((1, 4), np.float32))
+    elif table == "other rows":
+        frames[0].detections = replace(found, xyxy=found.xyxy + np.float32(30))
     before = found.xyxy.copy()
     detector.process_batch(frames[1:2])
     assert frames[1].detections is not None
     assert np.array_equal(found.xyxy, before)
     moved = frames[1].detections.xyxy - before
     # 3.2 px a frame to the right, and the 4 px.
-    assert moved[0, 0] == pytest.approx(7.2, abs=1.5)
-    assert moved[0, 1] == pytest.approx(4.0, abs=1.5)
+    by_px = 0.0 if table == "other rows" else 4.0
+    assert moved[0, 0] == pytest.approx(3.2 + by_px, abs=1.5)
+    assert moved[0, 1] == pytest.approx(by_px, abs=1.5)
 
 
 @pytest.mark.parametrize(
