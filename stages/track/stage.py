@@ -163,14 +163,19 @@ class TrackStage(Stage):
         self, tracker: Tracker, frame: Frame, detections: Detections, camera: FloatArray | None
     ) -> Tracks:
         embedder, pts_s = self._embedder, frame.moment.pts_s
-        if embedder is None or detections.embedding is not None:
-            return tracker.update(detections, pts_s, camera=camera)
+        if detections.embedding is not None:
+            embedder = None
         if isinstance(tracker, Sightline):
+            carried_s = frame.carried_s
+            if embedder is None:
+                return tracker.update(detections, pts_s, camera=camera, carried_s=carried_s)
             described = _Described(detections, embedder.of(frame.picture))
-            tracks = tracker.update(detections, pts_s, camera=camera, embed=described.look)
+            tracks = tracker.update(
+                detections, pts_s, camera=camera, embed=described.look, carried_s=carried_s
+            )
             frame.detections = described.table()
             return tracks
-        if len(detections):
+        if embedder is not None and len(detections):
             embedding = embedder.of(frame.picture)(detections.xyxy)
             frame.detections = detections = detections.with_embedding(embedding)
         return tracker.update(detections, pts_s, camera=camera)
