@@ -126,7 +126,8 @@ class Spender:
         refresh = pts_s - self._looked_s >= options.refresh_s
         if options.gate and still and not (anew or refresh) and pts_s - self._compared_s < _IDLE_S:
             return Plan(Act.KEEP, None)
-        self._compared_s = pts_s
+        # After a first look it is not known yet that nothing moves.
+        self._compared_s = -np.inf if anew else pts_s
         view, small, factor = self._reduced(frame.picture)
         changed = None
         if small is not None and not anew:

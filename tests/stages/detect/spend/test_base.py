@@ -86,8 +86,15 @@ def test_while_nothing_moves_pictures_are_compared_so_often_only(monkeypatch: py
     monkeypatch.setattr(MotionGate, "changes", counted)
     frames = [each for each, _ in scene(0.96)]
     seen = run(Bright(every=1), frames)
-    assert len(compared) == 7, "of 24 pictures, 40 ms apart: the first is looked at, then every third"
+    assert len(compared) == 8, "of 24 pictures, 40 ms apart: the first is looked at, then 1, 4, ... 22"
     assert all(each.still and each.detections is not None for each in seen[1:])
+
+
+def test_what_moves_from_the_first_picture_on_is_looked_at_in_each() -> None:
+    kept = Scene([crossing(-1.0, 60, speed=160)])
+    detector = Bright(every=1)
+    run(detector, [frame(grey(luma), t, i) for i, (t, luma, _) in enumerate(kept.frames(0.24))])
+    assert len(detector.looks) == 6
 
 
 def test_it_looks_for_a_while_after_the_last_motion_and_again_at_its_refresh() -> None:
