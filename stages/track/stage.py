@@ -41,7 +41,8 @@ class TrackOptions(Options):
         n_init: detections in successive pictures that make a track; more of them suppress flicker, fewer
             report an object sooner.
         min_score: smallest score of a detection that starts a track; all may continue one.
-        report_predicted_s: for so long a lost object is still reported where it should be.
+        report_predicted_s: for so long a lost object is still reported where it should be; by `sightline` one
+            that was lost between two looks of the detector until the second, for 0.5 s at most. 0: never.
         max_tracks: bound of the objects followed at one time.
         max_cosine_distance: `deepsort` only: how different an object may look and still be the same.
         max_iou_distance: `deepsort` only: how little, as 1 - IoU, the boxes of one object may overlap.
