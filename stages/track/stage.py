@@ -41,7 +41,8 @@ class TrackOptions(Options):
         n_init: detections in successive pictures that make a track; more of them suppress flicker, fewer
             report an object sooner.
         min_score: smallest score of a detection that starts a track; all may continue one.
-        report_predicted_s: for so long a lost object is still reported where it should be.
+        report_predicted_s: for so long a lost object is still reported where it should be; by `sightline` one
+            that was lost between two looks of the detector until the second, for 0.5 s at most. 0: never.
         max_tracks: bound of the objects followed at one time.
         max_cosine_distance: `deepsort` only: how different an object may look and still be the same.
         max_iou_distance: `deepsort` only: how little, as 1 - IoU, the boxes of one object may overlap.
@@ -163,14 +164,19 @@ class TrackStage(Stage):
         self, tracker: Tracker, frame: Frame, detections: Detections, camera: FloatArray | None
     ) -> Tracks:
         embedder, pts_s = self._embedder, frame.moment.pts_s
-        if embedder is None or detections.embedding is not None:
-            return tracker.update(detections, pts_s, camera=camera)
+        if detections.embedding is not None:
+            embedder = None
         if isinstance(tracker, Sightline):
+            carried_s = frame.carried_s
+            if embedder is None:
+                return tracker.update(detections, pts_s, camera=camera, carried_s=carried_s)
             described = _Described(detections, embedder.of(frame.picture))
-            tracks = tracker.update(detections, pts_s, camera=camera, embed=described.look)
+            tracks = tracker.update(
+                detections, pts_s, camera=camera, embed=described.look, carried_s=carried_s
+            )
             frame.detections = described.table()
             return tracks
-        if len(detections):
+        if embedder is not None and len(detections):
             embedding = embedder.of(frame.picture)(detections.xyxy)
             frame.detections = detections = detections.with_embedding(embedding)
         return tracker.update(detections, pts_s, camera=camera)

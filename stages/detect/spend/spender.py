@@ -126,7 +126,8 @@ class Spender:
         refresh = pts_s - self._looked_s >= options.refresh_s
         if options.gate and still and not (anew or refresh) and pts_s - self._compared_s < _IDLE_S:
             return Plan(Act.KEEP, None)
-        self._compared_s = pts_s
+        # After a first look it is not known yet that nothing moves.
+        self._compared_s = -np.inf if anew else pts_s
         view, small, factor = self._reduced(frame.picture)
         changed = None
         if small is not None and not anew:
@@ -260,10 +261,11 @@ class Spender:
 def _smoothed(seed: Frame, found: Detections) -> Detections:
     """Return what was found at a look, with the boxes of the tracks that a later stage made of it.
 
-    A tracker knows better where an object is than one look does, and what is carried lasts for long.
+    A tracker knows better where an object is than one look does, and what is carried lasts for long. Stages
+    put tables with more columns in the place of the one that was found; other rows are another matter.
     """
-    tracks = seed.tracks
-    if tracks is None or seed.detections is not found:
+    tracks, table = seed.tracks, seed.detections
+    if tracks is None or table is None or not np.array_equal(table.xyxy, found.xyxy):
         return found
     rows = np.flatnonzero((tracks.detection >= 0) & (tracks.detection < len(found)))
     xyxy = found.xyxy.copy()

@@ -16,7 +16,8 @@ class Settings:
         max_age_s: an object that is lost for longer gets a new id.
         n_init: detections that make a track, at least; weak ones must be more.
         min_score: smallest score of a detection that starts a track; all may continue one.
-        report_predicted_s: for so long a lost object is still reported where it should be.
+        report_predicted_s: for so long a lost object is still reported where it should be; one that was lost
+            between two looks of the detector until the second, for 0.5 s at most. 0: never.
         max_tracks: bound of the objects followed at one time, the lost ones too.
         look_limit: cosine distance half way between looks at the same and at different objects; only an
         opinion,

@@ -40,6 +40,9 @@ _TENTATIVE_S = 0.15
 _LONGEST_STEP_S = 1.0
 # A missing object gives evidence against itself for so long, and for one frame at least.
 _NOTICED_S = 0.1
+# Between two looks of a detector, a track that the first of them saw is reported for so long, where optical
+# flow has lost it: a prediction over half a second errs by 0.08 heights.
+_UNTIL_NEXT_LOOK_S = 0.5
 # A track is looked at in its first detections, and later whenever statistics are learned; what others hide by
 # more than this is not looked at, what they hide by less teaches nothing.
 _FIRST_LOOKS, _COVERED, _UNCOVERED = 10, 0.5, 0.7
@@ -76,6 +79,7 @@ class Sightline:
         *,
         camera: FloatArray | None = None,
         embed: Embed | None = None,
+        carried_s: float = 0.0,
     ) -> Tracks:
         """Take the next frame's detections, also when there are none, and return its confirmed tracks.
 
@@ -89,6 +93,8 @@ class Sightline:
                 None, a common shift of all objects is sought in the boxes.
             embed: makes embeddings of rows of `detections` that have none; asked only for those that need it
                 (new, ambiguous, or not looked at for a while).
+            carried_s: so long ago a detector looked; since then its boxes were carried on. What got lost on
+                the way was not missed by any look, so it is reported until the next one, for up to 0.5 s.
 
         Returns:
             Confirmed tracks in the order of their ids. Ids count from 1 and are never used again.
@@ -123,7 +129,7 @@ class Sightline:
         free = np.arange(len(measured)) if found is None else found.left
         if len(free):
             absent_s = self._begin(measured, looks, free, pts_s, absent_s)
-        return self._report(absent_s)
+        return self._report(absent_s, carried_s)
 
     def _elapsed(self, pts_s: float) -> float:
         before_s = pts_s - _FIRST_STEP_S if self._pts_s is None else self._pts_s
@@ -267,10 +273,12 @@ class Sightline:
         stays[order[-self.settings.max_tracks :]] = True
         return stays
 
-    def _report(self, absent_s: FloatArray) -> Tracks:
-        rows, limit_s = self._rows, self.settings.report_predicted_s + _ROUNDING_S
+    def _report(self, absent_s: FloatArray, carried_s: float) -> Tracks:
+        rows, limit_s = self._rows, self.settings.report_predicted_s
+        if limit_s > 0:
+            limit_s = max(limit_s, min(carried_s, _UNTIL_NEXT_LOOK_S))
         row, id_, xyxy, score, detection, missed_s = lifecycle.shown(
-            rows.number, rows.count, absent_s, limit_s
+            rows.number, rows.count, absent_s, limit_s + _ROUNDING_S
         )
         return Tracks.unchecked(
             id=id_, xyxy=xyxy, score=score, label=rows.label[row], detection=detection, missed_s=missed_s

@@ -264,3 +264,16 @@ def test_without_looks_the_detections_stay_as_they_are() -> None:
     before = shown.detections
     stage(appearance="none").process(shown)
     assert shown.detections is before
+
+
+@pytest.mark.parametrize("appearance", ["builtin", "none"])
+def test_who_is_lost_between_two_looks_is_reported_until_the_second(appearance: str) -> None:
+    """A detector that looks at every 10th picture; optical flow loses the box after 3."""
+    tracker = stage(appearance=appearance)
+    reported = []
+    for k in range(20):
+        seen = frame(k, [BOX] if k <= 3 else [], carried_s=k % 10 / 25)
+        tracker.process(seen)
+        assert seen.tracks is not None
+        reported.append(len(seen.tracks))
+    assert reported == [0, 0] + [1] * 8 + [0] * 10

@@ -86,8 +86,15 @@ def test_while_nothing_moves_pictures_are_compared_so_often_only(monkeypatch: py
     monkeypatch.setattr(MotionGate, "changes", counted)
     frames = [each for each, _ in scene(0.96)]
     seen = run(Bright(every=1), frames)
-    assert len(compared) == 7, "of 24 pictures, 40 ms apart: the first is looked at, then every third"
+    assert len(compared) == 8, "of 24 pictures, 40 ms apart: the first is looked at, then 1, 4, ... 22"
     assert all(each.still and each.detections is not None for each in seen[1:])
+
+
+def test_what_moves_from_the_first_picture_on_is_looked_at_in_each() -> None:
+    kept = Scene([crossing(-1.0, 60, speed=160)])
+    detector = Bright(every=1)
+    run(detector, [frame(grey(luma), t, i) for i, (t, luma, _) in enumerate(kept.frames(0.24))])
+    assert len(detector.looks) == 6
 
 
 def test_it_looks_for_a_while_after_the_last_motion_and_again_at_its_refresh() -> None:
@@ -192,7 +199,8 @@ def test_regions_are_looked_at_between_whole_pictures() -> None:
             assert iou(truth, each.detections.xyxy).max() > 0.75, each.sequence
 
 
-def test_what_is_carried_is_where_the_tracker_says_it_is() -> None:
+@pytest.mark.parametrize("table", ["as found", "with embeddings", "other rows"])
+def test_what_is_carried_is_where_the_tracker_says_it_is(table: str) -> None:
     detector = Bright(every=3, gate=False)
     frames = [each for each, truth in scene(4.0) if len(truth)][20:23]
     detector.process_batch(frames[:1])
@@ -204,14 +212,19 @@ def test_what_is_carried_is_where_the_tracker_says_it_is() -> None:
     frames[0].tracks = Tracks(
         np.array([7]), better, ones, found.label, np.array([0]), np.zeros(1, np.float32)
     )
+    if table == "with embeddings":  # as the stage `track` leaves them
+        frames[0].detections = found.with_embedding(np.ones((1, 4), np.float32))
+    elif table == "other rows":
+        frames[0].detections = replace(found, xyxy=found.xyxy + np.float32(30))
     before = found.xyxy.copy()
     detector.process_batch(frames[1:2])
     assert frames[1].detections is not None
     assert np.array_equal(found.xyxy, before)
     moved = frames[1].detections.xyxy - before
     # 3.2 px a frame to the right, and the 4 px.
-    assert moved[0, 0] == pytest.approx(7.2, abs=1.5)
-    assert moved[0, 1] == pytest.approx(4.0, abs=1.5)
+    by_px = 0.0 if table == "other rows" else 4.0
+    assert moved[0, 0] == pytest.approx(3.2 + by_px, abs=1.5)
+    assert moved[0, 1] == pytest.approx(by_px, abs=1.5)
 
 
 @pytest.mark.parametrize(

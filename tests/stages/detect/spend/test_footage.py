@@ -102,7 +102,7 @@ def test_a_recording_gives_the_same_whatever_a_look_costs(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_every_fifth_look_costs_less_than_two_points_of_hota_on_people() -> None:
+def test_every_fifth_look_costs_less_than_one_point_of_hota_on_people() -> None:
     """docs/spending.md has the whole table: 0.4 points as a mean of all first looks, 1.7 for the worst."""
     pytest.importorskip("trackeval")
     from benchmarks.spending import people_of, score_of
@@ -113,5 +113,5 @@ def test_every_fifth_look_costs_less_than_two_points_of_hota_on_people() -> None
     pictures = list(sequence.pictures.read(sequence.frames))
     found = people_of(shared("weights/yolox_nano.onnx"), pictures)
     every = score_of(sequence, pictures, found.__getitem__, False)
-    fifth = [score_of(sequence, pictures, found.__getitem__, {"every": 5}, first) for first in (0, 2)]
-    assert np.mean(fifth) > every - 2.0
+    fifth = [score_of(sequence, pictures, found.__getitem__, {"every": 5}, first) for first in range(5)]
+    assert np.mean(fifth) > every - 1.0
