@@ -31,7 +31,7 @@ Outgoing = Frame | Event | StreamInfo
 """What goes to the output thread: frames, events without a frame, and the format of what follows."""
 
 
-_LOT_PICTURES = 4
+_LOT_PICTURES = 8
 _LOT_BYTES = 4 << 20
 
 

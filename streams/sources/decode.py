@@ -22,6 +22,39 @@ _BT470BG = 5
 _HD_HEIGHT = 720
 
 
+class DecodedPicture(YuvPicture):
+    """Planes in the decoder's own buffer, which it keeps alive; views of them are made when somebody asks.
+
+    Hardly anybody does while a scene stands still.
+
+    Args:
+        stored: Y, U and V, upright, with 4:2:0 chroma.
+        matrix: which recommendation's luma weights the stream uses.
+        full_range: True for 0..255 ("JPEG") levels, False for 16..235.
+    """
+
+    def __init__(
+        self, stored: tuple[VideoPlane, VideoPlane, VideoPlane], *, matrix: Matrix, full_range: bool
+    ) -> None:
+        Picture.__init__(self, stored[0].width, stored[0].height)  # not YuvPicture's: no views yet
+        self._stored = stored
+        self._matrix: Matrix = matrix
+        self._full_range = full_range
+        self._y: U8Array | None = None
+        self._chroma: tuple[U8Array, U8Array] | None = None
+
+    def luma(self) -> U8Array:
+        """Return the decoder's luma plane itself, (height, width) uint8, in the stream's own range."""
+        if self._y is None:
+            self._y = _view(self._stored[0])
+        return self._y
+
+    def _yuv(self) -> tuple[U8Array, U8Array, U8Array]:
+        if self._chroma is None:
+            self._chroma = _view(self._stored[1]), _view(self._stored[2])
+        return self.luma(), *self._chroma
+
+
 class PictureMaker:
     """Makes pictures of the decoded frames of one stream; used by one thread at a time.
 
@@ -35,6 +68,7 @@ class PictureMaker:
 
     def __init__(self, upright: Upright) -> None:
         self._upright = upright
+        self._turns = upright.transpose or upright.flip_x or upright.flip_y
         self._reformatter = VideoReformatter()
 
     def make(self, frame: VideoFrame) -> Picture:
@@ -50,8 +84,10 @@ class PictureMaker:
         if pixel_format in _PLANAR_420 and matrix is not None:
             y, u, v = frame.planes
             if y.line_size > 0 and u.line_size > 0 and v.line_size > 0:
-                apply = self._upright.apply
                 full_range = pixel_format == "yuvj420p" or frame.color_range == ColorRange.JPEG
+                if not self._turns:
+                    return DecodedPicture((y, u, v), matrix=matrix, full_range=full_range)
+                apply = self._upright.apply
                 views = apply(_view(y)), apply(_view(u)), apply(_view(v))
                 return YuvPicture(*views, matrix=matrix, full_range=full_range)
         try:
