@@ -245,7 +245,7 @@ def test_a_frame_that_finds_no_room_until_the_stop_is_not_said_to_have_failed(
     stream = Stream(stream_config(work, script=["frame"] * 100), [], None, done.set)
     stream.start()
     deadline_s = time.monotonic() + PATIENCE_S
-    room = 3 * _LOT_PICTURES  # one lot is worked on, two wait
+    room = 2 * _LOT_PICTURES  # one lot is worked on, one waits
     while stream.ledger.entry().captured <= room and time.monotonic() < deadline_s:
         time.sleep(0.001)
     stream.stop()
