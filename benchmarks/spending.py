@@ -130,7 +130,7 @@ def _gate_table(clip: Path, frames: int, *, every_look: bool) -> None:
     if every_look:
         stages: list[dict[str, Any]] = [{"onnx": {"model": str(WEIGHTS), "spend": False}}, *tail]
         rounds[-1]["the same, `spend: false`"] = _engine_ms(clip, stages)
-    print(f"### Nothing moves: {frames} frames ({frames / _STILL_HZ / 60:.1f} minutes)\n")
+    print(f"### Nothing moves: {frames} frames ({float(frames / _STILL_HZ) / 60:.1f} minutes)\n")
     print("| | CPU ms a frame | x decoding | spread |\n|---|---:|---:|---:|")
     for name in rounds[-1]:
         spent_ms = [times[name] for times in rounds if name in times]
