@@ -31,15 +31,16 @@ Outgoing = Frame | Event | StreamInfo
 """What goes to the output thread: frames, events without a frame, and the format of what follows."""
 
 
-_LOT_PICTURES = 4
-_LOT_BYTES = 4 << 20
+_LOT_PICTURES = 16
+_LOT_BYTES = 6 << 20
 
 
 def lot_of(info: StreamInfo, batch: int) -> int:
     """Return how many pictures of a recording are handed from thread to thread at once, in whole batches.
 
-    To wake a thread costs 50 us of CPU, a twentieth of what it takes to decode a small picture; large ones
-    are worth their waking, and would fill the memory.
+    To wake a thread costs 50 us of CPU, a twentieth of what it takes to decode a small picture, and what it
+    then does is slow until its code is back in the caches; large pictures are worth their waking, and would
+    fill the memory.
 
     Args:
         info: of the recording.

@@ -22,6 +22,8 @@ from pipeline.stopwatch import Stopwatch
 
 _PATIENCE_S = 0.05
 """A recording whose pictures come slower than this is not waited for."""
+_HOLD_S = 0.1
+"""What is done is handed over when the rest of what was taken lasts longer, so that viewers see no jerks."""
 NamedStage = tuple[str, Stage]
 """A stage with the name it has in the configuration."""
 
@@ -107,8 +109,9 @@ class Compute:
         self._output.put(info)
 
     def _pass(self, taken: list[Captured]) -> bool:
-        """Process what was taken and hand it over at once, waking the output once; False: it is closed."""
+        """Process what was taken and hand it over together, waking the output once; False: it is closed."""
         left = len(taken)
+        due_s = time.monotonic() + _HOLD_S
         done: list[Frame] = []
         try:
             for info, batch in _batches(taken, self._batch):
@@ -124,6 +127,10 @@ class Compute:
                 processed = self._process(frames)
                 self._note_ages("compute", processed)
                 done += processed
+                if time.monotonic() >= due_s:
+                    if not self._deliver(done):
+                        return False
+                    done, due_s = [], time.monotonic() + _HOLD_S
         except BaseException:
             self._deliver(done)
             raise

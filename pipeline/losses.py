@@ -47,6 +47,9 @@ class _Tail:
 class Losses:
     """Keeps the frames of a batch that are left, with their gaps; used by one compute thread.
 
+    Attributes:
+        left: the frames of the batch that are not lost, oldest first; another one once a frame is lost.
+
     Args:
         ledger: of the stream.
     """
@@ -57,22 +60,20 @@ class Losses:
         self._after = _Tail()
         self._batch: list[tuple[Frame, Gap | None]] = []
         self._lost: dict[Frame, FrameLost] = {}
-
-    @property
-    def left(self) -> list[Frame]:
-        """The frames of the batch that are not lost, oldest first."""
-        return [frame for frame, _ in self._batch if frame not in self._lost]
+        self.left: list[Frame] = []
 
     def begin(self, batch: Sequence[Frame]) -> None:
         """Take the next batch."""
         self._before = self._after
         self._batch = [(frame, frame.gap) for frame in batch]
         self._lost.clear()
+        self.left = list(batch)
         self._hand_on()
 
     def lose(self, stage: str, frame: Frame, why: FrameLost) -> None:
         """Take a frame out of the batch; the one that follows it gets a gap, now or in the next batch."""
         self._lost[frame] = why
+        self.left = [one for one in self.left if one is not frame]
         self._ledger.drop(stage, why.cause)
         self._hand_on()
 
@@ -83,6 +84,11 @@ class Losses:
     def _hand_on(self) -> None:
         """Set the gap of each frame that is left from what was lost before it."""
         tail = self._before
+        if not self._lost and self._batch:  # as nearly always: only the first may follow a loss
+            frame, own = self._batch[0]
+            frame.gap = tail.told_to(frame, own)
+            self._after = _Tail(after_s=self._batch[-1][0].moment.pts_s)
+            return
         for frame, own in self._batch:
             gap = tail.told_to(frame, own)
             why = self._lost.get(frame)

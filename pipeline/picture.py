@@ -145,20 +145,20 @@ class YuvPicture(Picture):
     @property
     def nbytes(self) -> int:
         """Bytes of the three planes."""
-        return sum(plane.nbytes for plane in self._planes)
+        return self.width * self.height + 2 * ((self.width + 1) // 2) * ((self.height + 1) // 2)
 
     def luma(self) -> U8Array:
         """Return the decoder's luma plane itself, (height, width) uint8, in the stream's own range."""
-        return self._planes[0]
+        return self._yuv()[0]
 
     def planes(self) -> Planes:
         """Return the decoder's planes, without a copy."""
-        return Planes(*self._planes, _yuv_to_bgr(self._matrix, self._full_range))
+        return Planes(*self._yuv(), _yuv_to_bgr(self._matrix, self._full_range))
 
     def part(self, left: int, top: int, right: int, bottom: int) -> YuvPicture:
         """Return a part as a picture of its own, see `Picture.part`."""
         self._check_part(left, top, right, bottom)
-        y, u, v = self._planes
+        y, u, v = self._yuv()
         chroma = np.s_[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
         return YuvPicture(
             y[top:bottom, left:right],
@@ -172,8 +172,11 @@ class YuvPicture(Picture):
         """Return a picture of other planes, of the same shapes, whose colours are coded like this one's."""
         return YuvPicture(y, u, v, matrix=self._matrix, full_range=self._full_range)
 
+    def _yuv(self) -> tuple[U8Array, U8Array, U8Array]:
+        return self._planes
+
     def _convert(self, width: int, height: int) -> U8Array:
-        y, u, v = self._planes
+        y, u, v = self._yuv()
         even = width % 2 == 0 and height % 2 == 0
         if (width, height) != (self.width, self.height):
             y = _resized(y, width, height)

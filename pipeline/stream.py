@@ -324,7 +324,7 @@ class Stream:
             self._to_compute.policy = self.config.policy or ("latest" if info.live else "every")
             if not info.live:  # one lot is filled while another is worked on
                 lot = lot_of(info, self._batch)
-                self._to_compute.capacity_items, self._to_output.capacity_items = 2 * lot, lot
+                self._to_compute.capacity_items, self._to_output.capacity_items = lot, lot
             self._opened.set_result(info)
 
     def _accept(self, info: StreamInfo, item: Frame | Gap) -> bool:

@@ -75,7 +75,7 @@ class Gatherer:
 
     def _nobody_seen(self, frame: Frame) -> Seen:
         """Return what is observed where nobody is; objects are forgotten in time all the same."""
-        if self._handover is not None:
+        if self._handover:  # remembers tracks
             self._handover.update(frame.moment.pts_s, [], _NO_BOXES, [])
         ended = self._ended(frame.moment.pts_s)
         seen = self.nobody(frame)

@@ -64,12 +64,13 @@ def on_the_clock(
     """
     sequence = 0
     lost, shot = next(pieces)
+    shown_s = None if shot is None else stamp_s(shot)
     while shot is not None and goes_on():
         check(shot)
         lost_next, following = next(pieces)
         following_s = None if following is None else stamp_s(following)
         after_s = timeline.last_s
-        place = timeline.place(stamp_s(shot), following_s, after_loss=lost is not None)
+        place = timeline.place(shown_s, following_s, after_loss=lost is not None)
         if place.trouble:
             lost = Lost("timestamp jump", place.trouble, int(place.pts_s is None)).after(lost)
         if place.pts_s is not None:
@@ -79,5 +80,5 @@ def on_the_clock(
             yield frame(shot, place.pts_s, sequence)
             sequence += 1
         lost = lost_next.after(lost) if lost_next else lost
-        shot = following
+        shot, shown_s = following, following_s
     return lost

@@ -245,7 +245,7 @@ def test_a_frame_that_finds_no_room_until_the_stop_is_not_said_to_have_failed(
     stream = Stream(stream_config(work, script=["frame"] * 100), [], None, done.set)
     stream.start()
     deadline_s = time.monotonic() + PATIENCE_S
-    room = 3 * _LOT_PICTURES  # one lot is worked on, two wait
+    room = 2 * _LOT_PICTURES  # one lot is worked on, one waits
     while stream.ledger.entry().captured <= room and time.monotonic() < deadline_s:
         time.sleep(0.001)
     stream.stop()
@@ -256,6 +256,22 @@ def test_a_frame_that_finds_no_room_until_the_stop_is_not_said_to_have_failed(
     assert stream.state is State.STOPPED
     assert stream.ledger.entry().dropped == {"capture": {"stopped": 1}}
     assert stream.ledger.entry().in_flight == 0
+
+
+def test_what_is_done_is_shown_while_the_rest_of_a_lot_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.compute._HOLD_S", 0.0)
+    shown = threading.Event()
+
+    class Watching(ListSink):
+        def on_frame(self, frame: Frame) -> None:
+            super().on_frame(frame)
+            shown.set()
+
+    in_time: list[bool] = []
+    work = WorkOptions(work=lambda frame: in_time.append(frame.sequence == 0 or shown.wait(PATIENCE_S)))
+    stream = run(stream_config(work, script=["frame"] * 4), Watching())
+    assert stream.error is None
+    assert in_time == [True] * 4
 
 
 def test_stop_while_the_source_opens_is_no_failure() -> None:

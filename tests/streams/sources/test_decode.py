@@ -103,7 +103,7 @@ def test_every_pixel_format_has_right_colours(
     assert len(reading.frames) == 2
     assert reading.info.pixel_format == pixel_format
     picture = reading.frames[1].picture
-    assert type(picture) is kind
+    assert isinstance(picture, kind)
     np.testing.assert_allclose(seen(picture.bgr()).astype(int), COLOURS.astype(int), atol=6)
 
 
@@ -186,3 +186,31 @@ def test_planes_are_views_of_the_decoders_buffer_and_stay_valid(tmp_path: Path) 
     np.testing.assert_array_equal(luma, before)
     with pytest.raises(ValueError, match="read-only"):
         luma[0, 0] = 1
+
+
+def test_planes_that_are_asked_for_late_are_those_of_their_own_picture(tmp_path: Path) -> None:
+    shades = range(40, 200, 2)
+    source = file_source(
+        write_video(tmp_path / "a.mp4", [np.full((96, 128, 3), shade, np.uint8) for shade in shades])
+    )
+    source.open()
+    frames = [item for item in source.read() if isinstance(item, Frame)]
+    source.close()
+    del source
+    gc.collect()
+    means = [float(frame.picture.bgr().mean()) for frame in frames]
+    np.testing.assert_allclose(means, list(shades), atol=3)
+    assert all(not plane.flags.writeable for plane in _planes_of(frames[3]))
+
+
+def test_planes_of_a_turned_picture_are_read_only(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [np.zeros((64, 96, 3), np.uint8)], rotate_ccw_deg=90)
+    planes = _planes_of(read_file(path).frames[0])
+    assert [plane.shape for plane in planes] == [(96, 64), (48, 32), (48, 32)]
+    assert all(not plane.flags.writeable for plane in planes)
+
+
+def _planes_of(frame: Frame) -> list[U8Array]:
+    planes = frame.picture.planes()
+    assert planes is not None
+    return [planes.y, planes.u, planes.v]
