@@ -44,7 +44,7 @@ def twins(width: int, height: int, seed: int) -> tuple[VideoFrame, VideoFrame]:
 
 
 def planes_of(picture: Picture) -> Planes:
-    assert type(picture) is YuvPicture
+    assert isinstance(picture, YuvPicture)
     planes = picture.planes()
     assert planes is not None
     return planes

@@ -74,7 +74,7 @@ def test_a_card_gives_what_software_gives(
     assert [card.packets for card in cards] == [LAST]
     same(found, software[kind])
     assert found.info == software[kind].info
-    assert all(type(frame.picture) is YuvPicture for frame in found.frames)
+    assert all(isinstance(frame.picture, YuvPicture) for frame in found.frames)
     assert not warnings(caplog)
 
 
