@@ -7,16 +7,20 @@ when it is used.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from pipeline.errors import ModelError
 from pipeline.picture import Picture
 from stages.detect.layouts.spec import InputSpec
 from stages.detect.letterbox import Letterbox
 from stages.detect.recorded import Recorded
-from stages.detect.torch_run import on_stream, own_stream
+from stages.detect.torch_run import first_line, on_stream, own_stream
+
+logger = logging.getLogger(__name__)
 
 
 class DeviceTensors:
@@ -56,7 +60,19 @@ class DeviceTensors:
         Returns:
             The tensor, (1, 3, height, width) uint8 on the device, valid until it is filled again; and where
             the picture lies in it.
+
+        Raises:
+            ModelError: if the device has no room for it, or fails.
         """
+        try:
+            return self._filled(picture, index)
+        except RuntimeError as error:
+            raise ModelError(
+                f"device '{self._device}' cannot scale a picture of {picture.width} x {picture.height} px "
+                f"({first_line(error)}); end what else uses it, or set 'device: cpu'"
+            ) from error
+
+    def _filled(self, picture: Picture, index: int) -> tuple[Any, Letterbox]:
         import torch
 
         width, height = self.spec.width or 0, self.spec.height or 0
@@ -143,7 +159,7 @@ class _Lane:
             self._matrix = np.array(to_bgr)
             self._to_bgr.copy_(torch.from_numpy(self._matrix))
         if self._on_gpu and self._recorded is None and self._pictures == 1:
-            self._recorded = Recorded(lambda: (self._convert(),), self._device)
+            self._record()
         if self._recorded is None:
             self._convert()
         else:
@@ -153,6 +169,12 @@ class _Lane:
             self._uploaded = torch.cuda.Event(blocking=True)
             self._uploaded.record()
         return self._tensor
+
+    def _record(self) -> None:
+        try:
+            self._recorded = Recorded(lambda: (self._convert(),), self._device)
+        except RuntimeError as error:
+            logger.info("pictures are converted kernel by kernel on %s (%s)", self._device, first_line(error))
 
     def _convert(self) -> Any:
         """Upload what is staged, and write it into the tensor."""

@@ -41,7 +41,8 @@ class Recorded:
     def __init__(self, function: Callable[[], Sequence[Any]], device: Any, pool: Any = None) -> None:
         import torch
 
-        with _RECORDING, torch.cuda.device(device):
+        # A recording that fails leaves its stream the current one: the last of these takes it back.
+        with _RECORDING, torch.cuda.device(device), torch.cuda.stream(torch.cuda.current_stream(device)):
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):

@@ -24,8 +24,8 @@ class Exported:
     Attributes:
         module: takes (B, 3, H, W) RGB in 0..1, gives a tuple of tensors.
         graph: what it says of itself; the input is of bytes, see `TorchRuntime`.
-
-        stream: of a GPU, on which all work of the network is done; None elsewhere.
+        stream: of a GPU, on which all work of the network is done; None elsewhere, and for an engine, see
+            `stream_of`.
 
     Raises:
         ModelError: if ultralytics or TensorRT is missing, or the file does not run on the device.
@@ -60,7 +60,7 @@ class Exported:
                 f"{', '.join(TASKS)}"
             )
         self.module: Any = loaded
-        self.stream = own_stream(device)
+        self.stream = stream_of(path, device)
         self.graph = _graph(facts, outputs, height, width)
 
     def view(self) -> Any:
@@ -76,6 +76,15 @@ class Exported:
     def close(self) -> None:
         """Free the memory once nobody holds it any more."""
         self.module = None
+
+
+def stream_of(path: Path, device: Any) -> Any:
+    """Return the stream of its own that an export works on, None for an engine.
+
+    ultralytics runs engines with open shapes on CUDA's default stream, whatever the current one is, which
+    waits for no other of torch's. It moves their outputs, too, so they cannot be recorded.
+    """
+    return None if path.suffix.lower() == ".engine" else own_stream(device)
 
 
 def _size(imgsz: Any) -> tuple[int, int]:

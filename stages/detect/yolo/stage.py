@@ -182,7 +182,7 @@ class YoloDetector(OnnxDetector):
                 weights,
                 device,
                 precision=precision_of(options.precision, device),
-                max_batch=options.max_batch,
+                max_batch=self._graph.fixed_batch or options.max_batch,
                 callers=options.callers,
                 threads=options.threads,
             )

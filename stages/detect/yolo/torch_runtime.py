@@ -60,8 +60,8 @@ class TorchRuntime:
     """A `Runtime` on torch. The input is bytes, (B, 3, H, W) RGB: a quarter of what floats are to upload.
 
     On a GPU the network is recorded for batches of 1, 2, 4 ... `max_batch` pictures when it is warmed up, and
-    replayed; a batch in between takes the next larger one. What cannot be recorded (RT-DETR, engines) is
-    launched kernel by kernel.
+    replayed; a batch in between takes the next larger one. What cannot be recorded (RT-DETR) is launched
+    kernel by kernel, and so is what has no stream of its own (engines).
 
     Args:
         weights: the network, on its device; in 16 bit floats for precision f16.
@@ -130,7 +130,7 @@ class TorchRuntime:
             shape: of one picture's input, (1, 3, H, W).
         """
         self.run([np.zeros(shape, np.uint8)])
-        if self._device.type == "cuda":
+        if self._stream is not None:
             self._record(shape)
 
     def close(self) -> None:

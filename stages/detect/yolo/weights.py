@@ -35,7 +35,6 @@ class Weights:
     Attributes:
         module: takes (B, 3, H, W) RGB in 0..1, gives a tuple of tensors.
         graph: what its export would say of itself; the input is of bytes, see `TorchRuntime`.
-
         stream: of a GPU, on which all work of the network is done; None elsewhere.
 
     Raises:

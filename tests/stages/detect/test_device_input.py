@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from pipeline.errors import ModelError
 from pipeline.picture import BgrPicture, Picture, YuvPicture
+from stages.detect import device_input
 from stages.detect.device_input import DeviceTensors
 from stages.detect.layouts.spec import InputSpec, Tensors
 
@@ -69,6 +74,31 @@ def test_whoever_still_reads_a_forgotten_tensor_keeps_it(device: str) -> None:
     tensors.forget()
     tensors.fill(yuv(320, 180, full_range=True))
     assert torch.equal(given, kept)
+
+
+def refuses(*_: Any) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+
+def test_a_device_without_room_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_input, "_scaled", refuses)
+    tensors = DeviceTensors(SPECS["stretched"], torch.device("cpu"))
+    with pytest.raises(ModelError, match=r"cannot scale a picture of 320 x 180 px \(CUDA out of memory"):
+        tensors.fill(PICTURES["limited range"])
+
+
+def test_what_cannot_be_recorded_is_made_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def event(**_: Any) -> SimpleNamespace:
+        return SimpleNamespace(record=lambda: None, synchronize=lambda: None)
+
+    monkeypatch.setattr(device_input, "Recorded", refuses)
+    monkeypatch.setattr(torch.cuda, "Event", event)
+    tensors = DeviceTensors(SPECS["stretched"], torch.device("cpu"))
+    wanted = tensors.fill(PICTURES["full range"])[0].clone()
+    lane: Any = tensors._lane
+    lane._on_gpu = True
+    for _ in range(3):
+        assert torch.equal(tensors.fill(PICTURES["full range"])[0], wanted)
 
 
 @pytest.mark.parametrize("spec", [InputSpec(None, None, dtype="uint8"), InputSpec(64, 48)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 
 from pipeline.errors import ModelError
 from stages.detect.runtime.base import OutOfMemoryError, Parts
-from stages.detect.yolo import torch_runtime
+from stages.detect.yolo import exported, torch_runtime
 from stages.detect.yolo.torch_runtime import TorchRuntime, batch_sizes
 
 torch = pytest.importorskip("torch", reason="needs torch")
@@ -142,6 +144,29 @@ def test_no_room_for_one_picture_says_what_to_do(monkeypatch: pytest.MonkeyPatch
         recorded(monkeypatch, 8, Full(0))
 
 
+def test_a_network_without_a_stream_of_its_own_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine works on the default stream of a GPU, and moves its outputs."""
+    runtime = recorded(monkeypatch, 2)
+    runtime._recorded.clear()
+    monkeypatch.setattr(runtime, "run", lambda _: [])
+    monkeypatch.setattr(runtime, "_device", SimpleNamespace(type="cuda"))
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(runtime, "_record", asked.append)
+    runtime.warm_up(SHAPE)
+    assert not asked
+    monkeypatch.setattr(runtime, "_stream", "a stream")
+    runtime.warm_up(SHAPE)
+    assert asked == [SHAPE]
+
+
+@pytest.mark.parametrize(("name", "stream"), [("a.engine", None), ("a.torchscript", "its own")])
+def test_an_engine_has_no_stream_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, name: str, stream: str | None
+) -> None:
+    monkeypatch.setattr(exported, "own_stream", lambda _: "its own")
+    assert exported.stream_of(Path(name), torch.device("cpu")) == stream
+
+
 def test_a_closed_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = recorded(monkeypatch, 2)
     runtime.close()
@@ -186,3 +211,32 @@ def test_threads_with_different_shapes_do_not_share_a_grid(tmp_path: Any) -> Non
     first, second = runtime()._module, runtime()._module
     assert first.model[-1] is not second.model[-1]
     assert next(first.parameters()) is next(second.parameters()), "the weights are there once"
+
+
+@pytest.mark.slow
+def test_an_export_that_is_fixed_to_one_picture_gets_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ultralytics", reason="needs the extra 'yolo'")
+    from ultralytics import YOLO
+
+    from pipeline.plugin import StageContext
+    from stages.detect.yolo import stage as yolo_stage
+    from tests.stages.detect.yolo.networks import save_random
+
+    asked: list[int] = []
+
+    class Runtime(TorchRuntime):
+        def __init__(self, *args: Any, max_batch: int, **kwargs: Any) -> None:
+            asked.append(max_batch)
+            super().__init__(*args, max_batch=max_batch, **kwargs)
+
+    monkeypatch.setattr(yolo_stage, "TorchRuntime", Runtime)
+    path = YOLO(save_random("yolo11n.yaml", tmp_path / "random.pt")).export(
+        format="torchscript", imgsz=64, verbose=False
+    )
+    options = yolo_stage.YoloOptions(model=str(path), device="cpu", max_batch=8)
+    stage = yolo_stage.YoloDetector(options, StageContext("test"))
+    stage._prepare(64, 64)
+    stage.close()
+    assert set(asked) == {1}
