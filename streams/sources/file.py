@@ -36,8 +36,8 @@ class FileOptions(Options):
             may differ from run to run.
         hwaccel: decode by hardware. "none" by default: it looks the same on every box. "auto" takes the first
             device that works. Where none does, or it fails on the way, decoding is done in software, with a
-            warning, and no picture is lost; `threads` counts only then, as a device needs none. Errors in a
-            picture's data are told by software only: most devices patch them up in silence.
+            warning, from the last key frame on if that is at most 1024 packets back; `threads` counts only
+            then. Errors in a picture's data are told by software only: most devices patch them up in silence.
     """
 
     start_time: AwareDatetime | None = None

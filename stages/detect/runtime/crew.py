@@ -179,7 +179,7 @@ class Crew:
                     f"no room for {len(pictures)} pictures at once, from now on at most {half} ({error})"
                 )
             return self._run(pictures)
-        except ModelError:
+        except Exception:  # whatever it is, it may be one picture's, and nobody is left waiting
             return [result for picture in pictures for result in self._run([picture])]
         parts = split(outputs, len(pictures))
         if parts is None:

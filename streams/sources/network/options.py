@@ -43,7 +43,7 @@ class NetworkOptions(Options):
         hwaccel: decode by hardware. "none" by default: a 1080p picture takes 3 ms of one core, arrives
             sooner than through a graphics card and its copy back, and looks the same on every box.
             "auto" takes the first device that works. Where none does, or it fails on the way, decoding is
-            done in software, with a warning, and no picture is lost.
+            done in software, with a warning, from the last key frame on if that is at most 1024 packets back.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"

@@ -418,13 +418,14 @@ def test_no_room_for_one_picture_is_an_error(bench: Bench) -> None:
         got(bench.ask(bench.start(model), "a", 1, 2))
 
 
-def test_one_picture_that_fails_does_not_take_the_batch_with_it(bench: Bench) -> None:
+@pytest.mark.parametrize("kind", [ModelError, AssertionError])
+def test_one_picture_that_fails_does_not_take_the_batch_with_it(bench: Bench, kind: type[Exception]) -> None:
     model = Model(max_batch=4)
     model.gate.clear()
 
     def picky(inputs: Inputs) -> Outputs:
         if (inputs[0] == 2).any():
-            raise ModelError("I do not like 2")
+            raise kind("I do not like 2")
         return [inputs[0] * 2]
 
     model.trick = picky
