@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from math import hypot, log, sqrt
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from stages.count.geometry import F64Array
 
@@ -139,11 +138,8 @@ class Handover:
         for place, row in enumerate(new):
             for number, track_id in enumerate(lost):
                 away[place, number] = _away(self._tracks[track_id], time_s, boxes[row], labels[row])
-        chosen = np.where(np.isfinite(away), away, 1e6)
         return {
-            new[place]: lost[number]
-            for place, number in zip(*(side.tolist() for side in linear_sum_assignment(chosen)), strict=True)
-            if np.isfinite(away[place, number]) and _is_clear(away, place, number)
+            new[place]: lost[number] for place, number in _nearest(away) if _is_clear(away, place, number)
         }
 
     def _at_border(self, box: Box) -> bool:
@@ -190,6 +186,25 @@ def _velocity(recent: Sequence[tuple[float, Box]]) -> tuple[float, float]:
         return 0.0, 0.0
     slope = times @ (spots[:, 1:] - spots[:, 1:].mean(axis=0)) / (times @ times)
     return float(slope[0]), float(slope[1])
+
+
+def _nearest(away: F64Array) -> list[tuple[int, int]]:
+    """Return pairs of a row and a column, each in one pair at most, with the least sum of distances.
+
+    Args:
+        away: (rows, columns) distances, infinite for what is no pair.
+    """
+    possible = np.isfinite(away)
+    rows, columns = np.nonzero(possible)
+    if possible.sum(axis=0).max() > 1 or possible.sum(axis=1).max() > 1:
+        from scipy.optimize import linear_sum_assignment  # 35 MB that a stream without disputes never needs
+
+        rows, columns = linear_sum_assignment(np.where(possible, away, 1e6))
+    return [
+        (row, column)
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+        if possible[row, column]
+    ]
 
 
 def _is_clear(away: F64Array, row: int, column: int) -> bool:

@@ -9,7 +9,6 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 
 from stages.count.geometry import F64Array
 from stages.count.ground.lens import Lens
@@ -154,6 +153,8 @@ def _fitted(
         by_metres, _ = derivatives(made(values), metres)
         covariance = error_px**2 * np.eye(2) + error_m**2 * by_metres @ by_metres.swapaxes(1, 2)
         return np.asarray(np.linalg.solve(np.linalg.cholesky(covariance), block))
+
+    from scipy.optimize import least_squares  # 35 MB, where there is a ground to fit
 
     for _ in range(2):
         weigh_at = h

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from stages.count.geometry import F64Array
 from stages.count.ground.plane import Reading
@@ -301,6 +300,8 @@ def _summed_up(velocity: F64Array, covariance: F64Array, freedom: F64Array) -> E
     across2 = (np.trace(covariance, axis1=1, axis2=2) - along**2).clip(min=0.0)
     # Errors across the way only ever add to its length.
     speed = np.sqrt((length**2 - across2).clip(min=0.0))
+    from scipy.special import stdtrit  # some MB, where speeds are wanted
+
     quantile = stdtrit(freedom, 0.975)
     moving = speed > _CERTAIN * np.sqrt(along**2 + across2)
     error = quantile * np.where(moving, along, _ROUND * np.sqrt(np.maximum(along**2, across2)))

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
-from stages.count.handover import Handover
+from stages.count.handover import Handover, _nearest
 from tests.stages.count.mot import NAMES, truth_of
 
 SIZE = (640, 360)
@@ -143,3 +146,22 @@ def test_real_people_are_rejoined_and_never_joined():
     assert right >= 0.65 * split
     assert wrong <= 1
     assert uncut[2] == 0
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda columns: st.lists(
+            st.lists(st.one_of(st.just(np.inf), st.floats(0, 100)), min_size=columns, max_size=columns),
+            min_size=1,
+            max_size=4,
+        )
+    )
+)
+def test_pairs_are_those_of_the_assignment_disputed_or_not(rows: list[list[float]]) -> None:
+    away = np.array(rows)
+    found = _nearest(away)
+    chosen = np.where(np.isfinite(away), away, 1e6)
+    best = chosen[linear_sum_assignment(chosen)]
+    assert sum(away[pair] for pair in found) == pytest.approx(best[best < 1e6].sum())
+    assert len(found) == (best < 1e6).sum()
+    assert len({row for row, _ in found}) == len({column for _, column in found}) == len(found)

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -389,3 +391,13 @@ def test_attributes_of_tracks_hold_where_detections_are_not_at_hand():
 def test_metres_without_ground_are_told_before_anything_runs(situation, says):
     with pytest.raises(ValidationError, match=says):
         CountStage.Options(zones={"z": {"polygon": [(0.1, 0.1), (0.5, 0.1), (0.5, 0.5)], **situation}})
+
+
+def test_counting_does_not_load_what_few_streams_need() -> None:
+    """scipy's optimisation and statistics are 40 MB of each run."""
+    script = (
+        "import sys; import stages.count.stage, stages.track.stage; "
+        "print(*({'scipy.optimize', 'scipy.special', 'scipy.stats', 'scipy.sparse'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
