@@ -15,7 +15,6 @@ until the first ends.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import statistics
 import subprocess
@@ -28,36 +27,24 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.detection import _CLIP, _COUNT, BoxesOptions, BoxesStage, Work, make_clip, write_boxes
+from benchmarks.detection import _CLIP, Work, make_clip, write_boxes
+from benchmarks.gpu_streams import WAYS, run_streams, steady
 from benchmarks.networks import HEIGHT, WIDTH, yolo11n
 from pipeline.cli.session import set_up_process
-from pipeline.config.schema import PluginConfig, StreamConfig
 from pipeline.errors import ModelError
 from pipeline.frame import Frame
-from pipeline.plugin import Stage, StageContext
+from pipeline.plugin import StageContext
 from pipeline.registry import load_plugin
-from pipeline.secret import SecretUrl
-from pipeline.shared import Shared
-from pipeline.stream import Stream
 from stages.detect.runtime.base import Runtime
 from stages.detect.runtime.files import read_graph
 from stages.detect.runtime.opening import Network, open_plan
 from stages.detect.runtime.options import RuntimeOptions
 from stages.detect.runtime.plans import Plan
-from stages.detect.yolo.stage import YoloDetector
 
 _BATCHES = (1, 2, 4, 8, 16, 32)
 _TRIAL_S = 0.5
 _WEIGHTS = "yolo11n-random.pt"
 _YOLOX = _CLIP.parents[1] / "weights/yolox_nano.onnx"
-_TORCH = {"runtime": "torch", "device": "cuda:0"}
-_WAYS: dict[str, tuple[str, dict[str, Any]] | None] = {
-    "no network": None,
-    "torch f16": ("yolo", {**_TORCH, "precision": "f16"}),
-    "torch f16, CPU's input": ("yolo", {**_TORCH, "precision": "f16"}),
-    "torch full": ("yolo", {**_TORCH, "precision": "full"}),
-    "cuda full": ("onnx", {"runtime": "cuda", "device": "cuda:0"}),
-}
 
 
 def main() -> None:
@@ -73,7 +60,7 @@ def main() -> None:
         metavar="N",
         help="streams in one process, or processes x streams in each: 4x8",
     )
-    parser.add_argument("--ways", nargs="+", choices=list(_WAYS), default=list(_WAYS), metavar="WAY")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), metavar="WAY")
     parser.add_argument("--hwaccel", nargs="+", choices=["none", "cuda"], default=["none", "cuda"])
     parser.add_argument("--peers", nargs="*", choices=["ultralytics"], default=["ultralytics"])
     parser.add_argument("--max-batch", type=int, default=32)
@@ -117,7 +104,7 @@ def streams(asked: argparse.Namespace, work: Work, weights: Path) -> None:
     best = {
         half: _frames_s(_bare(weights, _BATCHES[-1], half=half), _BATCHES[-1])
         for half in (True, False)
-        if any(_WAYS[name] for name in asked.ways)
+        if any(WAYS[name] for name in asked.ways)
     }
     print("\n### Streams of 1080p\n")
     print("| decoded by | network | processes x streams | frames/s | CPU ms a frame | of bare, % |")
@@ -126,8 +113,10 @@ def streams(asked: argparse.Namespace, work: Work, weights: Path) -> None:
         for name in asked.ways:
             for amount in asked.streams:
                 processes, count = map(int, amount.split("x")) if "x" in amount else (1, int(amount))
-                rate, cpu_ms = _steady(_run(work, weights, name, processes, count, hwaccel, asked.max_batch))
-                share = "" if _WAYS[name] is None else f"{100 * rate / best['f16' in name]:.0f}"
+                rate, cpu_ms = steady(
+                    run_streams(work, weights, name, processes, count, hwaccel, asked.max_batch)
+                )
+                share = "" if WAYS[name] is None else f"{100 * rate / best['f16' in name]:.0f}"
                 where = "CPU" if hwaccel == "none" else "GPU"
                 cells = [where, name, f"{processes} x {count}", f"{rate:.0f}", f"{cpu_ms:.2f}", share]
                 print(f"| {' | '.join(cells)} |", flush=True)
@@ -281,112 +270,6 @@ def _frames_s(call: Callable[[], Any], batch: int) -> float:
         calls += 1
     torch.cuda.synchronize()
     return calls * batch / (time.perf_counter() - begun_s)
-
-
-_Times = dict[str, list[tuple[float, float]]]
-"""Monotonic seconds and the process's CPU seconds at which each stream has finished its frames."""
-
-
-def _steady(runs: Sequence[_Times]) -> tuple[float, float]:
-    """Return frames a second and CPU ms a frame of all processes, from when all run until the first ends."""
-    streams = [frames for run in runs for frames in run.values()]
-    begun_s = max(frames[min(30, len(frames) // 4)][0] for frames in streams)
-    ended_s = min(frames[-1][0] for frames in streams)
-    done, cpu_s = 0, 0.0
-    for run in runs:
-        inside = sorted(one for frames in run.values() for one in frames if begun_s <= one[0] <= ended_s)
-        done += len(inside)
-        cpu_s += inside[-1][1] - inside[0][1] if inside else 0.0
-    return done / (ended_s - begun_s), 1e3 * cpu_s / max(done, 1)
-
-
-class _Meeting(Stage):
-    """Waits when it is opened until every stream of every process has opened its network."""
-
-    def __init__(self, barrier: Any, context: StageContext) -> None:
-        super().__init__(None, context)
-        self._barrier = barrier
-
-    def open(self, info: Any) -> None:  # noqa: ARG002
-        """Wait for the others."""
-        self._barrier.wait(180)
-
-    def process(self, frame: Frame) -> None:
-        """Leave it as it is."""
-
-
-class _Note(Stage):
-    def __init__(self, times: _Times, context: StageContext) -> None:
-        super().__init__(None, context)
-        self._mine = times.setdefault(context.stream, [])
-
-    def process(self, frame: Frame) -> None:  # noqa: ARG002
-        """Note that it is finished."""
-        self._mine.append((time.monotonic(), time.process_time()))
-
-
-def _run(
-    work: Work, weights: Path, name: str, processes: int, count: int, hwaccel: str, most: int
-) -> list[_Times]:
-    """Run so many streams in each of so many processes."""
-    spawning = multiprocessing.get_context("spawn")
-    barrier, results = spawning.Barrier(processes * count), spawning.Queue()
-    arguments = (work, weights, name, count, hwaccel, most, barrier, results)
-    running = [spawning.Process(target=_process, args=arguments) for _ in range(processes)]
-    for process in running:
-        process.start()
-    found = [results.get(timeout=300) for _ in running]
-    for process in running:
-        process.join(60)
-    for one in found:
-        if isinstance(one, str):
-            raise SystemExit(one)
-    return found
-
-
-def _process(
-    work: Work, weights: Path, name: str, count: int, hwaccel: str, most: int, barrier: Any, results: Any
-) -> None:
-    set_up_process()
-    way = _WAYS[name]
-    times: _Times = {}
-    shared = Shared()
-    detector = None
-    if way is not None:
-        # Every picture is looked at: what not looking saves is measured in spending.py.
-        model = weights if way[0] == "yolo" else work.network
-        detector = {"model": str(model), "spend": False, "max_batch": most, **way[1]}
-        if "CPU's input" in name:
-            YoloDetector.made_on_device = frozenset()
-    options = BoxesOptions(boxes=work.boxes, detector=detector, stage=way[0] if way else "onnx")
-    track, rule = load_plugin("stage", "track"), load_plugin("stage", "count")
-    makers: dict[str, Callable[[Any, StageContext], Stage]] = {
-        "detect": lambda _, context: BoxesStage(options, context),
-        "track": lambda _, context: track(track.Options(appearance="none"), context),
-        "count": lambda _, context: rule(rule.Options(**_COUNT), context),
-        "meet": lambda _, context: _Meeting(barrier, context),
-        "note": lambda _, context: _Note(times, context),
-    }
-    made: Any = tuple(PluginConfig("stage", key, make, None) for key, make in makers.items())  # type: ignore[arg-type]
-    plugin = load_plugin("source", "file")
-    given = {} if hwaccel == "none" else {"hwaccel": hwaccel}
-    source = PluginConfig("source", "file", plugin, plugin.Options(**given))
-    running = [
-        Stream(
-            StreamConfig(f"camera{number}", SecretUrl(str(work.video)), source, None, made, ""),
-            [],
-            None,
-            lambda: None,
-            shared=shared,
-        )
-        for number in range(count)
-    ]
-    for stream in running:
-        stream.start()
-    for stream in running:
-        stream.join()
-    errors = [str(stream.error) for stream in running if stream.error]
-    results.put(errors[0] if errors else times)
 
 
 def _ultralytics(work: Work, weights: Path) -> tuple[float, float]:
